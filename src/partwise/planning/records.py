@@ -1,0 +1,111 @@
+"""What a plan is: stages, cuts, the value reached and how good it could be at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from partwise.ir import Graph
+
+__all__ = ["Bound", "Cut", "Level", "Limits", "Objective", "Plan", "Stage"]
+
+
+class Objective(StrEnum):
+    """What is made small."""
+
+    STAGES = "stages"
+    """The number of stages."""
+    TRAFFIC = "traffic"
+    """Bytes that cross between stages, a value counted once for each receiving stage."""
+    BALANCE = "balance"
+    """The largest compute time of a stage [s]."""
+    THROUGHPUT = "throughput"
+    """The largest time of a stage with its transfers, received and sent [s]: the pipeline's period."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What no stage may exceed; None is no limit."""
+
+    memory_bytes: int | None = None
+    """Weights and the liveness peak of a stage."""
+    stages: int | None = None
+    """Exactly so many stages."""
+    max_parameters: int | None = None
+    max_layers: int | None = None
+    """A layer is a node with weights and the weightless nodes after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A planned group of nodes."""
+
+    index: int
+    nodes: tuple[int, ...]
+    """Placed nodes; the cutter adds the views and cheap derived nodes that they need."""
+    parameters: int
+    weight_bytes: int
+    peak_bytes: int
+    """Weights and the highest sum of activations alive at once, received and sent values included."""
+    macs: int
+    flops: int
+    time_s: float
+    """Compute on the plan's device, transfers not included."""
+    inputs: tuple[str, ...]
+    """Tensors it receives, model inputs included."""
+    outputs: tuple[str, ...]
+    """Tensors it sends to later stages or returns to the caller."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """The values that cross from one stage to another."""
+
+    source: int
+    target: int
+    tensors: tuple[str, ...]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """One objective of a lexicographic list, and the value that the plan reaches."""
+
+    objective: Objective
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """No plan of `plans` has a smaller first level."""
+
+    value: float
+    origin: str
+    """How it was found."""
+    plans: str
+    """The class of plans for which it holds: `acyclic`, `contiguous in the orders tried`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What goes where."""
+
+    graph: Graph = field(repr=False)
+    sizes: dict[str, int]
+    """Values of the graph's symbols at which bytes and times below are stated."""
+    limits: Limits
+    levels: tuple[Level, ...]
+    value: float
+    """Of the first objective."""
+    bound: float
+    """A lower bound of the first objective's value."""
+    bound_origin: str
+    bound_plans: str
+    gap: float
+    """(value − bound) / bound; 0 is proved optimal."""
+    solver: str
+    device: str
+    """Name of the device on which times are stated."""
+    stages: tuple[Stage, ...]
+    cuts: tuple[Cut, ...]
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,68 @@
+"""The cost of one node at given sizes.
+
+1 MAC = 2 FLOPs. FLOPs are those of contractions (products, convolutions, attention, experts), the convention
+of every published figure the project compares with; elementwise work shows in the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from partwise.hardware import Device
+from partwise.ir import DType, Graph, Kind, operator
+
+__all__ = ["Cost", "node_cost"]
+
+_HALF = frozenset({DType.FLOAT16, DType.BFLOAT16, DType.FLOAT8_E4M3FN, DType.FLOAT8_E5M2, DType.INT8})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Counts of one node."""
+
+    node: int
+    op: str
+    module: str
+    macs: int
+    input_bytes: int
+    """Activations read; 0 for a view."""
+    output_bytes: int
+    """Activations written; 0 for a view."""
+    weight_bytes: int
+    """Weights read, each tensor once."""
+    dtype: str
+    """Of the first output."""
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: 2 a multiply-accumulate."""
+        return 2 * self.macs
+
+    def seconds(self, device: Device) -> float:
+        """The roofline: the longer of arithmetic at peak and memory traffic at full bandwidth [s].
+
+        Source: Williams et al., "Roofline", CACM 52(4), 2009.
+        """
+        peak = device.half_flops_per_s if self.dtype in _HALF else device.flops_per_s
+        traffic = self.input_bytes + self.output_bytes + self.weight_bytes
+        return max(self.flops / peak, traffic / device.memory_bytes_per_s)
+
+
+def node_cost(graph: Graph, index: int, bindings: Mapping[str, int]) -> Cost:
+    """Counts of the node with this index, at these sizes."""
+    node, sizes = graph.nodes[index], dict(bindings)
+    row = operator(node.op, node.module)
+    moved = row.kind is not Kind.VIEW
+    held = [name for name in node.inputs if name in graph.held]
+    read = [name for name in node.inputs if name not in graph.held]
+    return Cost(
+        node=index,
+        op=node.op,
+        module=node.module,
+        macs=row.count_macs(graph, node, bindings),
+        input_bytes=sum(graph.spec[name].bytes(sizes) for name in read) if moved else 0,
+        output_bytes=sum(graph.spec[name].bytes(sizes) for name in node.outputs) if moved else 0,
+        weight_bytes=sum(graph.spec[name].bytes(sizes) for name in held) if moved else 0,
+        dtype=graph.spec[node.outputs[0]].dtype.value,
+    )

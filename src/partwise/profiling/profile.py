@@ -1,0 +1,80 @@
+"""The profile of a graph: a row a node, and totals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from partwise.errors import InputError
+from partwise.ir import Graph, graph_digest
+from partwise.profiling.cost import Cost, node_cost
+from partwise.profiling.liveness import timeline
+
+__all__ = ["Profile", "bind", "profile"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What a graph costs at given sizes."""
+
+    graph: str
+    """Digest of the graph."""
+    sizes: dict[str, int]
+    nodes: tuple[Cost, ...] = field(repr=False)
+    parameters: int
+    """Elements of the trainable weights, each tensor once however often it is tied."""
+    weight_bytes: int
+    """Bytes of all weights, buffers included."""
+    peak_bytes: int
+    """Weights and the highest sum of activations alive at once."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the whole graph."""
+        return sum(cost.macs for cost in self.nodes)
+
+    @property
+    def flops(self) -> int:
+        """FLOPs of the whole graph: 2 a multiply-accumulate."""
+        return 2 * self.macs
+
+
+def profile(graph: Graph, sizes: Mapping[str, int] | None = None) -> Profile:
+    """Count a graph's work and memory.
+
+    Args:
+        graph: a captured graph.
+        sizes: values for some of its symbols (`{"batch": 8}`); the others keep the values of the capture.
+
+    Raises:
+        InputError: a symbol that the graph does not have, or a size below 1.
+        UnsupportedOpError: an operator without a row.
+    """
+    bindings = bind(graph, sizes)
+    made = [o.tensor for o in graph.outputs] + [m.tensor for m in graph.mutations]
+    activations = timeline(graph, range(len(graph.nodes)), graph.inputs, made, bindings).peak_bytes
+    weight_bytes = sum(graph.spec[w.tensor].bytes(bindings) for w in graph.weights)
+    return Profile(
+        graph=graph_digest(graph),
+        sizes=bindings,
+        nodes=tuple(node_cost(graph, index, bindings) for index in range(len(graph.nodes))),
+        parameters=sum(graph.spec[w.tensor].elements(bindings) for w in graph.weights if w.trainable),
+        weight_bytes=weight_bytes,
+        peak_bytes=weight_bytes + activations,
+    )
+
+
+def bind(graph: Graph, sizes: Mapping[str, int] | None) -> dict[str, int]:
+    """The value of every symbol of the graph: the given one, else the one asked for at capture.
+
+    Raises:
+        InputError: a symbol that the graph does not have, or a size below 1.
+    """
+    known = graph.hints
+    for name, value in (sizes or {}).items():
+        if name not in known:
+            listed = ", ".join(sorted(known)) or "none: its sizes are fixed"
+            raise InputError(f"size `{name}`", "the graph has no such symbol", expected=listed)
+        if value < 1:
+            raise InputError(f"size `{name}`", "must be at least 1", got=value)
+    return known | dict(sizes or {})
