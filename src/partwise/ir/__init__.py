@@ -12,6 +12,7 @@ from partwise.ir.dtypes import DType
 from partwise.ir.graph import Constant, Format, Graph, Mutation, Node, Output, Symbol, TensorSpec, Weight
 from partwise.ir.operators import OPERATORS, Kind, Operator, operator
 from partwise.ir.parts import Part, divide
+from partwise.ir.prune import prune
 from partwise.ir.serialize import graph_digest, graph_from_data, graph_to_data
 
 __all__ = [
@@ -43,4 +44,5 @@ __all__ = [
     "graph_from_data",
     "graph_to_data",
     "operator",
+    "prune",
 ]

@@ -60,7 +60,7 @@ pixel_shuffle.default pixel_unshuffle.default repeat.default repeat_interleave.s
 scatter.src scatter.value scatter_add.default select_scatter.default slice_scatter.default stack.default
 take_along_dim.default tile.default copy.default index_put.default index_add.default view_copy.default
 expand_copy.default lift_fresh_copy.default one_hot.default im2col.default channel_shuffle.default
-bucketize.Tensor searchsorted.Tensor
+bucketize.Tensor diff.default searchsorted.Tensor
 """.split()
 
 _FACTORY = """

@@ -1,0 +1,1 @@
+"""Hugging Face folders: a config, with or without weights, as a source."""

@@ -1,0 +1,56 @@
+"""What every frontend gives: a model that can be captured, asked for its weights, and run as its makers meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from partwise.ir import Graph
+
+__all__ = ["CaptureOptions", "Source"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureOptions:
+    """How to capture. None leaves the choice to the frontend."""
+
+    example_inputs: Any = None
+    """A tuple of positional or a dict of keyword arguments; made by the frontend where it can."""
+    batch: int | None = None
+    sequence: int | None = None
+    image_size: int | None = None
+    dtype: str | None = None
+    """Type of the weights; by default the one that the model's config states."""
+    static: bool = False
+    """Fix every size."""
+    weights: bool = True
+    """False: the weights' values are never read."""
+    optimize: str | None = None
+    """ONNX: level of the engine's optimizer, `off`, `basic`, `extended` or `all`."""
+    config: str | None = None
+    """Hugging Face config (file or folder) for a file that holds weights alone."""
+    module: str | None = None
+    """`package.module:function` that builds the module for a file that holds weights alone."""
+
+
+class Source(Protocol):
+    """A model, whatever it came as."""
+
+    def capture(self) -> Graph:
+        """Its graph. The same source and options give the same graph, byte for byte."""
+        ...
+
+    def weights(self, graph: Graph) -> Mapping[str, np.ndarray]:
+        """The graph's weights by tensor name, strides kept.
+
+        Raises:
+            StalePlanError: the model lacks one, or has it in another shape or type.
+        """
+        ...
+
+    def reference(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The model's own answer, by the graph's output names: what a chain is judged against."""
+        ...

@@ -1,0 +1,1 @@
+"""The torch frontend: `nn.Module` in, `Graph` out."""

@@ -1,0 +1,47 @@
+"""torch tensors and numpy arrays as two views of the same memory, the types numpy lacks included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from partwise.extras import require
+
+__all__ = ["from_numpy", "to_numpy"]
+
+_SAME_BITS = {
+    "bfloat16": "int16",
+    "float8_e4m3fn": "uint8",
+    "float8_e4m3fnuz": "uint8",
+    "float8_e5m2": "uint8",
+    "float8_e5m2fnuz": "uint8",
+}
+
+
+def to_numpy(tensor: Any) -> np.ndarray:
+    """A CPU tensor's memory as an array; strides are kept, nothing is copied."""
+    torch = require("torch")
+
+    name = str(tensor.dtype).removeprefix("torch.")
+    if name not in _SAME_BITS:
+        return tensor.numpy()
+    return tensor.view(getattr(torch, _SAME_BITS[name])).numpy().view(getattr(ml_dtypes, name))
+
+
+def from_numpy(array: np.ndarray) -> Any:
+    """An array's memory as a CPU tensor; strides are kept, nothing is copied.
+
+    A read-only array must not be written through the result.
+    """
+    import warnings
+
+    torch = require("torch")
+
+    name = array.dtype.name
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable.*")
+        if name not in _SAME_BITS:
+            return torch.from_numpy(array)
+        return torch.from_numpy(array.view(_SAME_BITS[name])).view(getattr(torch, name))
