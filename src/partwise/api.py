@@ -52,8 +52,8 @@ def cut(model: Any, plan: Plan, out: str | Path) -> Package:
 
 def run(package: Package | str | Path, inputs: Mapping[str, np.ndarray], *, threads: int = 2) -> Any:
     """Run a package."""
-    from partwise.runtime.engines.torch_engine import TorchEngine
+    from partwise.runtime.engines import make_engine
     from partwise.runtime.executors.in_process import InProcess
 
     opened = package if isinstance(package, Package) else open_package(package)
-    return InProcess.start(opened, TorchEngine(threads)).run(inputs)
+    return InProcess.start(opened, make_engine(opened.manifest.engine, threads)).run(inputs)

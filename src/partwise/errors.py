@@ -54,9 +54,7 @@ class PartwiseError(Exception):
 
     exit_code: ClassVar[int] = 10
 
-    def __init__(
-        self, subject: str, what: str, *, expected: object = None, got: object = None, hint: str = ""
-    ) -> None:
+    def __init__(self, subject: str, what: str, *, expected: object = None, got: object = None, hint: str = "") -> None:
         self.subject, self.what, self.hint = subject, what, hint
         self.expected = None if expected is None else str(expected)
         self.got = None if got is None else str(got)

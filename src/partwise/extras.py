@@ -36,6 +36,4 @@ def require(module: str) -> Any:
         if error.name is None or error.name.partition(".")[0] != package:
             raise
         extra = _EXTRAS[package]
-        raise MissingExtraError(
-            f"`{package}`", "is not installed", hint=f"pip install 'partwise[{extra}]'"
-        ) from None
+        raise MissingExtraError(f"`{package}`", "is not installed", hint=f"pip install 'partwise[{extra}]'") from None

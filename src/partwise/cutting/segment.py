@@ -30,7 +30,9 @@ def segment_graph(graph: Graph, part: Part, name: str) -> Graph:
         weights=weights,
         constants=tuple(c for c in graph.constants if c.tensor in held),
         outputs=tuple(Output(name=tensor, tensor=tensor) for tensor in part.outputs),
-        mutations=tuple(Mutation(target=m.target, tensor=m.tensor) for m in graph.mutations if m.tensor in part.returned),
+        mutations=tuple(
+            Mutation(target=m.target, tensor=m.tensor) for m in graph.mutations if m.tensor in part.returned
+        ),
         tensors=tuple(spec for spec in graph.tensors if spec.name in known),
         nodes=nodes,
         notes=(),

@@ -137,7 +137,9 @@ def _check(manifest: Manifest, subject: str) -> None:
     descriptors += [weight.blob for segment in manifest.segments for weight in segment.weights]
     for descriptor in descriptors:
         if not is_digest(descriptor.digest) or descriptor.size < 0:
-            raise ManifestError(subject, "holds a malformed descriptor", got=f"{descriptor.digest} ({descriptor.size} B)")
+            raise ManifestError(
+                subject, "holds a malformed descriptor", got=f"{descriptor.digest} ({descriptor.size} B)"
+            )
     for number, segment in enumerate(manifest.segments):
         _check_segment(manifest, number, segment, f"{subject}, segment {number}")
 
@@ -160,10 +162,14 @@ def _check_segment(manifest: Manifest, number: int, segment: SegmentEntry, subje
 
 def _check_weight(weight: WeightEntry, subject: str) -> None:
     if sorted(weight.order) != list(range(len(weight.shape))) or any(size < 0 for size in weight.shape):
-        raise ManifestError(subject, f"weight `{weight.tensor}` has an impossible layout", got=(weight.shape, weight.order))
+        raise ManifestError(
+            subject, f"weight `{weight.tensor}` has an impossible layout", got=(weight.shape, weight.order)
+        )
     elements = 1
     for size in weight.shape:
         elements *= size
     expected = (elements * weight.dtype.bits + 7) // 8
     if weight.blob.size != expected:
-        raise ManifestError(subject, f"weight `{weight.tensor}` lies about its size", expected=expected, got=weight.blob.size)
+        raise ManifestError(
+            subject, f"weight `{weight.tensor}` lies about its size", expected=expected, got=weight.blob.size
+        )

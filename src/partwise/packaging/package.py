@@ -98,7 +98,9 @@ class Package:
         try:
             size = path.stat().st_size
             if size != descriptor.size:
-                raise DigestMismatchError(str(path), "has another size than promised", expected=descriptor.size, got=size)
+                raise DigestMismatchError(
+                    str(path), "has another size than promised", expected=descriptor.size, got=size
+                )
             data = path.read_bytes()
         except OSError as error:
             raise PackageError(str(path), f"cannot be read ({error.strerror})") from None

@@ -13,10 +13,10 @@ import numpy as np
 
 from partwise.digest import sha256_digest
 from partwise.errors import PackageError
+from partwise.ir import DType
 from partwise.packaging.arrays import dense, stride_order
 from partwise.packaging.manifest import Descriptor, Manifest, SegmentEntry, WeightEntry, manifest_to_bytes
 from partwise.packaging.package import MANIFEST_NAME, Package, blob_path, is_package, open_package, segment_path
-from partwise.ir import DType
 
 __all__ = ["SegmentFile", "write_package"]
 

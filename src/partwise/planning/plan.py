@@ -19,7 +19,9 @@ def plan(graph: Graph, profile: Profile, limits: Limits, objectives: Sequence[Ob
     contraction = contract(graph)
     wanted = limits.stages or 1
     if wanted > max(1, len(contraction.placed)):
-        raise InfeasibleError("stages", "more than there are nodes to place", expected=len(contraction.placed), got=wanted)
+        raise InfeasibleError(
+            "stages", "more than there are nodes to place", expected=len(contraction.placed), got=wanted
+        )
     work = [profile.nodes[i].seconds(REFERENCE_DEVICE) for i in contraction.placed]
     total, done, assignment = sum(work), 0.0, [list[int]() for _ in range(wanted)]
     for position, index in enumerate(contraction.placed):
@@ -30,7 +32,17 @@ def plan(graph: Graph, profile: Profile, limits: Limits, objectives: Sequence[Ob
     stages, cuts = price(contraction, profile, assignment, REFERENCE_DEVICE)
     value = float(len(stages))
     return Plan(
-        graph=graph, sizes=profile.sizes, limits=limits, levels=(Level(objective=objectives[0], value=value),),
-        value=value, bound=value, bound_origin="-", bound_plans="-", gap=0.0, solver="slices", device=REFERENCE_DEVICE.name,
-        stages=stages, cuts=cuts,
+        graph=graph,
+        sizes=profile.sizes,
+        limits=limits,
+        levels=(Level(objective=objectives[0], value=value),),
+        value=value,
+        bound=value,
+        bound_origin="-",
+        bound_plans="-",
+        gap=0.0,
+        solver="slices",
+        device=REFERENCE_DEVICE.name,
+        stages=stages,
+        cuts=cuts,
     )

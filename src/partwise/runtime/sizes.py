@@ -34,15 +34,23 @@ def check_values(
     """
     expected = {port.tensor for port in ports}
     if missing := sorted(expected - values.keys()):
-        raise InterfaceMismatchError(subject, f"lacks {', '.join(missing)}", expected=sorted(expected), got=sorted(values))
+        raise InterfaceMismatchError(
+            subject, f"lacks {', '.join(missing)}", expected=sorted(expected), got=sorted(values)
+        )
     if unknown := sorted(values.keys() - expected):
-        raise InterfaceMismatchError(subject, f"has no {', '.join(unknown)}", expected=sorted(expected), got=sorted(values))
+        raise InterfaceMismatchError(
+            subject, f"has no {', '.join(unknown)}", expected=sorted(expected), got=sorted(values)
+        )
     for port in ports:
         value = values[port.tensor]
         if value.dtype.name != port.dtype.value:
-            raise InterfaceMismatchError(f"{subject}, `{port.tensor}`", "has another dtype", expected=port.dtype.value, got=value.dtype.name)
+            raise InterfaceMismatchError(
+                f"{subject}, `{port.tensor}`", "has another dtype", expected=port.dtype.value, got=value.dtype.name
+            )
         if port.shape is None:
             continue
         shape = evaluate_shape(port.shape, sizes)
         if tuple(value.shape) != shape:
-            raise InterfaceMismatchError(f"{subject}, `{port.tensor}`", "has another shape", expected=shape, got=tuple(value.shape))
+            raise InterfaceMismatchError(
+                f"{subject}, `{port.tensor}`", "has another shape", expected=shape, got=tuple(value.shape)
+            )

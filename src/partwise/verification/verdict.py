@@ -58,4 +58,6 @@ def _compare(name: str, got: np.ndarray | None, expected: np.ndarray) -> Compari
     wide_got, wide = got.astype(np.float64), expected.astype(np.float64)
     largest = float(np.nanmax(np.abs(wide_got - wide)))
     scale = float(np.nanmax(np.abs(wide)))
-    return Comparison(output=name, equal=False, largest_difference=largest, relative_difference=largest / (scale or 1.0))
+    return Comparison(
+        output=name, equal=False, largest_difference=largest, relative_difference=largest / (scale or 1.0)
+    )

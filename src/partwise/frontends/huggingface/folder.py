@@ -17,9 +17,9 @@ from partwise.frontends.torch.model import TorchModel, capture_module
 __all__ = ["HuggingFaceFolder", "open_folder"]
 
 
-def open_folder(path: Path, options: CaptureOptions) -> HuggingFaceFolder:
+def open_folder(path: str, options: CaptureOptions) -> HuggingFaceFolder:
     """A folder with a `config.json`."""
-    return HuggingFaceFolder(path, options)
+    return HuggingFaceFolder(Path(path), options)
 
 
 class HuggingFaceFolder:

@@ -135,7 +135,9 @@ def _call(building: _Building, node: Any) -> None:
 def _refuse_unknown(node: Any, target: str) -> None:
     where = " ".join(part for part in (_module_path(node), _source_line(node)) if part)
     if target.startswith(_RANDOM):
-        raise UnsupportedOpError(f"operator `{target}` at {where}", "is random: two runs would differ", hint="model.eval().")
+        raise UnsupportedOpError(
+            f"operator `{target}` at {where}", "is random: two runs would differ", hint="model.eval()."
+        )
     ir.operator(target, where)
 
 
@@ -227,5 +229,7 @@ def _module_path(node: Any) -> str:
 
 
 def _source_line(node: Any) -> str:
-    lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines() if line.strip().startswith("File")]
+    lines = [
+        line.strip() for line in (node.meta.get("stack_trace") or "").splitlines() if line.strip().startswith("File")
+    ]
     return lines[-1] if lines else ""

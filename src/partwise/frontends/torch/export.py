@@ -37,7 +37,9 @@ def arrange(module: Any, example_inputs: Any) -> dict[str, Any]:
         except TypeError as error:
             raise ModelError("example inputs", f"do not fit `forward`: {error}") from None
     if not named:
-        raise ModelError("example inputs", "none given", hint="pass a tuple of positional or a dict of keyword arguments.")
+        raise ModelError(
+            "example inputs", "none given", hint="pass a tuple of positional or a dict of keyword arguments."
+        )
     return named
 
 
@@ -83,15 +85,13 @@ def _export(module: Any, inputs: dict[str, Any], wanted: dict[str, dict[int, str
     torch = require("torch")
 
     auto = torch.export.Dim.AUTO
-    shapes = {name: {dim: auto for dim in wanted.get(name, {})} or None for name in inputs}
+    shapes = {name: dict.fromkeys(wanted.get(name, {}), auto) or None for name in inputs}
     with warnings.catch_warnings(), torch.no_grad(), _without_cache(module):
         warnings.simplefilter("ignore")
         try:
-            program = torch.export.export(
-                module, (), inputs, strict=False, dynamic_shapes=shapes if wanted else None
-            )
+            program = torch.export.export(module, (), inputs, strict=False, dynamic_shapes=shapes if wanted else None)
             return program.run_decompositions({})
-        except Exception as error:  # noqa: BLE001 - torch raises dozens of kinds here; each is the model's
+        except Exception as error:
             raise ModelError(type(module).__name__, f"torch.export failed: {_first_line(error)}") from error
 
 

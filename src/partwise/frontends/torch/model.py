@@ -10,11 +10,11 @@ import numpy as np
 import partwise.ir as ir
 from partwise.errors import ModelError, StalePlanError
 from partwise.extras import require
-from partwise.torch_arrays import from_numpy, to_numpy
 from partwise.frontends.source import CaptureOptions
 from partwise.frontends.torch.convert import Naming, convert
 from partwise.frontends.torch.export import arrange, export_functional, output_names
 from partwise.frontends.torch.symbols import roles
+from partwise.torch_arrays import from_numpy, to_numpy
 
 __all__ = ["TorchModel", "capture_module"]
 
@@ -58,7 +58,9 @@ class TorchModel:
             raise StalePlanError(f"weight `{weight.key}`", "the model has none of this name")
         found = (str(value.dtype).removeprefix("torch."), tuple(value.shape))
         if found != (spec.dtype.value, spec.shape):
-            raise StalePlanError(f"weight `{weight.key}`", "differs", expected=(spec.dtype.value, spec.shape), got=found)
+            raise StalePlanError(
+                f"weight `{weight.key}`", "differs", expected=(spec.dtype.value, spec.shape), got=found
+            )
         return to_numpy(value.detach())
 
 
@@ -98,7 +100,9 @@ def _symbols(
                 names.setdefault(size.node.expr.name, role)
                 symbols.setdefault(role, ir.Symbol(name=role, hint=int(inputs[name].shape[dim]), input=name, dim=dim))
             else:
-                raise ModelError(f"`{role}` of `{name}`", f"export bound it to {size.node.expr}", hint="capture with --static.")
+                raise ModelError(
+                    f"`{role}` of `{name}`", f"export bound it to {size.node.expr}", hint="capture with --static."
+                )
     used = set(names.values())
     return tuple(s for s in symbols.values() if s.name in used), names, notes
 

@@ -72,7 +72,9 @@ def _text(expr: Any, names: Mapping[str, str]) -> int | str:
         return "(" + "*".join([arguments[0]] * int(expr.args[1])) + ")"
     if kind == "CeilToInt" or kind == "TruncToInt":
         return _text(expr.args[0], names)
-    raise ModelError(f"size `{expr}`", f"uses `{kind}`, which sizes of a graph cannot hold", hint="capture with --static.")
+    raise ModelError(
+        f"size `{expr}`", f"uses `{kind}`, which sizes of a graph cannot hold", hint="capture with --static."
+    )
 
 
 _INFIX = {

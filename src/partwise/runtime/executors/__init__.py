@@ -1,0 +1,1 @@
+"""Executors: dispatch a package's tasks, here or in other processes."""
