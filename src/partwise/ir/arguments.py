@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Union, cast
+from typing import Any, TypeAlias, cast
 
 from partwise.errors import GraphError
 
@@ -40,7 +40,7 @@ class Enum:
     name: str
 
 
-Argument = Union[None, bool, int, float, str, Ref, Sym, Enum, tuple["Argument", ...]]
+Argument: TypeAlias = "bool | int | float | str | Ref | Sym | Enum | tuple[Argument, ...] | None"
 _SPACES = frozenset({"dtype", "device", "layout", "memory_format"})
 
 

@@ -1,0 +1,95 @@
+"""`partwise`: the verbs in the order of the pipeline, errors as one line, exit codes as documented.
+
+Exit codes: 0 done or accepted, 1 rejected or inconclusive, 2 usage, and one for each branch of `partwise.errors`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import traceback
+
+import click
+
+from partwise.errors import PartwiseError
+
+__all__ = ["VERBS", "main"]
+
+VERBS = {
+    "capture": "Read a model as a graph.",
+    "profile": "Count what a graph costs.",
+    "plan": "Find where to divide it.",
+    "cut": "Write the parts as a package.",
+    "run": "Run a package.",
+    "verify": "Judge a package or a run.",
+    "full-run": "All of it in one go.",
+}
+"""Verb and one line about it, in the order of the pipeline; each lives in the module of its name."""
+
+_INTERNAL = 70  # EX_SOFTWARE of sysexits.h
+
+
+class Verbs(click.Group):
+    """A group whose verbs are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        name = cmd_name.replace("-", "_")
+        return getattr(importlib.import_module(f"partwise.cli.{name}"), name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Verbs, in the order of the pipeline"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="partwise", prog_name="partwise")
+def partwise() -> None:
+    """Splits a neural network into parts, runs the parts anywhere, and proves what ran.
+
+    \b
+    model -> graph -> profile -> plan -> package -> run -> verdict
+
+    \b
+    Example:  partwise full-run resnet50.onnx --stages 3
+    """
+
+
+def main() -> None:
+    """The command's entry point."""
+    as_json = "--json" in sys.argv
+    try:
+        sys.exit(partwise.main(standalone_mode=False) or 0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except PartwiseError as error:
+        _report(error, as_json)
+        sys.exit(error.exit_code)
+    except Exception:  # noqa: BLE001 - the one place where the unforeseen ends
+        traceback.print_exc()
+        click.echo("This is a defect of Partwise, not of what you gave it; please report the lines above.", err=True)
+        sys.exit(_INTERNAL)
+
+
+def _report(error: PartwiseError, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(error.as_dict()))
+    click.echo(f"{type(error).__name__}: {error}", err=True)

@@ -1,0 +1,155 @@
+"""Options that several verbs share, and what they mean as `CaptureOptions`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from partwise.errors import InputError
+from partwise.frontends import CaptureOptions
+from partwise.planning import Objective
+from partwise.units import parse_bytes
+
+__all__ = [
+    "capture_options",
+    "check_parent",
+    "json_option",
+    "model_argument",
+    "plan_options",
+    "run_options",
+    "take_capture_options",
+    "take_plan_options",
+]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
+
+
+class Bytes(click.ParamType):
+    """An amount of memory: 12GiB, 500MB."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return parse_bytes(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Objectives(click.ParamType):
+    """One objective, or several separated by commas, the first one first."""
+
+    name = "objective[,objective]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Objective, ...]:
+        if isinstance(value, tuple):
+            return value  # pyright: ignore[reportUnknownVariableType]
+        try:
+            return tuple(Objective(part.strip()) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r}: expected one or several of {', '.join(Objective)}", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        del ctx, param
+        done, _, last = incomplete.rpartition(",")
+        prefix = f"{done}," if done else ""
+        return [click.shell_completion.CompletionItem(prefix + o) for o in Objective if o.startswith(last)]
+
+
+def json_option(command: Command) -> Command:
+    """`--json`: print the record itself."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the record itself as JSON.")(command)
+
+
+def model_argument(command: Command) -> Command:
+    """The model: a path, a hub name or `package.module:function`."""
+    return click.argument("model", type=click.Path())(command)
+
+
+_CAPTURE = (
+    click.option("--batch", type=click.IntRange(1), help="Batch size of the example inputs."),
+    click.option("--sequence", type=click.IntRange(1), help="Tokens of the example inputs."),
+    click.option("--image-size", type=click.IntRange(1), help="Height and width of example images."),
+    click.option("--dtype", help="Type of the weights, for example bfloat16; by default the config's."),
+    click.option("--static", is_flag=True, help="Fix every size; by default batch and sequence stay symbols."),
+    click.option("--no-weights", is_flag=True, help="Never read the weights' values."),
+    click.option(
+        "--optimize",
+        type=click.Choice(["off", "basic", "extended", "all"]),
+        help="ONNX: level of the engine's optimizer, once for the whole model (default: all).",
+    ),
+    click.option("--config", type=PATH, help="Hugging Face config for a file of weights."),
+    click.option("--module", help="package.module:function that builds the module for a file of weights."),
+)
+_PLAN = (
+    click.option("--memory", type=Bytes(), help="Memory of a device, for example 12GiB."),
+    click.option("--stages", type=click.IntRange(1), help="Exactly so many stages."),
+    click.option("--max-parameters", type=click.IntRange(1), help="Parameters of a stage at most."),
+    click.option("--max-layers", type=click.IntRange(1), help="Layers of a stage at most."),
+    click.option(
+        "--objective",
+        type=Objectives(),
+        help="What is made small: stages, traffic, balance or throughput; several as stages,traffic.",
+    ),
+)
+_RUN = (
+    click.option("--input", "input_path", type=PATH, help="An .npz or .json file, or a folder of them."),
+    click.option(
+        "--executor",
+        type=click.Choice(["processes", "in-process"]),
+        default="processes",
+        show_default=True,
+        help="One process a stage, or all in this one.",
+    ),
+    click.option("--threads", type=click.IntRange(1), help="Threads of each stage's engine."),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random inputs."),
+    click.option("--run-dir", type=PATH, help="Where run_<n>/ is left (default: run/ beside the package)."),
+)
+
+
+def capture_options(command: Command) -> Command:
+    """How a model is captured."""
+    return _all(_CAPTURE, command)
+
+
+def plan_options(command: Command) -> Command:
+    """Limits and objectives."""
+    return _all(_PLAN, command)
+
+
+def run_options(command: Command) -> Command:
+    """What is run, and how."""
+    return _all(_RUN, command)
+
+
+def take_capture_options(given: dict[str, Any]) -> CaptureOptions:
+    """Take the options of `capture_options` out of a verb's arguments."""
+    config = given.pop("config")
+    names = ("batch", "sequence", "image_size", "dtype", "static", "optimize", "module")
+    plain = {name: given.pop(name) for name in names}
+    return CaptureOptions(weights=not given.pop("no_weights"), config=None if config is None else str(config), **plain)
+
+
+def take_plan_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of `plan_options` out of a verb's arguments, as arguments of `api.plan`."""
+    return {name: given.pop(name) for name in ("memory", "stages", "max_parameters", "max_layers", "objective")}
+
+
+def check_parent(path: Path | None) -> None:
+    """Raise before any work where the folder of an output file is missing.
+
+    Raises:
+        InputError: it is.
+    """
+    if path is not None and not path.resolve().parent.is_dir():
+        raise InputError(str(path), "its folder does not exist", hint=f"mkdir -p {path.parent}")
+
+
+def _all(options: tuple[Callable[[Any], Any], ...], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

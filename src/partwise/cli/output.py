@@ -1,0 +1,48 @@
+"""Where results go: JSON or a table on stdout, times and progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import click
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from partwise.cli.render import console
+from partwise.digest import canonical_json
+from partwise.units import format_seconds
+
+__all__ = ["counted", "print_json", "timed"]
+
+
+def print_json(data: object) -> None:
+    """A record on stdout, as one line of canonical JSON."""
+    click.echo(canonical_json(data).decode())
+
+
+@contextmanager
+def timed(what: str) -> Generator[None]:
+    """A spinner while something runs, and how long it took, both on stderr."""
+    start = time.monotonic()
+    with _progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as progress:
+        progress.add_task(what)
+        yield
+    click.echo(f"{what}: {format_seconds(time.monotonic() - start)}", err=True)
+
+
+@contextmanager
+def counted(what: str) -> Generator[Callable[[int, int], None]]:
+    """A bar with an estimate; yields a function of (done, total)."""
+    start = time.monotonic()
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with _progress(*columns, TimeRemainingColumn()) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+    click.echo(f"{what}: {format_seconds(time.monotonic() - start)}", err=True)
+
+
+def _progress(*columns: object) -> Progress:
+    shown = sys.stderr.isatty()
+    return Progress(*columns, console=console(error=True), transient=True, disable=not shown)  # pyright: ignore[reportArgumentType]

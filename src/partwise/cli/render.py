@@ -1,0 +1,174 @@
+"""Records as tables of at most 100 columns, for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from partwise.ir import Graph
+from partwise.packaging import Package
+from partwise.planning import Objective, Plan
+from partwise.profiling import Profile
+from partwise.units import format_bytes, format_count, format_seconds
+from partwise.verification import Outcome, Verdict
+
+__all__ = ["WIDTH", "console", "show_graph", "show_package", "show_plan", "show_profile", "show_verdict", "table"]
+
+WIDTH = 100
+
+
+def console(*, error: bool = False) -> Console:
+    """A console that never writes wider than 100 columns."""
+    found = Console(stderr=error, highlight=False)
+    return Console(file=sys.stderr if error else sys.stdout, highlight=False, width=min(found.width, WIDTH))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
+    """A table whose first `left` columns are text and whose other columns are figures."""
+    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for position, column in enumerate(columns):
+        is_text = position < left
+        made.add_column(column, justify="left" if is_text else "right", overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    return made
+
+
+def show_graph(graph: Graph, profile: Profile) -> None:
+    """What was captured."""
+    sizes = ", ".join(f"{name}={value}" for name, value in profile.sizes.items()) or "all fixed"
+    rows = [
+        ("format", f"{graph.format}"),
+        ("nodes", f"{len(graph.nodes)}"),
+        ("parameters", format_count(profile.parameters)),
+        ("weights", format_bytes(profile.weight_bytes)),
+        ("MACs", format_count(profile.macs)),
+        ("FLOPs", format_count(profile.flops)),
+        ("peak memory", format_bytes(profile.peak_bytes)),
+        ("symbols", sizes),
+    ]
+    rows += [("input", _tensor(graph, name, name)) for name in graph.inputs]
+    rows += [("output", _tensor(graph, output.name, output.tensor)) for output in graph.outputs]
+    rows += [("note", note) for note in graph.notes]
+    grid = Table(
+        title=graph.name, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False
+    )
+    grid.add_column(style="dim")
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(name, Text(value))
+    console().print(grid)
+
+
+def show_profile(profile: Profile, depth: int = 3, most: int = 30) -> None:
+    """Totals by module."""
+    sums: dict[str, list[int]] = {}
+    for cost in profile.nodes:
+        name = ".".join(cost.module.split(".")[:depth]) or "(top)"
+        total = sums.setdefault(name, [0, 0, 0, 0])
+        for position, value in enumerate((1, cost.macs, cost.weight_bytes, cost.input_bytes + cost.output_bytes)):
+            total[position] += value
+    shown = sorted(sums.items(), key=lambda item: (-item[1][1], item[0]))
+    rows = [_module_row(name, total) for name, total in shown[:most]]
+    if rest := [total for _, total in shown[most:]]:
+        rows.append(_module_row(f"({len(rest)} more modules)", [sum(column) for column in zip(*rest, strict=True)]))
+    totals = [len(profile.nodes), profile.macs, profile.weight_bytes]
+    moved = sum(cost.input_bytes + cost.output_bytes for cost in profile.nodes)
+    rows.append(_module_row("total", [*totals, moved]))
+    console().print(table("Profile by module", ("module", "nodes", "MACs", "FLOPs", "weights", "activations"), rows))
+
+
+def show_plan(plan: Plan) -> None:
+    """Stages, cuts, and how good the plan can be at most."""
+    out = console()
+    stages = [
+        (
+            str(stage.index),
+            str(len(stage.nodes)),
+            format_count(stage.parameters),
+            format_bytes(stage.weight_bytes),
+            format_bytes(stage.peak_bytes),
+            format_count(stage.flops),
+            format_seconds(stage.time_s),
+        )
+        for stage in plan.stages
+    ]
+    columns = ("stage", "nodes", "parameters", "weights", "peak memory", "FLOPs", f"time on {plan.device}")
+    out.print(table("Stages", columns, stages))
+    cuts = [
+        (f"{cut.source} → {cut.target}", _names(cut.tensors), str(len(cut.tensors)), format_bytes(cut.bytes))
+        for cut in plan.cuts
+    ]
+    if cuts:
+        out.print(table("Cuts", ("cut", "values", "count", "bytes"), cuts, left=2))
+    reached = ", ".join(f"{level.objective} {_value(level.objective, level.value)}" for level in plan.levels)
+    first = plan.levels[0].objective
+    gap = "proved optimal" if plan.gap == 0 else "unknown gap" if plan.gap is None else f"gap {plan.gap:.1%}"
+    out.print(Text(f"{reached}; bound {_value(first, plan.bound)} ({gap}, {plan.bound_plans} plans)"))
+    for note in plan.notes:
+        out.print(Text(f"note: {note}"))
+
+
+def show_package(package: Package) -> None:
+    """What was written."""
+    manifest = package.manifest
+    rows = [
+        (
+            str(number),
+            _names([port.tensor for port in segment.inputs]),
+            _names([port.tensor for port in segment.outputs]),
+            str(len(segment.weights)),
+            format_bytes(segment.weight_bytes),
+            format_bytes(segment.graph.size),
+        )
+        for number, segment in enumerate(manifest.segments)
+    ]
+    out = console()
+    out.print(table("Segments", ("segment", "receives", "gives", "blobs", "weights", "graph file"), rows, left=3))
+    state = "unchanged, nothing written" if package.unchanged else "written"
+    exact = {True: "exact: chain = whole, bit for bit", False: "not exact", None: "not checked"}[manifest.exact]
+    out.print(Text(f"{package.path}: {state}; {exact}\n{package.digest}"))
+
+
+def show_verdict(verdict: Verdict) -> None:
+    """Accepted, rejected or inconclusive, and the largest difference of each output."""
+    rows = [
+        (
+            what,
+            comparison.output,
+            "bit for bit" if comparison.equal else "differs",
+            f"{comparison.largest_difference:.3g}",
+        )
+        for what, found in (("chain = whole", verdict.chain), ("whole = source", verdict.source))
+        for comparison in found
+    ]
+    out = console()
+    if rows:
+        out.print(table("Comparison", ("what", "output", "equal", "largest difference"), rows, left=3))
+    style = {Outcome.ACCEPTED: "bold green", Outcome.REJECTED: "bold red", Outcome.INCONCLUSIVE: "bold yellow"}
+    out.print(Text.assemble((verdict.outcome.upper(), style[verdict.outcome]), f"  {verdict.reason}"))
+
+
+def _module_row(name: str, total: Sequence[int]) -> tuple[str, ...]:
+    nodes, macs, weights, moved = total
+    return (name, str(nodes), format_count(macs), format_count(2 * macs), format_bytes(weights), format_bytes(moved))
+
+
+def _tensor(graph: Graph, name: str, tensor: str) -> str:
+    spec = graph.spec[tensor]
+    shape = "unknown rank" if spec.shape is None else ", ".join(str(dim) for dim in spec.shape)
+    return f"{name}: {spec.dtype} [{shape}]"
+
+
+def _names(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" +{len(names) - most}" if len(names) > most else "")
+
+
+def _value(objective: Objective, value: float) -> str:
+    if objective is Objective.STAGES:
+        return f"{value:.0f}"
+    return format_bytes(value) if objective is Objective.TRAFFIC else format_seconds(value)

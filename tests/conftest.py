@@ -1,0 +1,23 @@
+"""What all tests share: a missing dependency is a failure in CI, and no test writes outside its own folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+_ALLOWED_SKIPS = ("no GPU",)
+"""Reasons that CI accepts: hardware it does not have."""
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, None]:
+    """With `CI=true` a test skipped for a missing dependency has failed."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not any(allowed in reason for allowed in _ALLOWED_SKIPS):
+            report.outcome, report.longrepr = "failed", f"skipped in CI: {reason}"

@@ -1,0 +1,34 @@
+"""Quantities in and out."""
+
+from __future__ import annotations
+
+import pytest
+
+from partwise.errors import InputError
+from partwise.units import format_bytes, format_count, format_seconds, parse_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("12GiB", 12 * 2**30), ("500 MB", 500_000_000), ("1.5kib", 1536), ("1024", 1024), (7, 7), ("2B", 2)],
+)
+def test_parse_bytes(text: str | int, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "12 apples", "-1GiB", "0", "1e3", "nan", "1GiB\n;"])
+def test_parse_bytes_refuses(text: str) -> None:
+    with pytest.raises(InputError):
+        parse_bytes(text)
+
+
+def test_formats() -> None:
+    assert [format_bytes(n) for n in (0, 1023, 1536, 12 * 2**30, 2**42)] == [
+        "0 B",
+        "1023 B",
+        "1.50 KiB",
+        "12.0 GiB",
+        "4.00 TiB",
+    ]
+    assert [format_count(n) for n in (7, 4_089_284_608, 3e15)] == ["7", "4.089 G", "3.000 P"]
+    assert [format_seconds(s) for s in (2.5, 0.0123, 4.5e-6, 3e-9)] == ["2.50 s", "12.3 ms", "4.50 µs", "3 ns"]
