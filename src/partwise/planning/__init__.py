@@ -4,7 +4,24 @@ In: a `Graph`, its `Profile`, limits and objectives. Out: a `Plan` with a lower 
 Never: a clock, a framework, unseeded randomness; the same arguments give the same plan, byte for byte.
 """
 
-from partwise.planning.plan import plan
+from partwise.planning.check import check_plan, violations
+from partwise.planning.plan import default_objectives, plan
 from partwise.planning.records import Bound, Cut, Level, Limits, Objective, Plan, Stage
+from partwise.planning.serialize import plan_digest, plan_from_data, plan_to_data
 
-__all__ = ["Bound", "Cut", "Level", "Limits", "Objective", "Plan", "Stage", "plan"]
+__all__ = [
+    "Bound",
+    "Cut",
+    "Level",
+    "Limits",
+    "Objective",
+    "Plan",
+    "Stage",
+    "check_plan",
+    "default_objectives",
+    "plan",
+    "plan_digest",
+    "plan_from_data",
+    "plan_to_data",
+    "violations",
+]

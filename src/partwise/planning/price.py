@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import fsum
 
-from partwise.hardware import Device
-from partwise.ir import Contraction, Part, divide
-from partwise.planning.records import Cut, Stage
+from partwise.hardware import Device, Link
+from partwise.ir import Contraction, Graph, Part, divide
+from partwise.planning.records import Cut, Objective, Stage
 from partwise.profiling import Profile, storage_roots, timeline
 
-__all__ = ["price"]
+__all__ = ["measure", "price"]
 
 
 def price(
@@ -29,6 +30,41 @@ def price(
     return stages, _cuts(contraction, profile, parts)
 
 
+def measure(
+    objective: Objective,
+    stages: Sequence[Stage],
+    cuts: Sequence[Cut],
+    graph: Graph,
+    sizes: Mapping[str, int],
+    link: Link,
+) -> float:
+    """The value of an objective for priced stages and cuts.
+
+    A value takes the link's latency and its bytes; a stage sends it once, however many stages receive it.
+    """
+    match objective:
+        case Objective.STAGES:
+            return float(len(stages))
+        case Objective.TRAFFIC:
+            return float(sum(cut.bytes for cut in cuts))
+        case Objective.BALANCE:
+            return max(stage.time_s for stage in stages)
+        case Objective.THROUGHPUT:
+            bindings = dict(sizes)
+            seconds = {
+                name: link.latency_s + graph.spec[name].bytes(bindings) / link.bytes_per_s
+                for cut in cuts
+                for name in cut.tensors
+            }
+            return max(fsum([stage.time_s, *_transfers(stage.index, cuts, seconds)]) for stage in stages)
+
+
+def _transfers(stage: int, cuts: Sequence[Cut], seconds: Mapping[str, float]) -> list[float]:
+    received = [seconds[name] for cut in cuts if cut.target == stage for name in cut.tensors]
+    sent = {name for cut in cuts if cut.source == stage for name in cut.tensors}
+    return received + [seconds[name] for name in sorted(sent)]
+
+
 def _stage(
     contraction: Contraction, profile: Profile, index: int, part: Part, device: Device, roots: dict[str, str]
 ) -> Stage:
@@ -45,7 +81,7 @@ def _stage(
         peak_bytes=weight_bytes + activations,
         macs=macs,
         flops=2 * macs,
-        time_s=sum(profile.nodes[i].seconds(device) for i in part.nodes),
+        time_s=fsum(profile.nodes[i].seconds(device) for i in part.nodes),
         inputs=part.inputs,
         outputs=part.outputs,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from partwise.hardware import REFERENCE_LINK
 from partwise.ir import Graph
 
 __all__ = ["Bound", "Cut", "Level", "Limits", "Objective", "Plan", "Stage"]
@@ -20,7 +21,8 @@ class Objective(StrEnum):
     BALANCE = "balance"
     """The largest compute time of a stage [s]."""
     THROUGHPUT = "throughput"
-    """The largest time of a stage with its transfers, received and sent [s]: the pipeline's period."""
+    """The largest time of a stage with its transfers, received and sent [s]: the pipeline's period. A value is
+    a message: the link's latency and its bytes; a stage sends it once, however many stages receive it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +103,13 @@ class Plan:
     """A lower bound of the first objective's value."""
     bound_origin: str
     bound_plans: str
-    gap: float
-    """(value − bound) / bound; 0 is proved optimal."""
+    gap: float | None
+    """(value − bound) / bound; 0 is proved optimal; None where the bound is 0 and the value is not: no ratio."""
     solver: str
     device: str
     """Name of the device on which times are stated."""
+    link: str = REFERENCE_LINK.name
+    """Name of the link between any two stages, for the times of `throughput`."""
     stages: tuple[Stage, ...]
     cuts: tuple[Cut, ...]
     notes: tuple[str, ...] = ()

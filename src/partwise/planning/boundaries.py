@@ -1,0 +1,56 @@
+"""Where slices may begin: every position of a line, or as many of the best as the work allows.
+
+The slicing DP costs stages × positions². Beyond `_WORK` only some positions are kept: of each of equally heavy
+windows the one that the fewest bytes cross. The slicing is then exact for the positions kept, and says so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from partwise.planning.line import Line
+from partwise.planning.problem import Floats, Ints
+from partwise.planning.room import Room
+
+__all__ = ["boundaries"]
+
+_WORK = 600_000_000  # stages × positions²; about 2 s of numpy for each objective and order
+_MOST = 4096
+
+
+def boundaries(line: Line, room: Room, stages: int | None) -> Ints:
+    """Positions 0, …, length at which a stage may begin or end, ascending.
+
+    Args:
+        line: the problem in one order.
+        room: its limits; the fewest stages that keep them stay possible.
+        stages: how many are wanted, if that is fixed.
+    """
+    most = max(min(_MOST, int((_WORK / (stages or 1)) ** 0.5)), (stages or 1) + 1)
+    if line.length + 1 <= most:
+        return np.arange(line.length + 1)
+    return np.array(sorted({0, line.length, *(room.greedy() or ()), *_narrowest(line, most - 1)}), np.int64)
+
+
+def _narrowest(line: Line, windows: int) -> list[int]:
+    """In each of equally heavy windows the position that the fewest bytes cross, the first of equals."""
+    crossing, weight = _crossing_bytes(line), _weight(line)
+    shares = np.arange(windows + 1, dtype=np.float64) * (weight.sum() / windows)
+    ends = np.unique(np.clip(np.searchsorted(np.cumsum(weight), shares), 1, line.length - 1))
+    pieces = zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
+    return [start + int(np.argmin(crossing[start:end])) for start, end in pieces]
+
+
+def _weight(line: Line) -> Floats:
+    """Share of each position in compute and in number, so that neither leaves a window empty of choice."""
+    seconds = line.problem.seconds[line.order]
+    return seconds / (seconds.sum() or 1.0) + 1.0 / line.length
+
+
+def _crossing_bytes(line: Line) -> Ints:
+    """For each position the bytes of values made before it and needed at or after it."""
+    values = line.made.item
+    size, change = line.problem.tensor_bytes[values], np.zeros(line.length + 2, np.int64)
+    np.add.at(change, line.maker[values] + 1, size)
+    np.subtract.at(change, line.last[values] + 1, size)
+    return np.cumsum(change)

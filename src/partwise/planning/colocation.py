@@ -1,0 +1,98 @@
+"""Which placed nodes must stay together, and the units of choice that this leaves.
+
+Two things bind nodes: a value that no cut can carry (an opaque one), and state: whoever reads a mutated tensor
+and whoever makes its next value. Everything on a path between two bound nodes is bound too, since a stage that
+was left and entered again would not be one step of a pipeline: units are the strongly connected components of
+the graph in which bound nodes are joined in a ring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from partwise.ir import Closure, Contraction, DType, Graph
+
+__all__ = ["units"]
+
+Edges = dict[int, list[int]]
+
+
+def units(contraction: Contraction, reads: Mapping[int, Closure]) -> tuple[tuple[int, ...], ...]:
+    """Sets of placed nodes that share a stage in every plan, each ascending, ordered by their first node.
+
+    Args:
+        contraction: the graph seen through its placed nodes.
+        reads: for each placed node what it needs besides itself.
+    """
+    placed, makers = contraction.placed, _makers(contraction)
+    groups = [group for group in _groups(contraction, reads, makers) if len(group) > 1]
+    if not groups:
+        return tuple((index,) for index in placed)
+    after: Edges = {index: [] for index in placed}
+    for index in placed:
+        for name in sorted(reads[index].received):
+            if name in makers:
+                after[makers[name]].append(index)
+    for group in groups:
+        for index, following in zip(group, [*group[1:], group[0]], strict=True):
+            after[index].append(following)
+    return tuple(sorted(tuple(sorted(component)) for component in _components(placed, after)))
+
+
+def _makers(contraction: Contraction) -> dict[str, int]:
+    graph = contraction.graph
+    return {name: index for index in contraction.placed for name in graph.nodes[index].outputs}
+
+
+def _groups(contraction: Contraction, reads: Mapping[int, Closure], makers: Mapping[str, int]) -> Iterable[list[int]]:
+    graph = contraction.graph
+    readers = _readers(graph, reads)
+    for name in sorted(name for name in makers if graph.spec[name].dtype is DType.OPAQUE):
+        yield [makers[name], *readers.get(name, ())]
+    for mutation in graph.mutations:
+        written = contraction.of(mutation.tensor).received
+        writers = [makers[name] for name in sorted(written) if name in makers]
+        yield list(dict.fromkeys([*writers, *readers.get(mutation.target, ())]))
+
+
+def _readers(graph: Graph, reads: Mapping[int, Closure]) -> dict[str, list[int]]:
+    """Readers of the tensors that can bind nodes; listing all would repeat every weight's readers."""
+    state = {mutation.target for mutation in graph.mutations}
+    found: dict[str, list[int]] = {}
+    for index, closure in reads.items():
+        for name in (*closure.received, *closure.weights):
+            if name in state or graph.spec[name].dtype is DType.OPAQUE:
+                found.setdefault(name, []).append(index)
+    return found
+
+
+def _components(nodes: Sequence[int], after: Edges) -> Iterable[list[int]]:
+    """Strongly connected components. Source: Kosaraju's algorithm, as in Sharir, 1981."""
+    before: Edges = {node: [] for node in nodes}
+    for node, following in after.items():
+        for other in following:
+            before[other].append(node)
+    seen: set[int] = set()
+    finished = [node for root in nodes for node in _finish(root, after, seen)]
+    seen = set()
+    for root in reversed(finished):
+        if component := _finish(root, before, seen):
+            yield component
+
+
+def _finish(root: int, edges: Edges, seen: set[int]) -> list[int]:
+    """Unseen nodes reachable from a root, in the order in which a depth-first search leaves them."""
+    if root in seen:
+        return []
+    seen.add(root)
+    path, finished = [(root, iter(edges[root]))], list[int]()
+    while path:
+        node, rest = path[-1]
+        following = next((other for other in rest if other not in seen), None)
+        if following is None:
+            finished.append(node)
+            path.pop()
+        else:
+            seen.add(following)
+            path.append((following, iter(edges[following])))
+    return finished

@@ -1,0 +1,90 @@
+"""The table of solvers: a problem, limits and objectives in; an assignment of nodes to stages out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from partwise.planning.boundaries import boundaries
+from partwise.planning.line import Line
+from partwise.planning.orders import orders
+from partwise.planning.problem import Problem
+from partwise.planning.records import Limits, Objective
+from partwise.planning.room import Room
+from partwise.planning.slices import TOLERANCE, best_slices
+
+__all__ = ["SOLVERS", "Assignment", "Demand", "Solution", "Solver"]
+
+Assignment = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What a solver is asked for."""
+
+    limits: Limits
+    objectives: tuple[Objective, ...]
+    effort: int
+    """In steps of the solver's own: orders tried."""
+    seed: int
+    value_of: Callable[[Assignment], tuple[float, ...]]
+    """The value of each objective, by the independent evaluator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """What a solver found."""
+
+    assignment: Assignment
+    values: tuple[float, ...]
+    how: str
+    notes: tuple[str, ...] = ()
+
+
+Solver = Callable[[Problem, Demand], Solution | None]
+"""None: nothing found that keeps the limits."""
+
+
+def solve_slices(problem: Problem, demand: Demand) -> Solution | None:
+    """The best slicing of the best of several topological orders."""
+    best: Solution | None = None
+    for name, order in orders(problem, demand.effort, demand.seed):
+        line = Line(problem, order)
+        room, stages = Room(line, demand.limits), demand.limits.stages
+        kept = boundaries(line, room, stages)
+        chosen = best_slices(line, room, kept, _sliced(demand), stages)
+        if chosen is None:
+            continue
+        pairs = itertools.pairwise(chosen)
+        assignment = tuple(tuple(line.nodes(i, j)) for i, j in pairs)
+        values = demand.value_of(assignment)
+        if best is None or _is_less(values, best.values):
+            best = Solution(
+                assignment=assignment, values=values, how=f"slices of {name}", notes=_notes(line, len(kept))
+            )
+    return best
+
+
+def _sliced(demand: Demand) -> tuple[Objective, ...]:
+    """The objectives that the DP is to solve: a fixed number of stages leaves no choice of it."""
+    if demand.limits.stages is None:
+        return demand.objectives
+    return tuple(o for o in demand.objectives if o is not Objective.STAGES) or (Objective.BALANCE,)
+
+
+def _notes(line: Line, kept: int) -> tuple[str, ...]:
+    if kept == line.length + 1:
+        return ()
+    return (f"of {line.length - 1} cut positions the {kept - 2} with the least traffic near them were tried",)
+
+
+def _is_less(values: Sequence[float], others: Sequence[float]) -> bool:
+    """Whether the first level that differs is smaller."""
+    for value, other in zip(values, others, strict=True):
+        if abs(value - other) > TOLERANCE * max(abs(value), abs(other)):
+            return value < other
+    return False
+
+
+SOLVERS: dict[str, Solver] = {"slices": solve_slices}
