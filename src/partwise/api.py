@@ -16,7 +16,7 @@ from partwise.frontends.open import open_model
 from partwise.frontends.source import CaptureOptions
 from partwise.ir import Graph, graph_to_data
 from partwise.packaging import Package, open_package, write_package
-from partwise.planning import Limits, Objective, Plan
+from partwise.planning import Limits, Plan
 from partwise.profiling import Profile
 from partwise.units import parse_bytes
 
@@ -38,7 +38,7 @@ def plan(
 ) -> Plan:
     """Where to divide a graph."""
     limits = Limits(memory_bytes=None if memory is None else parse_bytes(memory), stages=stages)
-    return planning.plan(graph, profiling.profile(graph, sizes), limits, [Objective.BALANCE])
+    return planning.plan(graph, profiling.profile(graph, sizes), limits)
 
 
 def cut(model: Any, plan: Plan, out: str | Path) -> Package:
