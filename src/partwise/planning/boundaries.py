@@ -6,6 +6,8 @@ windows the one that the fewest bytes cross. The slicing is then exact for the p
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from partwise.planning.line import Line
@@ -36,9 +38,13 @@ def _narrowest(line: Line, windows: int) -> list[int]:
     """In each of equally heavy windows the position that the fewest bytes cross, the first of equals."""
     crossing, weight = _crossing_bytes(line), _weight(line)
     shares = np.arange(windows + 1, dtype=np.float64) * (weight.sum() / windows)
-    ends = np.unique(np.clip(np.searchsorted(np.cumsum(weight), shares), 1, line.length - 1))
-    pieces = zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
-    return [start + int(np.argmin(crossing[start:end])) for start, end in pieces]
+    found = _places(np.cumsum(weight), shares)
+    ends = sorted({min(max(end, 1), line.length - 1) for end in found})
+    return [start + int(np.argmin(crossing[start:end])) for start, end in pairwise(ends)]
+
+
+def _places(ascending: Floats, values: Floats) -> list[int]:
+    return np.searchsorted(ascending, values).tolist()
 
 
 def _weight(line: Line) -> Floats:
