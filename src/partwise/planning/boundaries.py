@@ -18,6 +18,7 @@ __all__ = ["boundaries"]
 
 _WORK = 600_000_000  # stages × positions²; about 2 s of numpy for each objective and order
 _MOST = 4096
+_SCAN = 50_000_000  # positions kept × length of the line; each position kept is measured against a memory limit
 
 
 def boundaries(line: Line, room: Room, stages: int | None) -> Ints:
@@ -28,7 +29,8 @@ def boundaries(line: Line, room: Room, stages: int | None) -> Ints:
         room: its limits; the fewest stages that keep them stay possible.
         stages: how many are wanted, if that is fixed.
     """
-    most = max(min(_MOST, int((_WORK / (stages or 1)) ** 0.5)), (stages or 1) + 1)
+    scanned = _SCAN // line.length if room.limited else _MOST
+    most = max(min(_MOST, scanned, int((_WORK / (stages or 1)) ** 0.5)), (stages or 1) + 1)
     if line.length + 1 <= most:
         return np.arange(line.length + 1)
     return np.array(sorted({0, line.length, *(room.greedy() or ()), *_narrowest(line, most - 1)}), np.int64)
