@@ -18,12 +18,14 @@ class Builder:
 
     def __init__(self) -> None:
         self.tensors: list[TensorSpec] = []
+        self.shapes: dict[str, tuple[int, ...]] = {}
         self.inputs: list[str] = []
         self.weights: list[Weight] = []
         self.nodes: list[Node] = []
         self.mutations: list[Mutation] = []
 
     def tensor(self, name: str, shape: Sequence[int], dtype: DType = DType.FLOAT32) -> str:
+        self.shapes[name] = tuple(shape)
         self.tensors.append(TensorSpec(name=name, dtype=dtype, shape=tuple(shape)))
         return name
 
@@ -59,8 +61,7 @@ class Builder:
         return self.node("aten.view.default", [x, tuple(shape)], shape)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        found = next(spec.shape for spec in self.tensors if spec.name == name)
-        return tuple(int(dim) for dim in found or ())
+        return self.shapes[name]
 
     def graph(self, *outputs: str) -> Graph:
         """The graph with these results."""
@@ -103,10 +104,10 @@ def random_graph(seed: int, nodes: int, rows: int = 2, width: int = 8) -> Graph:
     values = [make.input((rows, width))]
     kinds = ("linear", "linear", "linear", "relu", "relu", "add", "add", "view", "mask")
     while len(make.nodes) < nodes + 1:
-        x, y = random.choice(values[-3:]), random.choice(values)
+        x, y = random.choice(values[-3:]), random.choice(values[-99:])
         match random.choice(kinds):
             case "linear":
-                tied = [w.tensor for w in make.weights if make.shape(w.tensor) == (width, make.shape(x)[1])]
+                tied = [w.tensor for w in make.weights[-9:] if make.shape(w.tensor) == (width, make.shape(x)[1])]
                 values.append(make.linear(x, width, random.choice([*tied, None, None])))
             case "relu":
                 values.append(make.relu(x))

@@ -51,6 +51,7 @@ class Contraction:
         self.placed = tuple(i for i in range(len(graph.nodes)) if i not in repeated)
         self._placed_set = frozenset(self.placed)
         self._closures: dict[str, Closure] = {}
+        self._reads: dict[int, Closure] = {}
         for tensor in graph.inputs:
             self._closures[tensor] = Closure(frozenset(), frozenset({tensor}), _NONE)
         for tensor in (*(w.tensor for w in graph.weights), *(c.tensor for c in graph.constants)):
@@ -66,7 +67,9 @@ class Contraction:
 
     def reads(self, index: int) -> Closure:
         """What a placed node needs besides itself."""
-        return self._join(self.graph.nodes[index].inputs)
+        if index not in self._reads:
+            self._reads[index] = self._join(self.graph.nodes[index].inputs)
+        return self._reads[index]
 
     def join(self, closures: Iterable[Closure]) -> Closure:
         """What several computations need together."""
@@ -82,6 +85,8 @@ class Contraction:
 
 
 def _union(closures: tuple[Closure, ...]) -> Closure:
+    if len(closures) == 1:
+        return closures[0]
     return Closure(
         frozenset[int]().union(*(c.repeated for c in closures)),
         _NONE.union(*(c.received for c in closures)),

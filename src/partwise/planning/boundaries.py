@@ -6,6 +6,8 @@ windows the one that the fewest bytes cross. The slicing is then exact for the p
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from partwise.planning.line import Line
@@ -16,6 +18,7 @@ __all__ = ["boundaries"]
 
 _WORK = 600_000_000  # stages × positions²; about 2 s of numpy for each objective and order
 _MOST = 4096
+_SCAN = 50_000_000  # positions kept × length of the line; each position kept is measured against a memory limit
 
 
 def boundaries(line: Line, room: Room, stages: int | None) -> Ints:
@@ -26,7 +29,8 @@ def boundaries(line: Line, room: Room, stages: int | None) -> Ints:
         room: its limits; the fewest stages that keep them stay possible.
         stages: how many are wanted, if that is fixed.
     """
-    most = max(min(_MOST, int((_WORK / (stages or 1)) ** 0.5)), (stages or 1) + 1)
+    scanned = _SCAN // line.length if room.limited else _MOST
+    most = max(min(_MOST, scanned, int((_WORK / (stages or 1)) ** 0.5)), (stages or 1) + 1)
     if line.length + 1 <= most:
         return np.arange(line.length + 1)
     return np.array(sorted({0, line.length, *(room.greedy() or ()), *_narrowest(line, most - 1)}), np.int64)
@@ -36,9 +40,13 @@ def _narrowest(line: Line, windows: int) -> list[int]:
     """In each of equally heavy windows the position that the fewest bytes cross, the first of equals."""
     crossing, weight = _crossing_bytes(line), _weight(line)
     shares = np.arange(windows + 1, dtype=np.float64) * (weight.sum() / windows)
-    ends = np.unique(np.clip(np.searchsorted(np.cumsum(weight), shares), 1, line.length - 1))
-    pieces = zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
-    return [start + int(np.argmin(crossing[start:end])) for start, end in pieces]
+    found = _places(np.cumsum(weight), shares)
+    ends = sorted({min(max(end, 1), line.length - 1) for end in found})
+    return [start + int(np.argmin(crossing[start:end])) for start, end in pairwise(ends)]
+
+
+def _places(ascending: Floats, values: Floats) -> list[int]:
+    return np.searchsorted(ascending, values).tolist()
 
 
 def _weight(line: Line) -> Floats:

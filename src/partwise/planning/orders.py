@@ -151,7 +151,7 @@ def _value_tables(problem: Problem) -> tuple[list[int], dict[int, list[int]], li
     """Bytes that each unit makes for others, the readers of each value, the values that each unit reads."""
     readers: dict[int, list[int]] = {}
     inputs: list[list[int]] = [[] for _ in problem.units]
-    for unit, value in zip(problem.reads.unit.tolist(), problem.reads.item.tolist(), strict=True):
+    for unit, value in zip(map(int, problem.reads.unit), map(int, problem.reads.item), strict=True):
         if problem.maker[value] not in (-1, unit):
             readers.setdefault(value, []).append(unit)
             inputs[unit].append(value)

@@ -20,7 +20,7 @@ from partwise.profiling import Profile
 
 __all__ = ["default_objectives", "plan"]
 
-_EFFORT = 12  # orders tried
+_EFFORT = 10  # orders tried
 _WITH_COUNT = (Objective.BALANCE, Objective.TRAFFIC)
 _WITHOUT_COUNT = (Objective.STAGES, Objective.TRAFFIC, Objective.BALANCE)
 _ROUNDING = 1e-12  # relative; a bound and a value of the same sum may differ by this

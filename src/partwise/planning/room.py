@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -43,7 +44,10 @@ class Room:
         self.line, self.limits = line, limits
         self._layers = np.concatenate(([0], np.cumsum(line.problem.layers[line.order])))
         self._placed = line.problem.is_placed
-        self._last = np.zeros(len(line.problem.tensor_bytes), np.int64)  # scratch of `_activations`
+        self._whole = inf  # activations of the whole: more than any part of the capture order has
+        self._last = np.zeros(len(line.problem.tensor_bytes), np.int64)  # scratch of `_alive`
+        if limits.memory_bytes is not None:
+            self._whole = self._placed_activations(0, line.length)
 
     @property
     def limited(self) -> bool:
@@ -53,23 +57,22 @@ class Room:
 
     def fits(self, i: int, j: int) -> bool:
         """Whether the stage [i, j) keeps every limit."""
-        return self._keeps(i, j, self._activations)
+        spare = self._spare(i, j)
+        return spare == inf or (spare >= 0 and self._activations(i, j) <= spare)
 
     def may_fit(self, i: int, j: int) -> bool:
         """The same by the memory at placed nodes alone: never False where `fits` is True."""
-        return self._keeps(i, j, self._placed_activations)
+        spare = self._spare(i, j)
+        return spare >= self._whole or (spare >= 0 and self._placed_activations(i, j) <= spare)
 
-    def _keeps(self, i: int, j: int, activations: Callable[[int, int], int]) -> bool:
-        """Whether every limit is kept; the cheap ones are asked first."""
+    def _spare(self, i: int, j: int) -> float:
+        """Memory that the limits leave for activations; below 0 where one of them is broken already."""
         limits = self.limits
         if limits.max_layers is not None and self._layers[j] - self._layers[i] > limits.max_layers:
-            return False
+            return -1
         if limits.max_parameters is not None and self._parameters(i, j) > limits.max_parameters:
-            return False
-        if limits.memory_bytes is None:
-            return True
-        spare = limits.memory_bytes - self._weights(i, j)
-        return spare >= 0 and activations(i, j) <= spare
+            return -1
+        return inf if limits.memory_bytes is None else limits.memory_bytes - self._weights(i, j)
 
     def need(self, i: int, j: int) -> Need:
         """What the stage [i, j) needs."""
