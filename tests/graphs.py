@@ -124,19 +124,19 @@ def random_graph(seed: int, nodes: int, rows: int = 2, width: int = 8) -> Graph:
     return make.graph(*dict.fromkeys([*ends, values[-1]]))
 
 
-def transformer(layers: int, width: int, rows: int, hidden: int | None = None) -> Graph:
+def transformer(layers: int, width: int, rows: int, hidden: int | None = None, vocabulary: int = 32000) -> Graph:
     """Blocks of normalisation, attention and a gated feed-forward with residual sums: about 20 nodes a layer."""
     make = Builder()
     ids = make.input((1, rows), DType.INT64)
     angle = make.node("aten._to_copy.default", [ids], (1, rows))
     angle = make.node("aten.view.default", [angle, (rows, 1)], (rows, 1))
     cos, sin = (make.node(f"aten.{name}.default", [angle], (rows, 1)) for name in ("cos", "sin"))
-    table = make.weight((32000, width))
+    table = make.weight((vocabulary, width))
     x = make.node("aten.embedding.default", [table, ids], (rows, width))
     for _ in range(layers):
         x = make.add(x, _attention(make, _norm(make, x), cos, sin))
         x = make.add(x, _feed_forward(make, _norm(make, x), hidden or 4 * width))
-    return make.graph(make.linear(_norm(make, x), 32000))
+    return make.graph(make.linear(_norm(make, x), vocabulary))
 
 
 def _norm(make: Builder, x: str) -> str:

@@ -33,7 +33,11 @@ def boundaries(line: Line, room: Room, stages: int | None) -> Ints:
     most = max(min(_MOST, scanned, int((_WORK / (stages or 1)) ** 0.5)), (stages or 1) + 1)
     if line.length + 1 <= most:
         return np.arange(line.length + 1)
-    return np.array(sorted({0, line.length, *(room.greedy() or ()), *_narrowest(line, most - 1)}), np.int64)
+    kept = {0, line.length, *(room.greedy() or ()), *_narrowest(line, most - 1)}
+    if stages and len(kept) <= stages:  # windows of one position can fall together
+        others = [position for position in range(line.length) if position not in kept]
+        kept.update(others[: stages + 1 - len(kept)])
+    return np.array(sorted(kept), np.int64)
 
 
 def _narrowest(line: Line, windows: int) -> list[int]:

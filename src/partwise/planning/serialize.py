@@ -92,7 +92,7 @@ def plan_from_data(
     plan = Plan(graph=known, **{name: getattr(row, name) for name in _SHARED_FIELDS})
     try:
         check_plan(plan, device, link, subject)
-    except InputError as error:  # a size below 1, a dimension that cannot be evaluated
+    except (InputError, OverflowError) as error:  # a size below 1 or absurd, a dimension without a value
         raise PlanError(subject, f"cannot be priced: {error}") from None
     return plan
 
