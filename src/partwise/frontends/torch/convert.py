@@ -72,7 +72,7 @@ def convert(
         notes: what a reader should know.
 
     Raises:
-        UnsupportedOpError: an operator without a row, a random one, a size computed from data, a buffer written.
+        UnsupportedOpError: an operator without a row, a random one, a size computed from data.
     """
     building = _Building(program, naming)
     sources = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
@@ -81,6 +81,7 @@ def convert(
             _placeholder(building, node, sources[node.name])
         elif node.op == "call_function":
             _call(building, node)
+    outputs, mutations = _ends(building)
     graph = ir.Graph(
         format=ir.Format.TORCH,
         name=name,
@@ -89,7 +90,8 @@ def convert(
         inputs=tuple(building.inputs),
         weights=tuple(building.weights.values()),
         constants=tuple(building.constants),
-        outputs=_outputs(building),
+        outputs=outputs,
+        mutations=mutations,
         conditions=conditions,
         tensors=tuple(building.specs.values()),
         nodes=tuple(building.nodes),
@@ -155,21 +157,20 @@ def _operation(building: _Building, node: Any, target: str, value: Any) -> None:
     )
 
 
-def _outputs(building: _Building) -> tuple[ir.Output, ...]:
+def _ends(building: _Building) -> tuple[tuple[ir.Output, ...], tuple[ir.Mutation, ...]]:
+    """Results, and the buffers that hold another value after a run. What is written into an input is dropped: a
+    run leaves the caller's values as they are."""
     node = next(n for n in building.program.graph_module.graph.nodes if n.op == "output")
-    names, found = iter(building.naming.outputs), list[ir.Output]()
+    names, found, mutations = iter(building.naming.outputs), list[ir.Output](), list[ir.Mutation]()
     for value, spec in zip(node.args[0], building.program.graph_signature.output_specs, strict=True):
         kind = spec.kind.name
         if kind == "USER_OUTPUT":
             name = next(names)
             if value in building.names:
                 found.append(ir.Output(name=name, tensor=building.names[value]))
-        elif kind.endswith("MUTATION"):
-            raise UnsupportedOpError(
-                f"`{spec.target}`",
-                "is written while the model runs; a value that outlives a run is not captured",
-                hint="return it as an output and take it as an input.",
-            )
+        elif kind == "BUFFER_MUTATION":
+            target = building.naming.ties.get(spec.target, spec.target)
+            mutations.append(ir.Mutation(target=target, tensor=building.names[value]))
     if not found:
         raise ModelError("model", "returns no tensor")
-    return tuple(found)
+    return tuple(found), tuple(mutations)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -43,16 +44,28 @@ class TorchModel:
         torch = require("torch")
         literals = {n.removeprefix(ARGUMENT): v for n, v in graph.settings if n.startswith(ARGUMENT)}
         tensors = {name: from_numpy(value) for name, value in inputs.items()}
-        with torch.no_grad(), without_cache(self._module):
+        with torch.no_grad(), without_cache(self._module), self._unchanged(graph):
             results = self._module(**tensors, **literals)
         leaves = [leaf for leaf in torch.utils._pytree.tree_leaves(results) if isinstance(leaf, torch.Tensor)]
         return {output.name: to_numpy(leaf) for output, leaf in zip(graph.outputs, leaves, strict=True)}
 
-    def _weight(self, graph: ir.Graph, weight: ir.Weight) -> np.ndarray:
+    @contextmanager
+    def _unchanged(self, graph: ir.Graph) -> Iterator[None]:
+        """The module's state is after this what it was before."""
+        held = [self._tensor(graph.held[mutation.target].key) for mutation in graph.mutations]
+        before = [tensor.clone() for tensor in held]
+        yield
+        for tensor, value in zip(held, before, strict=True):
+            tensor.copy_(value)
+
+    def _tensor(self, key: str) -> Any:
         value = self._module
-        for step in weight.key.split("."):
+        for step in key.split("."):
             value = getattr(value, step, None)
-        spec = graph.spec[weight.tensor]
+        return value
+
+    def _weight(self, graph: ir.Graph, weight: ir.Weight) -> np.ndarray:
+        value, spec = self._tensor(weight.key), graph.spec[weight.tensor]
         if value is None:
             raise StalePlanError(f"weight `{weight.key}`", "the model has none of this name")
         found = (str(value.dtype).removeprefix("torch."), tuple(value.shape))
