@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from partwise.errors import GraphError
 from partwise.ir.arguments import Argument, Sym
-from partwise.ir.dims import symbols_of
+from partwise.ir.dims import comparison, names_in, symbols_of
 from partwise.ir.graph import Graph
 
 __all__ = ["check_graph", "violations"]
@@ -59,6 +59,7 @@ def _undefined(graph: Graph, known: set[str]) -> Iterator[str]:
 
 def _unbound(graph: Graph) -> Iterator[str]:
     symbols = {symbol.name for symbol in graph.symbols}
+    yield from _unbound_conditions(graph, symbols)
     for spec in graph.tensors:
         for dim in spec.shape or ():
             if isinstance(dim, int) and dim < 0:
@@ -69,6 +70,13 @@ def _unbound(graph: Graph) -> Iterator[str]:
         for argument in (*node.args, *(value for _, value in node.kwargs)):
             for name in sorted(_argument_symbols(argument) - symbols):
                 yield f"node `{node.name}` uses the unknown symbol `{name}`"
+
+
+def _unbound_conditions(graph: Graph, symbols: set[str]) -> Iterator[str]:
+    for condition in graph.conditions:
+        _, left, right = comparison(condition)
+        for name in sorted((names_in(left) | names_in(right)) - symbols):
+            yield f"condition `{condition}` uses the unknown symbol `{name}`"
 
 
 def _argument_symbols(argument: Argument) -> frozenset[str]:

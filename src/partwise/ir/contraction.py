@@ -20,6 +20,12 @@ from partwise.ir.operators import Kind, Operator, operator
 __all__ = ["Closure", "Contraction", "contract"]
 
 _SHORT_CONTRACTION = 4  # a rotary table is positions [.., 1] @ inverse frequencies [1, ..]: length 1
+_LARGE_WEIGHT_BYTES = 1 << 20
+"""A look-up in a weight above this size is an embedding, whatever operator does it: repeating it would put the
+table in several stages. The relative-position tables of vision models lie below."""
+_MOST_REPEATED = 512
+"""A derived node that needs more nodes than this before it is no longer cheap; it is placed. Swin's masks need
+about 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +40,6 @@ class Closure:
     """Weights and constants that they read."""
 
 
-_NONE: frozenset[str] = frozenset()
-
-
 class Contraction:
     """A graph seen through its placed nodes.
 
@@ -47,51 +50,50 @@ class Contraction:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        repeated = _repeated(graph)
-        self.placed = tuple(i for i in range(len(graph.nodes)) if i not in repeated)
-        self._placed_set = frozenset(self.placed)
-        self._closures: dict[str, Closure] = {}
+        self._repeated = _repeated(graph)
+        self._held = {w.tensor for w in graph.weights} | {c.tensor for c in graph.constants}
         self._reads: dict[int, Closure] = {}
-        for tensor in graph.inputs:
-            self._closures[tensor] = Closure(frozenset(), frozenset({tensor}), _NONE)
-        for tensor in (*(w.tensor for w in graph.weights), *(c.tensor for c in graph.constants)):
-            self._closures[tensor] = Closure(frozenset(), _NONE, frozenset({tensor}))
-        for index, node in enumerate(graph.nodes):
-            for name in node.outputs:
-                placed = Closure(frozenset(), frozenset({name}), _NONE)
-                self._closures[name] = placed if index in self._placed_set else self._join(node.inputs, index)
+        self.placed = tuple(i for i in range(len(graph.nodes)) if i not in self._repeated)
 
     def of(self, tensor: str) -> Closure:
         """What a stage that lacks this tensor needs to have it."""
-        return self._closures[tensor]
+        return self.needs((tensor,))
 
     def reads(self, index: int) -> Closure:
         """What a placed node needs besides itself."""
         if index not in self._reads:
-            self._reads[index] = self._join(self.graph.nodes[index].inputs)
+            self._reads[index] = self.needs(self.graph.nodes[index].inputs)
         return self._reads[index]
-
-    def join(self, closures: Iterable[Closure]) -> Closure:
-        """What several computations need together."""
-        return _union(tuple(closures))
 
     def is_placed(self, index: int) -> bool:
         """Whether a node belongs to exactly one stage."""
-        return index in self._placed_set
+        return index not in self._repeated
 
-    def _join(self, names: Iterable[str], index: int | None = None) -> Closure:
-        own = () if index is None else (Closure(frozenset({index}), _NONE, _NONE),)
-        return _union((*own, *(self._closures[name] for name in names)))
+    def join(self, closures: Iterable[Closure]) -> Closure:
+        """What several computations need together."""
+        several = tuple(closures)
+        return Closure(
+            frozenset[int]().union(*(c.repeated for c in several)),
+            frozenset[str]().union(*(c.received for c in several)),
+            frozenset[str]().union(*(c.weights for c in several)),
+        )
 
-
-def _union(closures: tuple[Closure, ...]) -> Closure:
-    if len(closures) == 1:
-        return closures[0]
-    return Closure(
-        frozenset[int]().union(*(c.repeated for c in closures)),
-        _NONE.union(*(c.received for c in closures)),
-        _NONE.union(*(c.weights for c in closures)),
-    )
+    def needs(self, tensors: Iterable[str]) -> Closure:
+        """What several tensors need together, in one walk back from them."""
+        graph, producer = self.graph, self.graph.producer
+        repeated, received, weights = set[int](), set[str](), set[str]()
+        waiting = list(tensors)
+        while waiting:
+            name = waiting.pop()
+            index = producer.get(name)
+            if index is None:
+                (weights if name in self._held else received).add(name)
+            elif index not in self._repeated:
+                received.add(name)
+            elif index not in repeated:
+                repeated.add(index)
+                waiting.extend(graph.nodes[index].inputs)
+        return Closure(frozenset(repeated), frozenset(received), frozenset(weights))
 
 
 def contract(graph: Graph) -> Contraction:
@@ -102,24 +104,49 @@ def contract(graph: Graph) -> Contraction:
 def _repeated(graph: Graph) -> frozenset[int]:
     """Views and derived nodes; none are derived where that would leave nothing to place."""
     views = frozenset(i for i, node in enumerate(graph.nodes) if operator(node.op).kind is Kind.VIEW)
-    derived = _derived(graph)
-    return views | derived if len(views | derived) < len(graph.nodes) else views
+    both = views | _derived(graph)
+    return both if len(both) < len(graph.nodes) else views
 
 
 def _derived(graph: Graph) -> frozenset[int]:
-    free = {name for name in graph.inputs if not graph.spec[name].dtype.is_float}
-    free |= {weight.tensor for weight in graph.weights} | {constant.tensor for constant in graph.constants}
+    """Cheap nodes whose whole past is free: integer inputs, weights, constants and other derived nodes."""
+    held = {weight.tensor for weight in graph.weights} | {constant.tensor for constant in graph.constants}
+    free = {name for name in graph.inputs if not graph.spec[name].dtype.is_float} | held
     free -= {mutation.target for mutation in graph.mutations}
+    past: dict[str, int] = dict.fromkeys(free, 0)
     found: set[int] = set()
     for index, node in enumerate(graph.nodes):
-        if all(name in free for name in node.inputs) and _is_cheap(graph, node, operator(node.op)):
-            free.update(node.outputs)
-            found.add(index)
+        if not all(name in past for name in node.inputs) or not _is_cheap(graph, node, operator(node.op)):
+            continue
+        nodes = 1 + sum(past[name] for name in node.inputs)
+        if nodes > _MOST_REPEATED and (nodes := _count_past(graph, index, found)) > _MOST_REPEATED:
+            continue
+        past.update(dict.fromkeys(node.outputs, nodes))
+        found.add(index)
     return frozenset(found)
 
 
+def _count_past(graph: Graph, index: int, derived: set[int]) -> int:
+    """How many derived nodes a node needs, itself included; stops counting above the limit."""
+    seen, waiting = {index}, [index]
+    while waiting and len(seen) <= _MOST_REPEATED:
+        makers = {graph.producer.get(name) for name in graph.nodes[waiting.pop()].inputs}
+        new = [maker for maker in makers if maker is not None and maker in derived and maker not in seen]
+        seen.update(new)
+        waiting.extend(new)
+    return len(seen)
+
+
 def _is_cheap(graph: Graph, node: Node, row: Operator) -> bool:
-    if row.kind is not Kind.MATMUL:
-        return row.cheap
-    outputs = graph.spec[node.outputs[0]].elements(graph.hints)
-    return row.count_macs(graph, node, graph.hints) <= _SHORT_CONTRACTION * outputs
+    if row.kind is Kind.MATMUL:
+        outputs = graph.spec[node.outputs[0]].elements(graph.hints)
+        return row.count_macs(graph, node, graph.hints) <= _SHORT_CONTRACTION * outputs
+    return row.cheap and not _looks_up_weight(graph, node)
+
+
+def _looks_up_weight(graph: Graph, node: Node) -> bool:
+    """Whether it reads a large weight together with something that is no weight."""
+    names = node.inputs
+    if all(name in graph.held for name in names):
+        return False
+    return any(graph.spec[name].bytes(graph.hints) > _LARGE_WEIGHT_BYTES for name in names if name in graph.held)

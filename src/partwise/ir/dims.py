@@ -1,7 +1,7 @@
 """Dimensions: an int, or an expression over symbols such as `batch` or `(sequence + 15)//16`.
 
-An expression is text in a small arithmetic: `+ - * // % min max` over names and integers. It is parsed
-by `ast` and evaluated by this module alone, so an expression from a stranger's file runs nothing.
+An expression is text in a small arithmetic: `+ - * // % min max` over names and integers; a condition compares
+two of them. Both are parsed by `ast` and evaluated by this module alone, so a stranger's file runs nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from math import prod
 
 from partwise.errors import GraphError
 
-__all__ = ["Dim", "count", "evaluate", "evaluate_shape", "parse", "symbols_of"]
+__all__ = ["Dim", "comparison", "count", "evaluate", "evaluate_shape", "holds", "names_in", "parse", "symbols_of"]
 
 _NOT_ARITHMETIC = "not an arithmetic expression over symbols"
 Dim = int | str
@@ -28,6 +28,14 @@ _BINARY: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.Mod: lambda a, b: a % b,
 }
 _CALLS: dict[str, Callable[..., int]] = {"min": min, "max": max}
+_COMPARED: dict[type[ast.cmpop], Callable[[int, int], bool]] = {
+    ast.Lt: lambda a, b: a < b,
+    ast.LtE: lambda a, b: a <= b,
+    ast.Gt: lambda a, b: a > b,
+    ast.GtE: lambda a, b: a >= b,
+    ast.Eq: lambda a, b: a == b,
+    ast.NotEq: lambda a, b: a != b,
+}
 
 
 def evaluate(dim: Dim, bindings: Mapping[str, int]) -> int:
@@ -60,8 +68,26 @@ def symbols_of(dim: Dim) -> frozenset[str]:
     """The symbols that a dimension depends on."""
     if isinstance(dim, int):
         return frozenset()
-    names = {node.id for node in ast.walk(parse(dim)) if isinstance(node, ast.Name)}
+    return names_in(parse(dim))
+
+
+def names_in(tree: ast.expr) -> frozenset[str]:
+    """The symbols in a parsed expression."""
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     return frozenset(names - _CALLS.keys())
+
+
+def holds(condition: str, bindings: Mapping[str, int]) -> bool:
+    """Whether a condition such as `sequence > 8` is true where its symbols have the values of `bindings`.
+
+    Raises:
+        GraphError: a symbol without a value, a division by zero, or text that is no comparison.
+    """
+    compare, left, right = comparison(condition)
+    try:
+        return compare(_evaluate(left, bindings), _evaluate(right, bindings))
+    except (KeyError, ZeroDivisionError) as error:
+        raise GraphError(f"condition `{condition}`", f"has no value: {error}") from None
 
 
 @lru_cache(maxsize=65536)
@@ -72,14 +98,39 @@ def parse(text: str) -> ast.expr:
         GraphError: anything else, or text too long or too deep.
     """
     try:
-        if len(text) > _MAX_LENGTH:
-            raise ValueError
-        tree = ast.parse(text, mode="eval").body
+        tree = _tree(text)
         _check(tree, _MAX_DEPTH)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        shown = text if len(text) <= 80 else text[:80] + "…"
-        raise GraphError(f"dimension `{shown}`", _NOT_ARITHMETIC) from None
+        raise GraphError(f"dimension `{_shown(text)}`", _NOT_ARITHMETIC) from None
     return tree
+
+
+def comparison(text: str) -> tuple[Callable[[int, int], bool], ast.expr, ast.expr]:
+    """A condition's comparison and its two sides, checked to hold nothing but the arithmetic.
+
+    Raises:
+        GraphError: anything else, or text too long or too deep.
+    """
+    try:
+        match _tree(text):
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARED:
+                _check(left, _MAX_DEPTH)
+                _check(right, _MAX_DEPTH)
+                return _COMPARED[type(op)], left, right
+            case _:
+                raise ValueError
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise GraphError(f"condition `{_shown(text)}`", "not a comparison of sizes") from None
+
+
+def _tree(text: str) -> ast.expr:
+    if len(text) > _MAX_LENGTH:
+        raise ValueError
+    return ast.parse(text, mode="eval").body
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 80 else text[:80] + "…"
 
 
 def _check(node: ast.expr, depth: int) -> None:

@@ -136,6 +136,8 @@ class Graph:
     constants: tuple[Constant, ...] = ()
     outputs: tuple[Output, ...]
     mutations: tuple[Mutation, ...] = ()
+    conditions: tuple[str, ...] = ()
+    """What must hold of the symbols: comparisons by which the source chose the code that was captured."""
     tensors: tuple[TensorSpec, ...] = field(repr=False)
     nodes: tuple[Node, ...] = field(repr=False)
     notes: tuple[str, ...] = ()

@@ -42,6 +42,7 @@ class _GraphRow:
     constants: tuple[Constant, ...]
     outputs: tuple[Output, ...]
     mutations: tuple[Mutation, ...]
+    conditions: tuple[str, ...]
     tensors: tuple[TensorSpec, ...]
     nodes: tuple[_NodeRow, ...]
     notes: tuple[str, ...]
@@ -86,7 +87,8 @@ def graph_digest(graph: Graph) -> str:
 
 
 _SHARED_FIELDS = (
-    "format", "name", "symbols", "inputs", "weights", "constants", "outputs", "mutations", "tensors", "notes",
+    "format", "name", "symbols", "inputs", "weights", "constants", "outputs", "mutations", "conditions",
+    "tensors", "notes",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Export an `nn.Module` and make it functional, with batch and sequence as symbols where export allows.
+"""Export an `nn.Module` and make it functional.
 
 Fake CPU tensors, `strict=False`, then `run_decompositions({})`: docs/capture.md has the reasons.
 """
@@ -6,16 +6,20 @@ Fake CPU tensors, `strict=False`, then `run_decompositions({})`: docs/capture.md
 from __future__ import annotations
 
 import inspect
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, cast
 
 from partwise.errors import ModelError, PartwiseError
 from partwise.extras import require
-from partwise.frontends.torch.symbols import roles
+from partwise.frontends.torch.experts import experts_as_one_op
+from partwise.frontends.torch.literals import is_tensor
+from partwise.frontends.torch.origin import failing_module
+from partwise.frontends.torch.surroundings import quiet, without_cache
+from partwise.frontends.torch.symbols import SizeError
 
 __all__ = ["arrange", "export_functional", "output_names"]
+
+_DATA_DEPENDENT = ("data-dependent", "GuardOnDataDependentSymNode", "Unbacked", "unbacked")
 
 
 def arrange(module: Any, example_inputs: Any) -> dict[str, Any]:
@@ -37,39 +41,44 @@ def arrange(module: Any, example_inputs: Any) -> dict[str, Any]:
         except TypeError as error:
             raise ModelError("example inputs", f"do not fit `forward`: {error}") from None
     if not named:
-        raise ModelError(
-            "example inputs", "none given", hint="pass a tuple of positional or a dict of keyword arguments."
-        )
+        hint = "pass a tuple of positional or a dict of keyword arguments."
+        raise ModelError("example inputs", "none given", hint=hint)
+    for name, value in named.items():
+        if not is_tensor(value) and not isinstance(value, str | int | bool):
+            raise ModelError(f"example input `{name}`", "cannot be recorded", expected="a tensor, string, int or bool",
+                             got=type(value).__name__, hint="wrap the module in one that takes tensors.")  # fmt: skip
     return named
 
 
-def export_functional(module: Any, inputs: dict[str, Any], static: bool) -> tuple[Any, list[str]]:
-    """A functional `ExportedProgram`, and what export fixed though it was asked not to.
+def export_functional(module: Any, inputs: dict[str, Any], symbolic: Mapping[str, Mapping[int, str]]) -> Any:
+    """A functional `ExportedProgram`.
 
     Args:
         module: an `nn.Module` in eval mode, real or on fake tensors.
-        inputs: example tensors by name.
-        static: fix every size.
+        inputs: example values by name.
+        symbolic: dims that should stay symbols: {input: {dim: role}}; export may fix one all the same.
 
     Raises:
         ModelError: torch.export failed; the message is its own.
+        UnsupportedOpError: which code runs, or a size, depends on data; experts that are unknown.
     """
     if module.training:
         raise ModelError(type(module).__name__, "is in training mode", hint="call model.eval() first.")
-    wanted = {} if static else roles(inputs)
-    if not wanted:
-        return _export(module, inputs, {}), []
-    try:
-        return _export(module, _at_least_two(inputs, wanted), wanted), []
-    except PartwiseError as error:
-        program = _export(module, inputs, {})
-        return program, [f"all sizes are fixed: export with symbolic ones failed ({_first_line(error)})"]
+    torch = require("torch")
+    auto = torch.export.Dim.AUTO
+    shapes = {name: dict.fromkeys(symbolic.get(name, {}), auto) or None for name in inputs} if symbolic else None
+    with quiet(), torch.no_grad(), without_cache(module), experts_as_one_op(module):
+        try:
+            return torch.export.export(module, (), inputs, strict=False, dynamic_shapes=shapes).run_decompositions({})
+        except PartwiseError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever the model's own code raises under export
+            raise _explain(error, module) from error
 
 
 def output_names(program: Any) -> list[str]:
     """The model's names for its results, in order: keys of the structure it returns."""
     pytree = require("torch.utils._pytree")
-
     spec = program.call_spec.out_spec
     tree = pytree.tree_unflatten(list(range(spec.num_leaves)), spec)
     paths = [path for path, _ in pytree.tree_flatten_with_path(tree)[0]]
@@ -81,44 +90,17 @@ def _key(step: Any) -> str:
     return str(getattr(step, "key", getattr(step, "idx", getattr(step, "name", step))))
 
 
-def _export(module: Any, inputs: dict[str, Any], wanted: dict[str, dict[int, str]]) -> Any:
-    torch = require("torch")
-
-    auto = torch.export.Dim.AUTO
-    shapes = {name: dict.fromkeys(wanted.get(name, {}), auto) or None for name in inputs}
-    with warnings.catch_warnings(), torch.no_grad(), _without_cache(module):
-        warnings.simplefilter("ignore")
-        try:
-            program = torch.export.export(module, (), inputs, strict=False, dynamic_shapes=shapes if wanted else None)
-            return program.run_decompositions({})
-        except Exception as error:
-            raise ModelError(type(module).__name__, f"torch.export failed: {_first_line(error)}") from error
-
-
-@contextmanager
-def _without_cache(module: Any) -> Iterator[None]:
-    """A Hugging Face model without its growing K/V cache, whose objects cannot cross an export."""
-    config = getattr(module, "config", None)
-    before = getattr(config, "use_cache", None)
-    if before:
-        config.use_cache = False  # pyright: ignore[reportOptionalMemberAccess]
-    try:
-        yield
-    finally:
-        if before:
-            config.use_cache = before  # pyright: ignore[reportOptionalMemberAccess]
-
-
-def _at_least_two(inputs: dict[str, Any], wanted: dict[str, dict[int, str]]) -> dict[str, Any]:
-    """The inputs with every symbolic size 1 doubled: export takes a 1 for a constant."""
-    torch = require("torch")
-
-    return {
-        name: torch.cat([value] * 2, dim=dim)
-        if (dim := next((d for d in wanted.get(name, {}) if value.shape[d] == 1), None)) is not None
-        else value
-        for name, value in inputs.items()
-    }
+def _explain(error: BaseException, module: Any) -> PartwiseError:
+    where = failing_module(error, module)
+    text = _first_line(error)
+    if not any(mark in f"{type(error).__name__} {error}" for mark in _DATA_DEPENDENT):
+        return ModelError(type(module).__name__, f"torch.export failed{' in ' + where if where else ''}: {text}")
+    hint = "compute it from sizes, or outside the model."
+    if "expert" in where.lower() or "moe" in where.lower():
+        hint = "a mixture of experts is captured through transformers' `use_experts_implementation`; decorate the layer."
+    return SizeError(
+        where or type(module).__name__, f"what runs here, or how large a value is, depends on data: {text}", hint=hint
+    )
 
 
 def _first_line(error: BaseException) -> str:

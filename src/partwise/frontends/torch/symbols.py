@@ -2,37 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from partwise.errors import ModelError
+from partwise.errors import GraphError, UnsupportedOpError
+from partwise.ir.dims import comparison
 
-__all__ = ["expression", "roles", "text_length"]
+__all__ = ["Roles", "SizeError", "conditions", "expression", "roles", "unchosen"]
+
+Roles = dict[str, dict[int, str]]
+"""{input: {dim: symbol}}"""
 
 
-def roles(inputs: Mapping[str, Any]) -> dict[str, dict[int, str]]:
-    """The dimensions that callers vary: {input: {dim: symbol}}.
+class SizeError(UnsupportedOpError):
+    """A size, or a choice made by one, that a capture with symbols cannot express; one without may."""
+
+
+def roles(inputs: Mapping[str, Any]) -> Roles:
+    """The dimensions that callers vary.
 
     The first dim of every input is `batch`. Token ids and masks are the integer inputs of rank 2: their second
     dim is `sequence`, or `<input>_sequence` for an input of another kind of length (a decoder's).
 
     Args:
-        inputs: example tensors by name.
+        inputs: example values by name.
     """
     ranked = {name: value for name, value in inputs.items() if getattr(value, "ndim", 0) >= 1}
-    if not ranked:
-        return {}
-    batch = next(iter(ranked.values())).shape[0]
-    found = {name: {0: "batch"} for name, value in ranked.items() if value.shape[0] == batch}
-    for name in found:
-        if _is_text(ranked[name]):
+    found: Roles = {}
+    for name, value in ranked.items():
+        dims = {0: "batch"} if value.shape[0] == next(iter(ranked.values())).shape[0] else {}
+        if _is_text(value):
             prefix = "decoder_" if name.startswith("decoder_") else ""
-            same = ranked[name].shape[1] == text_length(ranked, prefix)
-            found[name][1] = f"{prefix}sequence" if same else f"{name}_sequence"
-    return found
+            same = value.shape[1] == _text_length(ranked, prefix)
+            dims[1] = f"{prefix}sequence" if same else f"{name}_sequence"
+        found[name] = dims
+    return {name: dims for name, dims in found.items() if dims}
 
 
-def text_length(inputs: Mapping[str, Any], prefix: str = "") -> int | None:
+def expression(value: Any, names: Mapping[str, str]) -> int | str:
+    """A size of torch (int or SymInt) as an int or an expression over our symbols.
+
+    Args:
+        value: what torch has.
+        names: torch's symbol (`s72`) to ours (`batch`).
+
+    Raises:
+        SizeError: only data decide it, or an operation outside the arithmetic of `partwise.ir.dims`.
+    """
+    return value if isinstance(value, int) else _text(value.node.expr, names)
+
+
+def unchosen(value: Any, names: Mapping[str, str]) -> list[str]:
+    """Symbols in a size that no caller chooses: only the data of a run decide them."""
+    if isinstance(value, int):
+        return []
+    return sorted(symbol.name for symbol in value.node.expr.free_symbols if symbol.name not in names)
+
+
+def conditions(program: Any, size_of: Callable[[str, int], int | str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the traced code asked of the sizes, and took for granted from then on.
+
+    Args:
+        program: an exported program; its guards read `L['x'].size()[1] > 8`.
+        size_of: our expression of an input's dim.
+
+    Returns:
+        Comparisons that must hold whenever the graph runs, and guards that are no comparisons of sizes.
+    """
+    kept, left = dict[str, None](), dict[str, None]()
+    for guard in getattr(program, "_guards_code", None) or ():
+        text = _GUARDED_SIZE.sub(lambda match: f"({size_of(match[1], int(match[2]))})", guard)
+        text = _NAME_IN_BRACKETS.sub(r"\1", text).replace("Max(", "max(").replace("Min(", "min(")
+        try:
+            comparison(text)
+        except GraphError:
+            left[guard] = None
+        else:
+            kept[text] = None
+    return tuple(kept), tuple(left)
+
+
+_GUARDED_SIZE = re.compile(r"L\['(\w+)'\]\.size\(\)\[(\d+)\]")
+_NAME_IN_BRACKETS = re.compile(r"\((\w+)\)")
+
+
+def _text_length(inputs: Mapping[str, Any], prefix: str) -> int | None:
     """The second size of the first token-like input whose name starts with `prefix`."""
     texts = (v for n, v in inputs.items() if _is_text(v) and n.startswith("decoder_") == bool(prefix))
     return next((value.shape[1] for value in texts), None)
@@ -42,26 +97,13 @@ def _is_text(value: Any) -> bool:
     return value.ndim == 2 and not value.dtype.is_floating_point and not value.dtype.is_complex
 
 
-def expression(value: Any, names: Mapping[str, str]) -> int | str:
-    """A size of torch (int or SymInt) as an int or an expression over our symbols.
-
-    Args:
-        value: what torch has.
-        names: torch's symbol (`s72`) to ours (`batch`); a symbol that is absent keeps its name.
-
-    Raises:
-        ModelError: an operation outside the arithmetic of `partwise.ir.dims`.
-    """
-    if isinstance(value, int):
-        return value
-    return _text(value.node.expr, names)
-
-
 def _text(expr: Any, names: Mapping[str, str]) -> int | str:
     if expr.is_Integer:
         return int(expr)
     if expr.is_Symbol:
-        return names.get(expr.name, expr.name)
+        if expr.name not in names:
+            raise SizeError(f"size `{expr}`", "only the data of a run decide it", hint=_BY_DATA)
+        return names[expr.name]
     arguments = [str(_text(argument, names)) for argument in expr.args]
     kind = type(expr).__name__
     if kind in _INFIX:
@@ -70,11 +112,13 @@ def _text(expr: Any, names: Mapping[str, str]) -> int | str:
         return f"{_FUNCTIONS[kind]}({', '.join(arguments)})"
     if kind == "Pow" and expr.args[1].is_Integer and 0 < int(expr.args[1]) <= 4:
         return "(" + "*".join([arguments[0]] * int(expr.args[1])) + ")"
-    if kind == "CeilToInt" or kind == "TruncToInt":
-        return _text(expr.args[0], names)
-    raise ModelError(
-        f"size `{expr}`", f"uses `{kind}`, which sizes of a graph cannot hold", hint="capture with --static."
-    )
+    if kind in ("CeilToInt", "TruncToInt", "FloorToInt") and type(expr.args[0]).__name__ == "IntTrueDiv":
+        above, below = (_text(argument, names) for argument in expr.args[0].args)
+        return f"(-((-{above})//{below}))" if kind == "CeilToInt" else f"({above}//{below})"
+    raise SizeError(f"size `{expr}`", f"uses `{kind}`, which sizes of a graph cannot hold", hint="capture with --static.")
+
+
+_BY_DATA = "compute it from sizes, or keep all elements and mask them."
 
 
 _INFIX = {

@@ -62,7 +62,11 @@ class Call:
 
     def shape(self, position: int) -> tuple[int, ...]:
         """The shape of a positional argument; () where unknown."""
-        tensor = self.tensor(position)
+        return self.shape_of(self.argument(position))
+
+    def shape_of(self, argument: Argument) -> tuple[int, ...]:
+        """The shape of an argument, wherever it stands; () where unknown, or where it is no tensor."""
+        tensor = self.spec[argument.name] if isinstance(argument, Ref) else None
         return evaluate_shape(tensor.shape, self.bindings) if tensor and tensor.shape is not None else ()
 
     def out(self, position: int = 0) -> tuple[int, ...]:

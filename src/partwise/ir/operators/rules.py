@@ -1,7 +1,7 @@
 """Multiply-accumulate counts, one function an operator shape.
 
 Source: the definition of each operator; a contraction's count is outputs × length of the contraction.
-The totals equal the published figures of five vision models (docs/accuracy of counts) to all digits.
+The totals equal the published figures of five vision models (tests/e2e/test_torch_macs.py) to all digits.
 """
 
 from __future__ import annotations
@@ -10,7 +10,19 @@ from math import prod
 
 from partwise.ir.operators.row import Call
 
-__all__ = ["addmm", "attention", "bmm", "convolution", "experts", "linear", "matmul"]
+__all__ = [
+    "addmm",
+    "attention",
+    "bilinear",
+    "convolution",
+    "einsum",
+    "experts",
+    "linear",
+    "matmul",
+    "outer",
+    "recurrence",
+    "transposed_convolution",
+]
 
 
 def linear(call: Call) -> int:
@@ -18,36 +30,89 @@ def linear(call: Call) -> int:
     return prod(call.out()) * call.shape(1)[-1]
 
 
+def bilinear(call: Call) -> int:
+    """a [.., K], b [.., L], weight [N, K, L] -> [.., N]."""
+    return prod(call.out()) * prod(call.shape(2)[1:])
+
+
 def matmul(call: Call) -> int:
-    """a [.., M, K] @ b [.., K, N], vectors included."""
-    return prod(call.out()) * call.shape(0)[-1]
-
-
-def bmm(call: Call) -> int:
-    """a [B, M, K] @ b [B, K, N]."""
+    """a [.., M, K] @ b [.., K, N], vectors and batches included."""
     return prod(call.out()) * call.shape(0)[-1]
 
 
 def addmm(call: Call) -> int:
-    """bias + a [M, K] @ b [K, N]; baddbmm and addmv alike."""
-    return prod(call.out()) * call.shape(1)[-1]
+    """bias + a [.., M, K] @ b [.., K, N]; addmv, addbmm and baddbmm alike."""
+    a = call.shape(1)
+    summed = a[0] if len(a) == 3 and len(call.out()) == 2 else 1  # addbmm sums over its batch
+    return prod(call.out()) * a[-1] * summed
+
+
+def outer(call: Call) -> int:
+    """a [M] × b [N] -> [M, N]."""
+    return prod(call.out())
 
 
 def convolution(call: Call) -> int:
-    """x [N, C, ...], weight [O, C/groups, *kernel]; transposed: weight [C, O/groups, *kernel].
+    """x [N, C, ...], weight [O, C/groups, *kernel]: each output meets C/groups × kernel elements.
 
-    A plain convolution multiplies each output by C/groups × kernel elements, which is one slice of the
-    weight; a transposed one spreads each input over O/groups × kernel outputs: again one slice.
+    `aten.convolution` says in its seventh argument whether it is transposed.
     """
-    kernel = prod(call.shape(1)[1:])
-    transposed = call.argument(6) is True
-    return prod(call.shape(0) if transposed else call.out()) * kernel
+    if call.argument(6) is True:
+        return transposed_convolution(call)
+    return prod(call.out()) * prod(call.shape(1)[1:])
+
+
+def transposed_convolution(call: Call) -> int:
+    """x [N, C, ...], weight [C, O/groups, *kernel]: each input is spread over O/groups × kernel outputs."""
+    return prod(call.shape(0)) * prod(call.shape(1)[1:])
 
 
 def attention(call: Call) -> int:
     """query [.., L, E], key [.., S, E], value [.., S, Ev]: QKᵀ and ·V, no discount for a causal mask."""
     query, key, value = call.shape(0), call.shape(1), call.shape(2)
     return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+
+
+def einsum(call: Call) -> int:
+    """Operands contracted from left to right: each product takes the sizes of all labels that it meets.
+
+    Source: numpy.einsum_path's definition of a pairwise contraction; torch contracts in this order too.
+    """
+    equation, operands = call.argument(0), call.argument(1)
+    if not isinstance(equation, str) or not isinstance(operands, tuple):
+        return 0
+    left, _, result = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    shapes = [call.shape_of(operand) for operand in operands]
+    sizes: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        for label, size in _labelled(term, shape):
+            sizes[label] = max(size, sizes.get(label, 1))  # a size of 1 is broadcast
+    expanded = [[label for label, _ in _labelled(term, shape)] for term, shape in zip(terms, shapes, strict=True)]
+    total, have = 0, set(expanded[0])
+    for position, labels in enumerate(expanded[1:], start=1):
+        met = have | set(labels)
+        total += prod(sizes[label] for label in met)
+        later = {label for term in expanded[position + 1 :] for label in term}
+        have = {label for label in met if label in later or label in result or label.startswith(".")}
+    return total
+
+
+def _labelled(term: str, shape: tuple[int, ...]) -> list[tuple[str, int]]:
+    """Labels of a term with their sizes; the dims of an ellipsis are numbered from the right."""
+    before, dots, after = term.partition("...")
+    hidden = [f".{n}" for n in range(len(shape) - len(before) - len(after), 0, -1)] if dots else []
+    return list(zip([*before, *hidden, *after], shape, strict=True))
+
+
+def recurrence(call: Call) -> int:
+    """x [.., in], state, parameters: every step multiplies by each matrix of the parameters once.
+
+    Source: torch.nn.LSTM, GRU and RNN; their matrices are [gates · hidden, in] and [gates · hidden, hidden].
+    """
+    parameters = call.argument(2)
+    shapes = [call.shape_of(parameter) for parameter in parameters] if isinstance(parameters, tuple) else []
+    return prod(call.shape(0)[:-1]) * sum(prod(shape) for shape in shapes if len(shape) == 2)
 
 
 def experts(call: Call) -> int:

@@ -30,6 +30,8 @@ class EngineSettings:
     threads: int
     precision: str = "as stored"
     """Types of the arithmetic; `as stored` never changes a tensor's type."""
+    experts: str | None = None
+    """Mode of the kernel of `partwise::experts`; None where the engine has no such operator."""
 
 
 class LoadedSegment(Protocol):

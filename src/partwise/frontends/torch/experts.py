@@ -1,0 +1,129 @@
+"""Mixture-of-experts layers as one operator, `partwise::experts`.
+
+transformers dispatches the experts of its models through a registry, keyed by a name in the model's config. While
+a model is captured that name is ours, and what is registered under it calls one custom operator: its schema and
+its shape rule stand here, its kernels in `partwise.kernels`, its cost in the operator table. Without it a layer
+enters as an opaque fallback, fails on a guard that depends on data, or sends gathered weights over a cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from partwise.errors import UnsupportedOpError
+from partwise.extras import require
+
+__all__ = ["SCHEMA", "define_experts", "experts_as_one_op"]
+
+SCHEMA = (
+    "experts(Tensor hidden, Tensor index, Tensor weights, Tensor up, Tensor down, Tensor? up_bias, Tensor? down_bias, "
+    "str gate, str activation, bool transposed, float alpha, float limit) -> Tensor"
+)
+"""hidden [T, H]; index, weights [T, k]: the experts of each token and their shares; an index of E (one past the
+last) is no expert. up [E, U, H], down [E, H, I] (`transposed`: last two dims swapped); up_bias [E, U],
+down_bias [E, H]. `gate` says how U becomes I, `activation` with which function; `alpha` and `limit` belong to the
+gate `clamped`."""
+
+_NAME = "partwise"
+_ACTIVATIONS = {
+    "SiLU": "silu",
+    "SiLUActivation": "silu",
+    "GELU": "gelu",
+    "GELUActivation": "gelu",
+    "GELUTanh": "gelu_tanh",
+    "PytorchGELUTanh": "gelu_tanh",
+    "NewGELUActivation": "gelu_new",
+    "ReLU": "relu",
+    "ReLUSquaredActivation": "relu2",
+}
+_GATES = {
+    "transformers.integrations.moe._default_apply_gate": "halves",
+    "transformers.models.gpt_oss.modeling_gpt_oss.GptOssExperts._apply_gate": "clamped",
+}
+_HINT = "give the layer the default gate, or add the gate to partwise.frontends.torch.experts and partwise.kernels."
+
+
+@cache
+def define_experts() -> Any:
+    """Define the operator in torch, once; its overload."""
+    torch = require("torch")
+    library = torch.library.Library("partwise", "FRAGMENT")
+    library.define(SCHEMA)
+    torch.library.register_fake("partwise::experts", _shape, lib=library)
+    _LIBRARIES.append(library)
+    return torch.ops.partwise.experts.default
+
+
+@contextmanager
+def experts_as_one_op(module: Any) -> Iterator[None]:
+    """While this lasts, the experts in `module` are calls of `partwise::experts`."""
+    layers = [layer for layer in module.modules() if hasattr(layer, "_apply_gate") and hasattr(layer, "has_gate")]
+    if not layers:
+        yield
+        return
+    for path, layer in module.named_modules():
+        if layer in layers:
+            _refuse_unknown(path, layer)
+    define_experts()
+    require("transformers.integrations.moe").ALL_EXPERTS_FUNCTIONS.register(_NAME, _forward)
+    configs = {id(layer.config): layer.config for layer in layers}.values()
+    before = [config._experts_implementation for config in configs]
+    try:
+        for config in configs:
+            config._experts_implementation = _NAME
+        yield
+    finally:
+        for config, implementation in zip(configs, before, strict=True):
+            config._experts_implementation = implementation
+
+
+def _forward(layer: Any, hidden: Any, index: Any, weights: Any) -> Any:
+    """What transformers calls instead of the layer's own loop."""
+    up = "gate_up_proj" if layer.has_gate else "up_proj"
+    return define_experts()(
+        hidden,
+        index,
+        weights,
+        getattr(layer, up),
+        layer.down_proj,
+        getattr(layer, f"{up}_bias", None) if layer.has_bias else None,
+        layer.down_proj_bias if layer.has_bias else None,
+        _gate(layer) or "",
+        _ACTIVATIONS[type(layer.act_fn).__name__] if hasattr(layer, "act_fn") else "silu",
+        bool(layer.is_transposed),
+        float(getattr(layer, "alpha", 0.0)),
+        float(getattr(layer, "limit", 0.0)),
+    )
+
+
+def _gate(layer: Any) -> str | None:
+    """Our name of a layer's gate; None for one that we do not know."""
+    if not layer.has_gate:
+        return "none"
+    method = type(layer)._apply_gate
+    return _GATES.get(f"{method.__module__}.{method.__qualname__}")
+
+
+def _refuse_unknown(path: str, layer: Any) -> None:
+    subject = f"experts `{path}` ({type(layer).__name__})"
+    if _gate(layer) is None:
+        gate = type(layer)._apply_gate
+        raise UnsupportedOpError(subject, f"its gate `{gate.__module__}.{gate.__qualname__}` is unknown", hint=_HINT)
+    activation = getattr(layer, "act_fn", None)
+    if activation is not None and type(activation).__name__ not in _ACTIVATIONS:
+        raise UnsupportedOpError(subject, f"its activation `{type(activation).__name__}` is unknown",
+                                 expected=", ".join(sorted(set(_ACTIVATIONS.values()))), hint=_HINT)  # fmt: skip
+    if layer.has_post_expert_norm or layer._is_expert_parallel:
+        what = "a norm after each expert" if layer.has_post_expert_norm else "experts spread over ranks"
+        raise UnsupportedOpError(subject, f"it has {what}, which `partwise::experts` does not compute")
+
+
+def _shape(hidden: Any, *_: Any) -> Any:
+    return require("torch").empty_like(hidden)
+
+
+_LIBRARIES: list[Any] = []
+"""torch forgets an operator when its library object dies."""

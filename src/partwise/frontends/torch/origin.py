@@ -1,0 +1,46 @@
+"""Where an exported node was written: the module it belongs to and the line of its source."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from partwise.extras import require
+
+__all__ = ["failing_module", "module_path", "origin"]
+
+
+def module_path(node: Any) -> str:
+    """Dotted path of the module whose `forward` the node stands in; empty at the top."""
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, kind in stack.values() if "metadata_hook" not in str(kind)]
+    return str(paths[-1]) if paths else ""
+
+
+def origin(node: Any) -> str:
+    """Module path and `file:line` of a node, for messages."""
+    return " ".join(part for part in (module_path(node), _source_line(node)) if part)
+
+
+def failing_module(error: BaseException, module: Any) -> str:
+    """The innermost submodule at work when export failed, with the line: `path (Class), file:line`; empty if none."""
+    torch = require("torch")
+    paths = {id(part): path for path, part in module.named_modules()}
+    found, traceback = "", error.__traceback__
+    while traceback is not None:
+        owner = traceback.tb_frame.f_locals.get("self")
+        if isinstance(owner, torch.nn.Module) and id(owner) in paths and "/torch/nn/" not in _file(traceback):
+            kind = type(owner).__name__
+            found = f"`{paths[id(owner)]}` ({kind}), {_file(traceback)}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return found
+
+
+def _file(traceback: TracebackType) -> str:
+    return traceback.tb_frame.f_code.co_filename
+
+
+def _source_line(node: Any) -> str:
+    lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines()]
+    files = [line.removeprefix("File ").split(", in ")[0].replace('"', "") for line in lines if line.startswith("File")]
+    return files[-1].replace(", line ", ":") if files else ""

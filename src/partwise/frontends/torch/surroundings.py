@@ -1,0 +1,42 @@
+"""What must be so around a module while it is exported or asked for its own answer, and is restored after."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["quiet", "without_cache"]
+
+
+@contextmanager
+def without_cache(module: Any) -> Iterator[None]:
+    """A Hugging Face model without its growing K/V cache, whose objects cannot cross an export.
+
+    The config of every submodule counts: the two stacks of T5 hold copies of the model's.
+    """
+    configs = {id(part.config): part.config for part in module.modules() if hasattr(part, "config")}
+    cached = [config for config in configs.values() if getattr(config, "use_cache", None)]
+    try:
+        for config in cached:
+            config.use_cache = False
+        yield
+    finally:
+        for config in cached:
+            config.use_cache = True
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No warnings and no logged graphs from torch: what matters of a failed export is in its exception."""
+    logger = logging.getLogger("torch")
+    before = logger.level
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(before)

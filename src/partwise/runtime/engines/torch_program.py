@@ -1,0 +1,187 @@
+"""A segment's graph as a list of torch calls: no code is generated, and a value is let go after its last use.
+
+Only operators of the operator table are looked up, by their exact overload; a file can name nothing else.
+Everything that a call is given (values, weights, literals, sizes) has a slot in one list, so that a run is: fill
+the slots of inputs and sizes, then call after call.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import partwise.ir as ir
+from partwise.errors import EngineError
+from partwise.extras import require
+from partwise.ir.dims import evaluate
+from partwise.packaging.arrays import from_bytes
+from partwise.runtime.engines.engine import NodeObserver
+from partwise.torch_arrays import from_numpy
+
+__all__ = ["TorchProgram"]
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """An argument that is a list: the slots of its items, and its own."""
+
+    slot: int
+    items: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One operator."""
+
+    name: str
+    target: Any
+    args: tuple[int, ...]
+    kwargs: tuple[tuple[str, int], ...]
+    lists: tuple[_List, ...]
+    """Lists that hold tensors or sizes, inner ones first; a list of literals is a literal."""
+    several: bool
+    """Whether it returns a sequence of tensors."""
+    outputs: tuple[int, ...]
+    dead: tuple[int, ...]
+    """Slots that nothing reads after this call."""
+
+
+class TorchProgram:
+    """Calls of torch operators, made from a graph once and run many times."""
+
+    def __init__(self, graph: ir.Graph, weights: Mapping[str, Any]) -> None:
+        slots = _Slots(graph, weights)
+        calls = [slots.call(node) for node in graph.nodes]
+        self._filled, self._sizes = slots.filled, slots.sizes
+        self._inputs = tuple(slots.named[name] for name in graph.inputs)
+        self._results = tuple(slots.named[output.tensor] for output in graph.outputs)
+        self._kept = tuple((slots.named[m.target], slots.named[m.tensor]) for m in graph.mutations)
+        self._calls = _with_deaths(calls, keep={*self._results, *(slot for _, slot in self._kept)}, made=slots.made)
+
+    def run(self, inputs: list[Any], sizes: Mapping[str, int], observe: NodeObserver | None = None) -> list[Any]:
+        """The graph's outputs, in order.
+
+        Args:
+            inputs: tensors, in the order of the graph's inputs; the list is emptied, so that a value whose owner
+                has let go of it dies with its last use.
+            sizes: a value for each symbol.
+            observe: called after each operator with its node's name, start and end [s].
+        """
+        values = self._filled.copy()
+        for slot, expression in self._sizes:
+            values[slot] = evaluate(expression, sizes)
+        for slot, value in zip(self._inputs, inputs, strict=True):
+            values[slot] = value
+        inputs.clear()
+        for call in self._calls:
+            if observe is None:
+                _perform(call, values)
+                continue
+            start = time.monotonic()
+            _perform(call, values)
+            observe(call.name, start, time.monotonic())
+        results = [values[slot] for slot in self._results]
+        for target, slot in self._kept:
+            self._filled[target] = values[slot].clone()
+        return results
+
+
+def _perform(call: _Call, values: list[Any]) -> None:
+    for item in call.lists:
+        values[item.slot] = [values[slot] for slot in item.items]
+    result = call.target(*[values[slot] for slot in call.args], **{name: values[slot] for name, slot in call.kwargs})
+    if not call.several:
+        values[call.outputs[0]] = result
+    else:
+        if len(result) != len(call.outputs):
+            raise EngineError(call.name, "gives another number of values", expected=len(call.outputs), got=len(result))
+        for slot, value in zip(call.outputs, result, strict=True):
+            values[slot] = value
+        result = None
+    for slot in call.dead:
+        values[slot] = None
+
+
+def _with_deaths(calls: Sequence[_Call], keep: set[int], made: set[int]) -> tuple[_Call, ...]:
+    """The calls, each with the slots that die after it: made or received here, and neither read later nor kept."""
+    alive, finished = set(keep), list[_Call]()
+    for call in reversed(calls):
+        touched = {*call.args, *call.outputs, *(slot for _, slot in call.kwargs)}
+        touched |= {slot for item in call.lists for slot in (*item.items, item.slot)}
+        finished.append(replace(call, dead=tuple(sorted((touched & made) - alive))))
+        alive |= touched
+    return tuple(reversed(finished))
+
+
+class _Slots:
+    """Gives every value a slot while the calls are made."""
+
+    def __init__(self, graph: ir.Graph, weights: Mapping[str, Any]) -> None:
+        self.filled: list[Any] = []
+        """What stands in the slots before a run: weights and literals."""
+        self.named: dict[str, int] = {}
+        self.made: set[int] = set()
+        """Slots of inputs and results, which are let go."""
+        self.sizes: list[tuple[int, str]] = []
+        held = {**weights, **{constant.tensor: _literal(graph, constant) for constant in graph.constants}}
+        for name in (*(w.tensor for w in graph.weights), *(c.tensor for c in graph.constants)):
+            self.named[name] = self._slot(held[name])
+        for name in graph.inputs:
+            self.named[name] = self._slot(None, made=True)
+
+    def call(self, node: ir.Node) -> _Call:
+        target, lists = _overload(node), list[_List]()
+        args = tuple(self._argument(value, lists) for value in node.args)
+        kwargs = tuple((name, self._argument(value, lists)) for name, value in node.kwargs)
+        outputs = tuple(self._slot(None, made=True) for _ in node.outputs)
+        self.named.update(zip(node.outputs, outputs, strict=True))
+        returns = target._schema.returns
+        several = len(returns) != 1 or str(returns[0].type) != "Tensor"
+        return _Call(node.name, target, args, kwargs, tuple(lists), several, outputs, ())
+
+    def _argument(self, value: ir.Argument, lists: list[_List]) -> int:
+        match value:
+            case ir.Ref(name):
+                return self.named[name]
+            case ir.Sym(expression):
+                return self._size(expression)
+            case ir.Enum(_, name):
+                return self._slot(getattr(require("torch"), name))
+            case tuple() if any(isinstance(item, ir.Ref | ir.Sym | ir.Enum | tuple) for item in value):
+                items = tuple(self._argument(item, lists) for item in value)
+                lists.append(_List(self._slot(None, made=True), items))
+                return lists[-1].slot
+            case tuple():
+                return self._slot(list(value))
+            case _:
+                return self._slot(value)
+
+    def _size(self, expression: str) -> int:
+        key = f"size {expression}"  # no tensor's name holds a space before its first dot
+        if key not in self.named:
+            self.named[key] = self._slot(None)
+            self.sizes.append((self.named[key], expression))
+        return self.named[key]
+
+    def _slot(self, value: Any, *, made: bool = False) -> int:
+        self.filled.append(value)
+        if made:
+            self.made.add(len(self.filled) - 1)
+        return len(self.filled) - 1
+
+
+def _overload(node: ir.Node) -> Any:
+    """The overload that a row of the operator table names; nothing else is ever looked up."""
+    row = ir.operator(node.op, node.module)
+    namespace, name, overload = row.name.split(".")
+    return getattr(getattr(getattr(require("torch").ops, namespace), name), overload)
+
+
+def _literal(graph: ir.Graph, constant: ir.Constant) -> Any:
+    spec = graph.spec[constant.tensor]
+    shape = tuple(cast(int, size) for size in spec.shape or ())
+    data = base64.b64decode(constant.data)
+    return from_numpy(from_bytes(data, spec.dtype, shape, tuple(range(len(shape)))))
