@@ -32,7 +32,7 @@ class TorchEngine:
     def __init__(self, threads: int) -> None:
         torch = require("torch")
         torch.set_num_threads(threads)
-        self._settings = EngineSettings(engine="torch", version=torch.__version__, device="cpu", threads=threads)
+        self._settings = EngineSettings(engine="torch", version=str(torch.__version__), device="cpu", threads=threads)
 
     @property
     def settings(self) -> EngineSettings:
