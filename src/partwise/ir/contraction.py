@@ -1,7 +1,8 @@
 """Which values can cross a cut, and what a stage must compute again because they cannot.
 
 Two kinds of node are never placed, but repeated in every stage that needs them:
-- views: only the memory they look at crosses (the receiver replays the chain of views);
+- views: only the memory they look at crosses (the receiver replays the chain of views); likewise every node
+  that makes something else than a tensor of numbers (ONNX sequences, strings), which no interface carries;
 - derived nodes: cheap ones that depend on integer inputs (ids, masks, positions), sizes and weights alone.
 Every other node is *placed* in exactly one stage. This module answers, for each placed node, which values it
 needs from outside the repeated nodes: the graph that the planner sees, and the closure that the cutter writes.
@@ -14,12 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from partwise.ir.dtypes import DType
 from partwise.ir.graph import Graph, Node
 from partwise.ir.operators import Kind, Operator, operator
 
 __all__ = ["Closure", "Contraction", "contract"]
 
 _SHORT_CONTRACTION = 4  # a rotary table is positions [.., 1] @ inverse frequencies [1, ..]: length 1
+_SMALL_TABLE_BYTES = 1 << 20  # a cos table of 4,096 positions × 64; a vocabulary's embeddings take 10 MB and more
+_NO_NUMBERS = frozenset({DType.OPAQUE, DType.STRING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +100,13 @@ def contract(graph: Graph) -> Contraction:
 
 def _repeated(graph: Graph) -> frozenset[int]:
     """Views and derived nodes; none are derived where that would leave nothing to place."""
-    views = frozenset(i for i, node in enumerate(graph.nodes) if operator(node.op).kind is Kind.VIEW)
+    views = frozenset(i for i, node in enumerate(graph.nodes) if _is_view(graph, node))
     derived = _derived(graph)
     return views | derived if len(views | derived) < len(graph.nodes) else views
+
+
+def _is_view(graph: Graph, node: Node) -> bool:
+    return operator(node.op).kind is Kind.VIEW or any(graph.spec[n].dtype in _NO_NUMBERS for n in node.outputs)
 
 
 def _derived(graph: Graph) -> frozenset[int]:
@@ -114,6 +122,8 @@ def _derived(graph: Graph) -> frozenset[int]:
 
 
 def _is_cheap(graph: Graph, node: Node, row: Operator) -> bool:
+    if row.kind is Kind.EMBEDDING and row.cheap:
+        return graph.spec[node.inputs[0]].bytes(graph.hints) <= _SMALL_TABLE_BYTES
     if row.kind is not Kind.MATMUL:
         return row.cheap
     outputs = graph.spec[node.outputs[0]].elements(graph.hints)
