@@ -53,12 +53,12 @@ def _tagged(name: str, tag: str, rest: list[Any]) -> Any:
     onnx = require("onnx")
     kinds = onnx.AttributeProto.AttributeType
     match tag, rest:
-        case "tensor", [str(dtype), tuple(shape), str(data)]:
+        case "tensor", [str(dtype), tuple(), str(data)]:
             number = element_type(ir.DType(dtype))
-            tensor = onnx.TensorProto(data_type=number, dims=shape, raw_data=base64.b64decode(data))
+            tensor = onnx.TensorProto(data_type=number, dims=rest[1], raw_data=base64.b64decode(data))
             return onnx.AttributeProto(name=name, type=kinds.TENSOR, t=tensor)
-        case "text", [tuple(shape), *items]:
-            tensor = onnx.TensorProto(data_type=element_type(ir.DType.STRING), dims=shape)
+        case "text", [tuple(), *items]:
+            tensor = onnx.TensorProto(data_type=element_type(ir.DType.STRING), dims=rest[0])
             tensor.string_data.extend(_bytes(item) for item in items)
             return onnx.AttributeProto(name=name, type=kinds.TENSOR, t=tensor)
         case "graph", [_, _, str(data)]:

@@ -8,6 +8,7 @@ values, multiply-accumulates, base64), (("type",), base64), (("bytes",), base64)
 from __future__ import annotations
 
 import base64
+from copy import deepcopy
 from typing import Any
 
 import partwise.ir as ir
@@ -57,7 +58,7 @@ def tensor_data(tensor: Any, folder: str = "") -> bytes:
     """Little-endian bytes of a tensor in C order, 4-bit types two a byte as ONNX packs them."""
     onnx = require("onnx")
     if tensor.data_location == 1:
-        tensor = type(tensor).FromString(tensor.SerializeToString())
+        tensor = deepcopy(tensor)
         onnx.external_data_helper.load_external_data_for_tensor(tensor, folder)
     if tensor.HasField("raw_data"):
         return tensor.raw_data

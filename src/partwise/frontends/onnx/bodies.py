@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 __all__ = ["body_attributes", "captures", "lift_weights", "subgraphs"]
@@ -56,7 +57,9 @@ def lift_weights(graph: Any) -> None:
             graph.initializer.add().CopyFrom(tensor)
             graph.initializer[-1].name = name
             taken.add(name)
-        _replace(body.initializer, [tensor for tensor in body.initializer if tensor.name not in moved])
+        kept = [deepcopy(tensor) for tensor in body.initializer if tensor.name not in moved]
+        del body.initializer[:]
+        body.initializer.extend(kept)
 
 
 def _free_name(name: str, taken: set[str]) -> str:
@@ -81,9 +84,3 @@ def _rename(body: Any, old: str, new: str) -> None:
     for value in body.output:
         if value.name == old:
             body.node.add(op_type="Identity", input=[new], output=[old])
-
-
-def _replace(field: Any, kept: list[Any]) -> None:
-    copies = [type(tensor).FromString(tensor.SerializeToString()) for tensor in kept]
-    del field[:]
-    field.extend(copies)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +85,7 @@ def body_specs(graph: Any, sizes: Sizes) -> dict[str, ir.TensorSpec]:
 
 def _session_of_everything(optimized: Optimized) -> Any:
     onnx = require("onnx")
-    model = type(optimized.model).FromString(optimized.model.SerializeToString())
+    model = deepcopy(optimized.model)
     known = {value.name for value in model.graph.output}
     for node in model.graph.node:
         for name in node.output:

@@ -6,7 +6,7 @@ import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import partwise.ir as ir
 from partwise.errors import GraphError
@@ -141,5 +141,5 @@ def _example_shapes(examples: Any, names: Sequence[str]) -> dict[str, tuple[int,
     """Shapes of the example inputs, given by name or in the model's order."""
     if examples is None:
         return {}
-    pairs = examples.items() if isinstance(examples, Mapping) else zip(names, examples, strict=False)
-    return {str(name): tuple(int(size) for size in value.shape) for name, value in pairs}
+    named = dict(cast(Any, examples if isinstance(examples, Mapping) else zip(names, examples, strict=False)))
+    return {str(name): tuple(int(size) for size in value.shape) for name, value in named.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ _RUN = "model_run"
 
 
 @contextmanager
-def observe_nodes(session: Any, observe: NodeObserver | None) -> Iterator[None]:
+def observe_nodes(session: Any, observe: NodeObserver | None) -> Generator[None]:
     """Tell an observer of each node that runs inside; nothing at all without one.
 
     Args:
