@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 
 from partwise import planning, profiling
-from partwise.cutting import cut_plan
+from partwise.cutting import cut_plan, encode_whole
 from partwise.digest import canonical_json
 from partwise.frontends.open import open_model
 from partwise.frontends.source import CaptureOptions
-from partwise.ir import Graph, graph_to_data
+from partwise.ir import Graph
 from partwise.packaging import Package, open_package, write_package
 from partwise.planning import Limits, Plan
 from partwise.profiling import Profile
@@ -46,7 +46,7 @@ def cut(model: Any, plan: Plan, out: str | Path) -> Package:
     source = open_model(model)
     manifest, segments = cut_plan(plan)
     plan_bytes = canonical_json({"stages": [msgspec.to_builtins(stage) for stage in plan.stages]})
-    whole = canonical_json(graph_to_data(plan.graph))
+    whole = encode_whole(plan.graph)
     return write_package(Path(out), manifest, plan_bytes, whole, segments, source.weights(plan.graph))
 
 

@@ -1,7 +1,8 @@
 """Which values can cross a cut, and what a stage must compute again because they cannot.
 
 Two kinds of node are never placed, but repeated in every stage that needs them:
-- views: only the memory they look at crosses (the receiver replays the chain of views);
+- views: only the memory they look at crosses (the receiver replays the chain of views); likewise every node
+  that makes something else than a tensor of numbers (ONNX sequences, strings), which no interface carries;
 - derived nodes: cheap ones that depend on integer inputs (ids, masks, positions), sizes and weights alone.
 Every other node is *placed* in exactly one stage. This module answers, for each placed node, which values it
 needs from outside the repeated nodes: the graph that the planner sees, and the closure that the cutter writes.
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from partwise.ir.dtypes import DType
 from partwise.ir.graph import Graph, Node
 from partwise.ir.operators import Kind, Operator, operator
 
@@ -26,6 +28,7 @@ table in several stages. The relative-position tables of vision models lie below
 _MOST_REPEATED = 512
 """A derived node that needs more nodes than this before it is no longer cheap; it is placed. Swin's masks need
 about 100."""
+_NO_NUMBERS = frozenset({DType.OPAQUE, DType.STRING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +106,13 @@ def contract(graph: Graph) -> Contraction:
 
 def _repeated(graph: Graph) -> frozenset[int]:
     """Views and derived nodes; none are derived where that would leave nothing to place."""
-    views = frozenset(i for i, node in enumerate(graph.nodes) if operator(node.op).kind is Kind.VIEW)
+    views = frozenset(i for i, node in enumerate(graph.nodes) if _is_view(graph, node))
     both = views | _derived(graph)
     return both if len(both) < len(graph.nodes) else views
+
+
+def _is_view(graph: Graph, node: Node) -> bool:
+    return operator(node.op).kind is Kind.VIEW or any(graph.spec[n].dtype in _NO_NUMBERS for n in node.outputs)
 
 
 def _derived(graph: Graph) -> frozenset[int]:

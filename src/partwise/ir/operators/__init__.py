@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from partwise.errors import UnsupportedOpError
 from partwise.ir.operators.aten import ATEN
+from partwise.ir.operators.onnx import ONNX, ONNX_RANDOM
+from partwise.ir.operators.onnx_microsoft import MICROSOFT
 from partwise.ir.operators.row import Call, Kind, Operator
 
-__all__ = ["OPERATORS", "Call", "Kind", "Operator", "operator"]
+__all__ = ["ONNX_RANDOM", "OPERATORS", "Call", "Kind", "Operator", "operator"]
 
-OPERATORS: dict[str, Operator] = {row.name: row for row in ATEN}
+OPERATORS: dict[str, Operator] = {row.name: row for row in (*ATEN, *ONNX, *MICROSOFT)}
 
 
 def operator(name: str, where: str = "") -> Operator:

@@ -10,7 +10,7 @@ from partwise.ir.arguments import Argument, Ref, Sym
 from partwise.ir.dims import evaluate, evaluate_shape
 from partwise.ir.graph import Graph, Node, TensorSpec
 
-__all__ = ["Call", "Kind", "Operator"]
+__all__ = ["Call", "Kind", "Operator", "Rule"]
 
 
 class Kind(StrEnum):

@@ -1,0 +1,140 @@
+"""An ONNX file as a source: captured, asked for its weights, run as its makers meant it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import partwise.ir as ir
+from partwise.errors import ModelError, StalePlanError
+from partwise.extras import require
+from partwise.frontends.onnx.channels import known_channels
+from partwise.frontends.onnx.convert import convert
+from partwise.frontends.onnx.infer import infer, inferred_model, value_dims
+from partwise.frontends.onnx.optimize import Optimized, open_session, optimize
+from partwise.frontends.onnx.read import read_model
+from partwise.frontends.onnx.symbols import Sizes, read_sizes
+from partwise.frontends.onnx.weights import Weights
+from partwise.frontends.source import CaptureOptions
+from partwise.machine import machine_kind
+from partwise.onnx_values import dtype_of, from_ort_value, to_ort_value
+
+__all__ = ["OnnxModel"]
+
+
+class OnnxModel:
+    """An ONNX file.
+
+    Args:
+        path: the file; external data lie in its folder.
+        options: the optimizer's level (`all` by default) and the sizes asked for.
+    """
+
+    def __init__(self, path: str | Path, options: CaptureOptions) -> None:
+        self._path, self._options = Path(path), options
+        self._captured: tuple[ir.Graph, Optimized] | None = None
+
+    def capture(self) -> ir.Graph:
+        """The graph of the model as onnxruntime optimizes it.
+
+        Raises:
+            ModelError, UnsafeFileError, UnsupportedOpError: the file cannot be read, or not be run.
+        """
+        if self._captured is None:
+            self._captured = _capture(self._path, self._options, {})
+        return self._captured[0]
+
+    def weights(self, graph: ir.Graph) -> Mapping[str, np.ndarray]:
+        """The graph's weights by tensor name: those of the optimized model, which is made again and compared.
+
+        Raises:
+            StalePlanError: the file, captured in the same way here, gives another graph.
+        """
+        if self._captured is None or ir.graph_digest(self._captured[0]) != ir.graph_digest(graph):
+            settings = dict(graph.settings)
+            options = replace(
+                self._options, optimize=str(settings.get("optimize")), static=settings.get("static") is True
+            )
+            self._captured = _capture(self._path, options, graph.hints)
+        captured, optimized = self._captured
+        if ir.graph_digest(captured) != ir.graph_digest(graph):
+            raise _stale(self._path, graph, captured)
+        return Weights(graph, optimized)
+
+    def reference(self, graph: ir.Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The answer of the original file, fully optimized by onnxruntime as it does by default."""
+        session = open_session(str(self._path), str(self._path), "all", {"session.disable_prepacking": "0"})
+        given = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
+        names = [output.name for output in graph.outputs]
+        try:
+            results = session.run_with_ort_values(names, {name: to_ort_value(value) for name, value in given.items()})
+        except Exception as error:
+            raise ModelError(str(self._path), f"onnxruntime cannot run it ({str(error)[:300]})") from error
+        return {name: np.array(from_ort_value(result)) for name, result in zip(names, results, strict=True)}
+
+
+def _capture(path: Path, options: CaptureOptions, hints: Mapping[str, int]) -> tuple[ir.Graph, Optimized]:
+    original = read_model(path)
+    sizes = read_sizes(_inputs(original), options, hints)
+    fixed = None
+    if options.static and sizes.symbols:
+        fixed, sizes = _fixed(path, sizes)
+    level = options.optimize or "all"
+    optimized = optimize(path, level, fixed)
+    channels = known_channels(inferred_model(original).graph.value_info)
+    settings = {"source": "onnx", "static": options.static, "optimize": level, **_environment(level)}
+    return convert(optimized, infer(optimized, sizes), sizes, channels, settings), optimized
+
+
+def _environment(level: str) -> dict[str, str]:
+    """What the optimizer's result depends on beside the file."""
+    version = {} if level == "off" else {"onnxruntime": str(require("onnxruntime").__version__)}
+    return version | ({"machine": machine_kind()} if level == "all" else {})
+
+
+def _inputs(model: Any) -> list[tuple[str, ir.DType, list[int | str] | None]]:
+    held = {tensor.name for tensor in model.graph.initializer}
+    found = list[tuple[str, ir.DType, list[int | str] | None]]()
+    for value in model.graph.input:
+        if value.name not in held:
+            dims = value_dims(value)
+            dtype = dtype_of(value.type.tensor_type.elem_type, f"input `{value.name}`")
+            found.append(
+                (value.name, dtype, None if dims is None else [dim if dim is not None else "" for dim in dims])
+            )
+    return found
+
+
+def _fixed(path: Path, sizes: Sizes) -> tuple[Any, Sizes]:
+    """The model with every input size fixed to its hint, and the sizes that are left: none."""
+    from partwise.ir.dims import evaluate_shape
+
+    model = require("onnx").load(path, load_external_data=False)
+    hints = {name: symbol.hint for name, symbol in sizes.symbols.items()}
+    shapes = {name: evaluate_shape(shape, hints) for name, shape in sizes.inputs.items()}
+    for value in model.graph.input:
+        for dim, size in zip(value.type.tensor_type.shape.dim, shapes.get(value.name, ()), strict=False):
+            dim.dim_value = size
+    del model.graph.value_info[:]
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    return model, Sizes(dtypes=sizes.dtypes, inputs=dict(shapes))
+
+
+def _stale(path: Path, graph: ir.Graph, captured: ir.Graph) -> StalePlanError:
+    was, now = dict(graph.settings), dict(captured.settings)
+    changed = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+    if changed:
+        expected, got = ({name: side.get(name) for name in changed} for side in (was, now))
+        hint = "plan it here" + ("; --optimize extended is portable." if "machine" in changed else ".")
+        return StalePlanError(
+            f"plan for {path}", "was made in other circumstances", expected=expected, got=got, hint=hint
+        )
+    digests = {"expected": ir.graph_digest(graph), "got": ir.graph_digest(captured)}
+    return StalePlanError(
+        f"plan for {path}", "belongs to another graph: the file differs", **digests, hint="plan again."
+    )

@@ -1,0 +1,113 @@
+"""Let onnxruntime optimize the whole model once; what it writes is the graph that is planned, cut and run.
+
+An optimizer at work on each segment would fuse otherwise at every cut and change the last bits; at work once on
+the whole, before the cut, it changes nothing afterwards (docs/capture.md).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from partwise.errors import InputError, ModelError, UnsafeFileError, UnsupportedOpError
+from partwise.extras import require
+from partwise.frontends.onnx.bodies import lift_weights
+
+__all__ = ["LEVELS", "Optimized", "open_session", "optimize", "refusal"]
+
+LEVELS = {
+    "off": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
+"""Ours -> onnxruntime's. `all` writes the memory layout of this kind of CPU; the others are portable."""
+_MODEL, _WEIGHTS = "model.onnx", "weights.bin"
+_EXTERNAL_BYTES = "1024"
+"""Weights above this size go to the file beside the graph."""
+_ERRORS_ONLY = 4
+_UNSAFE = ("escapes", "outside", "path traversal", "symlink", "symbolic link")
+
+
+@dataclass(slots=True)
+class Optimized:
+    """An optimized model on disk, deleted with this object."""
+
+    folder: tempfile.TemporaryDirectory[str]
+    level: str
+    model: Any
+    """`ModelProto`; large tensors refer to a file in the folder."""
+
+    @property
+    def path(self) -> Path:
+        """The folder in which the weights' file lies."""
+        return Path(self.folder.name)
+
+
+def optimize(path: Path, level: str, fixed: Any = None) -> Optimized:
+    """Optimize a model at a level.
+
+    Args:
+        path: the ONNX file.
+        level: a key of `LEVELS`.
+        fixed: a `ModelProto` with other input sizes, to be used instead of the file's own graph.
+
+    Raises:
+        ModelError, UnsupportedOpError: onnxruntime refuses the model.
+        InputError: no such level.
+    """
+    if level not in LEVELS:
+        raise InputError(f"--optimize {level}", "no such level", expected=", ".join(LEVELS))
+    onnx = require("onnx")
+    folder = tempfile.TemporaryDirectory(prefix="partwise-onnx-")
+    target = Path(folder.name) / _MODEL
+    entries = {
+        "session.optimized_model_external_initializers_file_name": _WEIGHTS,
+        "session.optimized_model_external_initializers_min_size_in_bytes": _EXTERNAL_BYTES,
+    }
+    if fixed is not None:
+        entries["session.model_external_initializers_file_folder_path"] = str(path.parent.resolve())
+    source = str(path) if fixed is None else fixed.SerializeToString()
+    open_session(source, str(path), level, entries, optimized_model_filepath=str(target))
+    model = onnx.load(target, load_external_data=False)
+    lift_weights(model.graph)
+    return Optimized(folder, level, model)
+
+
+def open_session(
+    source: str | bytes, subject: str, level: str = "off", entries: dict[str, str] | None = None, **options: Any
+) -> Any:
+    """A session of onnxruntime for looking at a model rather than running it fast.
+
+    Args:
+        source: a path or a serialized model.
+        subject: what an error is about.
+        level: of its optimizer.
+        entries: configuration by onnxruntime's keys.
+        options: attributes of `SessionOptions`.
+    """
+    ort = require("onnxruntime")
+    settings = ort.SessionOptions()
+    settings.graph_optimization_level = getattr(ort.GraphOptimizationLevel, LEVELS[level])
+    settings.log_severity_level = _ERRORS_ONLY
+    for name, value in options.items():
+        setattr(settings, name, value)
+    # Packed copies of the weights serve speed alone, and nothing is run here for speed.
+    for key, value in {"session.disable_prepacking": "1", **(entries or {})}.items():
+        settings.add_session_config_entry(key, value)
+    try:
+        return ort.InferenceSession(source, settings, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise refusal(subject, error) from error
+
+
+def refusal(subject: str, error: Exception) -> Exception:
+    """onnxruntime's refusal of a model, as one of our errors."""
+    text = " ".join(str(error).split())[:400]
+    if any(word in text.lower() for word in _UNSAFE):
+        return UnsafeFileError(subject, f"onnxruntime refuses its external data ({text})")
+    if type(error).__name__ == "NotImplemented":
+        return UnsupportedOpError(subject, f"onnxruntime has no kernel for an operator ({text})")
+    return ModelError(subject, f"onnxruntime cannot load it ({text})")

@@ -1,0 +1,115 @@
+"""The onnxruntime engine: a segment as it was cut, with the optimizer off, because the whole went through it before.
+
+Weights go in by name from memory of ours, 64-byte aligned: nothing is written to disk, no file is read, and no
+tensor need fit into a protobuf. Operators outside the operator table are refused before onnxruntime sees them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import partwise.ir as ir
+from partwise.errors import EngineError
+from partwise.extras import require
+from partwise.machine import machine_kind
+from partwise.onnx_values import from_ort_value, to_ort_value
+from partwise.packaging import Segment
+from partwise.packaging.arrays import ALIGNMENT, aligned_empty
+from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeObserver
+from partwise.runtime.engines.onnxruntime_check import check_segment
+from partwise.runtime.engines.onnxruntime_trace import observe_nodes
+
+__all__ = ["OnnxRuntimeEngine"]
+
+_CONFIGURATION = {
+    # Between two segments the threads of the first would spin on while the second works.
+    "session.force_spinning_stop": "1",
+    # The same arithmetic whatever the machine's kind of denormal handling at start.
+    "session.set_denormal_as_zero": "0",
+}
+_ERRORS_ONLY = 4
+
+
+class OnnxRuntimeEngine:
+    """onnxruntime on the CPU: one operator at a time, each on so many threads."""
+
+    def __init__(self, threads: int) -> None:
+        version = require("onnxruntime").__version__
+        self._settings = EngineSettings(engine="onnxruntime", version=version, device="cpu", threads=threads)
+
+    @property
+    def settings(self) -> EngineSettings:
+        return self._settings
+
+    def load(self, segment: Segment) -> LoadedSegment:
+        if segment.format is not ir.Format.ONNX:
+            raise EngineError(segment.name, "is no ONNX segment", expected=ir.Format.ONNX, got=segment.format)
+        machine = check_segment(segment)
+        if machine is not None and machine != machine_kind():
+            raise EngineError(
+                segment.name,
+                "is written in the memory layout of another kind of processor",
+                expected=machine,
+                got=machine_kind(),
+                hint="cut the model with `--optimize extended`, which is portable.",
+            )
+        return OnnxSegment(segment, self._settings.threads)
+
+
+class OnnxSegment:
+    """One segment as a session."""
+
+    def __init__(self, segment: Segment, threads: int) -> None:
+        self._segment, self._threads = segment, threads
+        # onnxruntime works on this memory itself: it must live as long as the session.
+        self._weights = {name: np.ascontiguousarray(value) for name, value in segment.weights.items()}
+        self._session = self._open()
+        self._inputs = [value.name for value in self._session.get_inputs()]
+        self._outputs = [value.name for value in self._session.get_outputs()]
+
+    def run(
+        self, inputs: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None = None
+    ) -> dict[str, np.ndarray]:
+        del sizes  # onnxruntime reads them off the inputs
+        owned = {name: _own(inputs[name]) for name in self._inputs}
+        given = {name: to_ort_value(array) for name, array in owned.items()}
+        session = self._session if observe is None else self._open(enable_profiling=True)
+        try:
+            with observe_nodes(session, observe):
+                results = session.run_with_ort_values(self._outputs, given)
+        except Exception as error:
+            text = " ".join(str(error).split())[:300]
+            raise EngineError(self._segment.name, f"onnxruntime failed: {text}") from error
+        return {name: from_ort_value(result) for name, result in zip(self._outputs, results, strict=True)}
+
+    def _open(self, **options: Any) -> Any:
+        ort = require("onnxruntime")
+        settings = ort.SessionOptions()
+        settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        settings.intra_op_num_threads, settings.inter_op_num_threads = self._threads, 1
+        settings.log_severity_level = _ERRORS_ONLY
+        for key, value in _CONFIGURATION.items():
+            settings.add_session_config_entry(key, value)
+        for name, value in options.items():
+            setattr(settings, name, value)
+        names = list(self._weights)
+        if names:
+            settings.add_external_initializers(names, [to_ort_value(self._weights[name]) for name in names])
+        try:
+            return ort.InferenceSession(self._segment.graph, settings, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            text = " ".join(str(error).split())[:300]
+            raise EngineError(self._segment.name, f"onnxruntime refuses it: {text}") from error
+
+
+def _own(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy in C order on a 64-byte boundary where it is neither."""
+    if array.flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0:
+        return array
+    owned = aligned_empty(array.shape, array.dtype, tuple(range(array.ndim)))
+    owned[...] = array
+    return owned
