@@ -90,7 +90,7 @@ _FORMATS: tuple[tuple[Callable[[str, Path], bool], str], ...] = (
     (_is_saved_graph, "partwise.frontends.saved:open_saved"),
     (lambda _, path: _is_file(path, ".pt2"), "partwise.frontends.pt2.model:open_pt2"),
     (lambda _, path: _is_file(path, ".gguf"), f"{_HUGGINGFACE}.gguf:open_gguf"),
-    (lambda _, path: _is_file(path, *_WEIGHTS), "partwise.frontends.weights.model:open_weights"),
+    (lambda _, path: _is_file(path, *_WEIGHTS), "partwise.frontends.state_dict:open_state_dict"),
     (_is_function, "partwise.frontends.function:open_function"),
     (_is_hub_name, f"{_HUGGINGFACE}.hub:open_hub"),
 )

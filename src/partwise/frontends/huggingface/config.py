@@ -124,7 +124,7 @@ def _check_dtypes(data: dict[str, Any], subject: str) -> None:
 
 def _is_float(name: str) -> bool:
     name = name.removeprefix("torch.")
-    return name in DType and DType(name).is_float
+    return any(name == kind.value and kind.is_float for kind in DType)
 
 
 def _build(data: dict[str, Any], architectures: tuple[str, ...], custom: bool, subject: str) -> Any:

@@ -12,7 +12,6 @@ import numpy as np
 import partwise.ir as ir
 from partwise.errors import ModelError
 from partwise.frontends.huggingface.build import fake_module
-from partwise.frontends.huggingface.checkpoint import Checkpoint, find_checkpoint
 from partwise.frontends.huggingface.classes import model_class
 from partwise.frontends.huggingface.config import ModelConfig, read_config
 from partwise.frontends.huggingface.inputs import ExampleInputs, candidates
@@ -20,8 +19,11 @@ from partwise.frontends.huggingface.load import load_module
 from partwise.frontends.huggingface.quantized import quantization_note
 from partwise.frontends.source import CaptureOptions
 from partwise.frontends.torch.model import TorchModel, capture_module
+from partwise.frontends.weights.checkpoint import Checkpoint, find_checkpoint
 
 __all__ = ["HuggingFaceModel", "open_config", "open_folder"]
+
+_DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def open_folder(path: str, options: CaptureOptions) -> HuggingFaceModel:
@@ -52,9 +54,9 @@ class HuggingFaceModel:
             UnsupportedOpError: an operator without a row.
         """
         kind, notes = model_class(self._source, self._options.task)
-        dtype = self._options.dtype or self._source.dtype or "float32"
+        dtype = self._dtype()
         with fake_module(kind, self._source.config, dtype) as module:
-            inputs, graph = self._capture_first(module)
+            graph, inputs = self._capture_first(module)
         settings = {
             "source": "huggingface",
             "task": kind.__name__,
@@ -64,7 +66,7 @@ class HuggingFaceModel:
             "image_size": inputs.image_size,
             "static": self._options.static,
         }
-        notes = (*quantization_note(self._source.quantization), *notes, *graph.notes)
+        notes = (*quantization_note(self._source.quantization), *notes, *inputs.notes, *graph.notes)
         return replace(graph, settings=tuple(sorted(settings.items())), notes=notes)
 
     def weights(self, graph: ir.Graph) -> Mapping[str, np.ndarray]:
@@ -80,14 +82,21 @@ class HuggingFaceModel:
         """The eager module's own answer."""
         return self._load(graph).reference(graph, inputs)
 
-    def _capture_first(self, module: Any) -> tuple[ExampleInputs, ir.Graph]:
+    def _dtype(self) -> str:
+        dtype = self._options.dtype or self._source.dtype or "float32"
+        if dtype not in _DTYPES:
+            raise ModelError(f"dtype `{dtype}`", "cannot hold a model's weights", expected=" | ".join(_DTYPES))
+        return dtype
+
+    def _capture_first(self, module: Any) -> tuple[ir.Graph, ExampleInputs]:
         """The graph at the first set of inputs that the model takes; the first refusal where it takes none."""
-        name, given = type(module).__name__, self._options.example_inputs
+        kind, static = type(module), self._options.static
+        if (given := self._options.example_inputs) is not None:
+            return capture_module(module, given, static=static, name=kind.__name__), ExampleInputs(values={})
         refused: ModelError | None = None
-        for inputs in candidates(type(module), self._source.config, self._options):
-            values = inputs.values if given is None else given
+        for inputs in candidates(kind, self._source.config, self._options):
             try:
-                return inputs, capture_module(module, values, static=self._options.static, name=name)
+                return capture_module(module, inputs.values, static=static, name=kind.__name__), inputs
             except ModelError as error:
                 refused = refused or error
         assert refused is not None  # candidates() yields or raises

@@ -31,11 +31,12 @@ class ExampleInputs:
     """Tensors by parameter name, and the sizes they were made with."""
 
     values: dict[str, Any]
-    batch: int
-    sequence: int | None
+    batch: int | None = None
+    sequence: int | None = None
     """Tokens; None for a model without text."""
-    image_size: int | None
+    image_size: int | None = None
     """Pixels of a side; None for a model without images."""
+    notes: tuple[str, ...] = ()
 
 
 def example_inputs(kind: Any, config: Any, options: CaptureOptions) -> ExampleInputs:
@@ -68,6 +69,7 @@ def candidates(kind: Any, config: Any, options: CaptureOptions) -> Iterator[Exam
             batch=maker.batch,
             sequence=maker.sequence if text else None,
             image_size=maker.sides()[0] if images else None,
+            notes=maker.left_out(names),
         )
 
 
@@ -87,6 +89,14 @@ class _Maker:
         least = self._known(*self.main, *self._required(), *self._decoder())
         most = self._known(*self.main, *_TOWERS, *self._decoder())
         yield from (most, least) if self._towers() > 1 else (least, most)
+
+    def left_out(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """A note where the model takes pictures or sound that these inputs leave out."""
+        absent = [name for name in _TOWERS[1:4] if name in self._takes and name not in names]
+        if not absent or "input_ids" not in names:
+            return ()
+        listed = ", ".join(f"`{name}`" for name in absent)
+        return (f"captured without {listed}: give example inputs to include what the model makes of them",)
 
     def _known(self, *names: str) -> tuple[str, ...]:
         """Those that the forward takes and a rule makes, text with its mask."""

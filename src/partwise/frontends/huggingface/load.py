@@ -11,9 +11,9 @@ from typing import Any
 
 from partwise.errors import ModelError, PartwiseError
 from partwise.extras import require
-from partwise.frontends.huggingface.checkpoint import Checkpoint, stage
 from partwise.frontends.huggingface.config import ModelConfig
 from partwise.frontends.huggingface.quantized import dequantizer
+from partwise.frontends.weights.checkpoint import Checkpoint, stage
 from partwise.frontends.weights.convert import converted
 
 __all__ = ["load_module"]
@@ -35,7 +35,7 @@ def load_module(kind: Any, source: ModelConfig, dtype: str, checkpoint: Checkpoi
         ModelError: a tensor is missing or of another shape, or the checkpoint is quantized beyond reading.
         UnsafeFileError: a pickle that would run code.
     """
-    settings = dequantizer(source.quantization, source.subject)
+    transformers, settings = require("transformers"), dequantizer(source.quantization, source.subject)
     with tempfile.TemporaryDirectory(prefix="partwise-") as folder, converted(checkpoint) as plain, _quiet():
         stage(plain, Path(folder))
         options = {} if settings is None else {"quantization_config": settings}
@@ -49,7 +49,8 @@ def load_module(kind: Any, source: ModelConfig, dtype: str, checkpoint: Checkpoi
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,
+                ignore_mismatched_sizes=True,  # so that `info` names them
+                generation_config=transformers.GenerationConfig(),  # else it looks for files that are not staged
                 **options,
             )
         except PartwiseError:
