@@ -1,23 +1,28 @@
 """Find out what a model is, and open it with the frontend for it.
 
-The table is static: a test of the path, then the function that opens it. Nothing of a frontend is imported
-before its row is chosen.
+The table is static: a test of the name or path, then the function that opens it, first match first. Nothing of
+a frontend is imported before its row is chosen, and what matches no row is explained by `partwise.frontends.unknown`.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from partwise.errors import ModelError
 from partwise.frontends.source import CaptureOptions, Source
+from partwise.frontends.unknown import unknown
 
 __all__ = ["open_model"]
 
-Opener = Callable[[str, CaptureOptions], Source]
+_SAVED_GRAPH = b'"partwise.graph/'
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[A-Za-z0-9][\w./-]*)?\Z")
+"""`org/model[@revision]`, as the hub itself allows names."""
+_WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
 
 
 def open_model(model: Any, options: CaptureOptions | None = None) -> Source:
@@ -34,11 +39,12 @@ def open_model(model: Any, options: CaptureOptions | None = None) -> Source:
     options = options or CaptureOptions()
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(model, torch.nn.Module):
-        return _opener("partwise.frontends.torch.model:TorchModel")(model, options)
+        return _opener("partwise.frontends.function:open_module")(model, options)
+    name = str(model)
     for matches, target in _FORMATS:
-        if matches(str(model)):
-            return _opener(target)(str(model), options)
-    raise ModelError(str(model), "is no model that Partwise knows", expected=_KNOWN, hint="is the path right?")
+        if matches(name, Path(name)):
+            return _opener(target)(name, options)
+    raise unknown(name)
 
 
 def _opener(target: str) -> Callable[..., Source]:
@@ -46,16 +52,45 @@ def _opener(target: str) -> Callable[..., Source]:
     return getattr(importlib.import_module(module), name)
 
 
-def _is_onnx(model: str) -> bool:
-    return model.endswith(".onnx")
+def _is_file(path: Path, *suffixes: str) -> bool:
+    """A file with something in it, and one of the suffixes."""
+    return path.suffix.lower() in suffixes and path.is_file() and path.stat().st_size > 0
 
 
-def _is_folder(model: str) -> bool:
-    return (Path(model) / "config.json").is_file()
+def _is_saved_graph(_: str, path: Path) -> bool:
+    if not _is_file(path, ".json"):
+        return False
+    with path.open("rb") as file:
+        return any(_SAVED_GRAPH in piece for piece in _pieces(file.read))
 
 
-_FORMATS: tuple[tuple[Callable[[str], bool], str], ...] = (
-    (_is_onnx, "partwise.frontends.onnx.model:OnnxModel"),
-    (_is_folder, "partwise.frontends.huggingface.folder:open_folder"),
+def _pieces(read: Callable[[int], bytes], size: int = 1 << 20) -> Any:
+    """A file's bytes in pieces that overlap, so that nothing sought lies across a border."""
+    tail = b""
+    while piece := read(size):
+        yield tail + piece
+        tail = piece[-len(_SAVED_GRAPH) :]
+
+
+def _is_function(name: str, path: Path) -> bool:
+    return _FUNCTION.match(name) is not None and not path.exists()
+
+
+def _is_hub_name(name: str, path: Path) -> bool:
+    """A name, and no path to a file or folder that is missing."""
+    files = (*_WEIGHTS, ".onnx", ".pt2", ".gguf", ".json")
+    return _HUB_NAME.match(name) is not None and not path.parent.exists() and path.suffix.lower() not in files
+
+
+_HUGGINGFACE = "partwise.frontends.huggingface"
+_FORMATS: tuple[tuple[Callable[[str, Path], bool], str], ...] = (
+    (lambda _, path: _is_file(path, ".onnx"), "partwise.frontends.onnx.model:OnnxModel"),
+    (lambda _, path: (path / "config.json").is_file(), f"{_HUGGINGFACE}.folder:open_folder"),
+    (lambda _, path: path.name == "config.json" and _is_file(path, ".json"), f"{_HUGGINGFACE}.folder:open_config"),
+    (_is_saved_graph, "partwise.frontends.saved:open_saved"),
+    (lambda _, path: _is_file(path, ".pt2"), "partwise.frontends.pt2.model:open_pt2"),
+    (lambda _, path: _is_file(path, ".gguf"), f"{_HUGGINGFACE}.gguf:open_gguf"),
+    (lambda _, path: _is_file(path, *_WEIGHTS), "partwise.frontends.state_dict:open_state_dict"),
+    (_is_function, "partwise.frontends.function:open_function"),
+    (_is_hub_name, f"{_HUGGINGFACE}.hub:open_hub"),
 )
-_KNOWN = "an ONNX file, a Hugging Face folder or hub name, weights with --config or --module, .pt2, or module:function"

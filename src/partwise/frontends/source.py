@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from partwise.ir import Graph
 
-__all__ = ["CaptureOptions", "Source"]
+__all__ = ["CaptureOptions", "Source", "as_captured"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,8 @@ class CaptureOptions:
     image_size: int | None = None
     dtype: str | None = None
     """Type of the weights; by default the one that the model's config states."""
+    task: str | None = None
+    """Hugging Face: the class to build (`BertForMaskedLM`); by default the one that the config names."""
     static: bool = False
     """Fix every size."""
     weights: bool = True
@@ -34,6 +36,19 @@ class CaptureOptions:
     """Hugging Face config (file or folder) for a file that holds weights alone."""
     module: str | None = None
     """`package.module:function` that builds the module for a file that holds weights alone."""
+
+
+def as_captured(graph: Graph, options: CaptureOptions | None = None) -> CaptureOptions:
+    """Options that capture again what a graph was captured from.
+
+    Args:
+        graph: its settings hold the sizes, dtype and class; what it does not hold (example inputs, the config
+            beside a file of weights) stays as it is in `options`.
+        options: where to start.
+    """
+    names = {field.name for field in fields(CaptureOptions)}
+    kept: dict[str, Any] = {name: value for name, value in graph.settings if name in names}
+    return replace(options or CaptureOptions(), **kept)
 
 
 class Source(Protocol):

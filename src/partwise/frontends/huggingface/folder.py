@@ -1,8 +1,9 @@
-"""A Hugging Face folder as a source: captured on fake tensors from its config alone, weights read when asked."""
+"""A model of transformers as a source: captured on fake tensors from its config alone, weights read when asked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,68 +11,111 @@ import numpy as np
 
 import partwise.ir as ir
 from partwise.errors import ModelError
-from partwise.extras import require
+from partwise.frontends.huggingface.build import fake_module
+from partwise.frontends.huggingface.classes import model_class
+from partwise.frontends.huggingface.config import ModelConfig, read_config
+from partwise.frontends.huggingface.inputs import ExampleInputs, candidates
+from partwise.frontends.huggingface.load import load_module
+from partwise.frontends.huggingface.quantized import quantization_note
 from partwise.frontends.source import CaptureOptions
 from partwise.frontends.torch.model import TorchModel, capture_module
+from partwise.frontends.weights.checkpoint import Checkpoint, find_checkpoint
 
-__all__ = ["HuggingFaceFolder", "open_folder"]
+__all__ = ["HuggingFaceModel", "open_config", "open_folder"]
 
-
-def open_folder(path: str, options: CaptureOptions) -> HuggingFaceFolder:
-    """A folder with a `config.json`."""
-    return HuggingFaceFolder(Path(path), options)
+_DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
-class HuggingFaceFolder:
-    """A folder with a config and, perhaps, safetensors."""
+def open_folder(path: str, options: CaptureOptions) -> HuggingFaceModel:
+    """A folder with a `config.json` and, perhaps, weights."""
+    folder = Path(path)
+    return HuggingFaceModel(read_config(folder / "config.json", path), lambda: find_checkpoint(folder), options)
 
-    def __init__(self, path: Path, options: CaptureOptions) -> None:
-        transformers = require("transformers")
-        self._path, self._options = path, options
-        self._config = transformers.AutoConfig.from_pretrained(path)
-        self._config.use_cache = False
-        self._loaded: TorchModel | None = None
+
+def open_config(path: str, options: CaptureOptions) -> HuggingFaceModel:
+    """A `config.json` alone: a model without weights."""
+    return HuggingFaceModel(read_config(Path(path)), lambda: None, options)
+
+
+class HuggingFaceModel:
+    """A config, and where its weights are."""
+
+    def __init__(
+        self, source: ModelConfig, checkpoint: Callable[[], Checkpoint | None], options: CaptureOptions
+    ) -> None:
+        self._source, self._checkpoint, self._options = source, checkpoint, options
+        self._loaded: dict[tuple[str, str], TorchModel] = {}
 
     def capture(self) -> ir.Graph:
-        """The graph, without reading a weight."""
-        torch, fake = require("torch"), require("torch._subclasses")
-        shapes = require("torch.fx.experimental.symbolic_shapes")
-        with fake.FakeTensorMode(shape_env=shapes.ShapeEnv(), allow_non_fake_inputs=True):
-            module = self._class()(self._config).eval()
-            if dtype := self._dtype():
-                module = module.to(getattr(torch, dtype))
-            inputs = self._example_inputs()
-            return capture_module(module, inputs, static=self._options.static, name=type(module).__name__)
+        """The graph, without reading a weight.
+
+        Raises:
+            ModelError: the config makes no model, or the model cannot be exported.
+            UnsupportedOpError: an operator without a row.
+        """
+        kind, notes = model_class(self._source, self._options.task)
+        dtype = self._dtype()
+        with fake_module(kind, self._source.config, dtype) as module:
+            graph, inputs = self._capture_first(module)
+        settings = {
+            "source": "huggingface",
+            "task": kind.__name__,
+            "dtype": dtype,
+            "batch": inputs.batch,
+            "sequence": inputs.sequence,
+            "image_size": inputs.image_size,
+            "static": self._options.static,
+        }
+        notes = (*quantization_note(self._source.quantization), *notes, *inputs.notes, *graph.notes)
+        return replace(graph, settings=tuple(sorted(settings.items())), notes=notes)
 
     def weights(self, graph: ir.Graph) -> Mapping[str, np.ndarray]:
-        """The graph's weights, read from the folder."""
-        return self._load().weights(graph)
+        """The graph's weights, read from the checkpoint in the type that the graph was captured in.
+
+        Raises:
+            ModelError: there are none, or some are missing.
+            StalePlanError: they do not fit the graph.
+        """
+        return self._load(graph).weights(graph)
 
     def reference(self, graph: ir.Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The eager module's own answer."""
-        return self._load().reference(graph, inputs)
+        return self._load(graph).reference(graph, inputs)
 
-    def _load(self) -> TorchModel:
-        if self._loaded is None:
-            torch = require("torch")
-            dtype = getattr(torch, self._dtype() or "float32")
-            module = self._class().from_pretrained(self._path, config=self._config, dtype=dtype)
-            self._loaded = TorchModel(module.eval(), self._options)
-        return self._loaded
+    def _dtype(self) -> str:
+        dtype = self._options.dtype or self._source.dtype or "float32"
+        if dtype not in _DTYPES:
+            raise ModelError(f"dtype `{dtype}`", "cannot hold a model's weights", expected=" | ".join(_DTYPES))
+        return dtype
 
-    def _class(self) -> Any:
-        names = self._config.architectures or []
-        found = getattr(require("transformers"), names[0], None) if names else None
-        if found is None:
-            raise ModelError(str(self._path), "its config names no architecture that transformers knows", got=names)
-        return found
+    def _capture_first(self, module: Any) -> tuple[ir.Graph, ExampleInputs]:
+        """The graph at the first set of inputs that the model takes; the first refusal where it takes none."""
+        kind, static = type(module), self._options.static
+        if (given := self._options.example_inputs) is not None:
+            return capture_module(module, given, static=static, name=kind.__name__), ExampleInputs(values={})
+        refused: ModelError | None = None
+        for inputs in candidates(kind, self._source.config, self._options):
+            try:
+                return capture_module(module, inputs.values, static=static, name=kind.__name__), inputs
+            except ModelError as error:
+                refused = refused or error
+        assert refused is not None  # candidates() yields or raises
+        raise refused
 
-    def _dtype(self) -> str | None:
-        stated = self._options.dtype or getattr(self._config, "dtype", None)
-        return None if stated is None else str(stated).removeprefix("torch.")
+    def _load(self, graph: ir.Graph) -> TorchModel:
+        settings = dict(graph.settings)
+        task, dtype = settings.get("task"), settings.get("dtype")
+        if not isinstance(task, str) or not isinstance(dtype, str):
+            raise ModelError(self._source.subject, f"the graph of `{graph.name}` was not captured from such a model")
+        if (task, dtype) not in self._loaded:
+            kind, _ = model_class(self._source, task)
+            self._loaded[task, dtype] = TorchModel(self._module(kind, dtype), self._options)
+        return self._loaded[task, dtype]
 
-    def _example_inputs(self) -> dict[str, Any]:
-        torch = require("torch")
-        batch, sequence = self._options.batch or 2, self._options.sequence or 16
-        ids = torch.zeros(batch, sequence, dtype=torch.int64)
-        return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    def _module(self, kind: Any, dtype: str) -> Any:
+        checkpoint = self._checkpoint() if self._options.weights else None
+        if checkpoint is None:
+            why = "there are no weights" if self._options.weights else "weights are switched off (--no-weights)"
+            hint = "put model.safetensors beside config.json." if self._options.weights else "leave --no-weights out."
+            raise ModelError(self._source.subject, why, expected="a checkpoint, since this step needs values", hint=hint)
+        return load_module(kind, self._source, dtype, checkpoint)

@@ -1,0 +1,78 @@
+"""`package.module:function` as a source: a function that returns an `nn.Module`, or one with example inputs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+from partwise.errors import ModelError
+from partwise.extras import require
+from partwise.frontends.source import CaptureOptions, Source
+from partwise.frontends.torch.model import TorchModel
+
+__all__ = ["build", "find_function", "open_function", "open_module"]
+
+
+def open_function(name: str, options: CaptureOptions) -> Source:
+    """Call the function and open the module that it returns."""
+    module, inputs = build(name)
+    if options.example_inputs is None:
+        options = replace(options, example_inputs=inputs)
+    return open_module(module, options)
+
+
+def open_module(module: Any, options: CaptureOptions) -> Source:
+    """An `nn.Module`; one of transformers gets example inputs from its config where none are given."""
+    transformers = sys.modules.get("transformers")
+    known = transformers is not None and isinstance(module, transformers.PreTrainedModel)
+    if options.example_inputs is None and known:
+        from partwise.frontends.huggingface.inputs import example_inputs
+
+        options = replace(options, example_inputs=example_inputs(type(module), module.config, options).values)
+    return TorchModel(module, options)
+
+
+def build(name: str) -> tuple[Any, Any]:
+    """What the function returns: a module, and example inputs or None.
+
+    Args:
+        name: `package.module:function`; the working directory is importable.
+
+    Raises:
+        ModelError: it cannot be imported, is not callable without arguments, or returns something else.
+    """
+    returned = _call(find_function(name), name)
+    pair = cast(tuple[Any, Any], returned) if isinstance(returned, tuple) else (returned, None)
+    if len(pair) != 2 or not isinstance(pair[0], require("torch").nn.Module):
+        expected = "an nn.Module, or (module, example inputs)"
+        raise ModelError(name, "returned something else", expected=expected, got=type(returned).__name__)
+    return pair
+
+
+def find_function(name: str) -> Callable[[], Any]:
+    """Import the function; its module runs, as any import does."""
+    module_name, _, function_name = name.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        hint = f"is {error.name} installed, or a file of the working directory?"
+        raise ModelError(name, f"module `{error.name}` is not found", hint=hint) from None
+    except Exception as error:
+        raise ModelError(name, f"importing `{module_name}` failed: {type(error).__name__}: {error}") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise ModelError(name, f"`{module_name}` has no function `{function_name}`")
+    return function
+
+
+def _call(function: Callable[[], Any], name: str) -> Any:
+    try:
+        return function()
+    except Exception as error:
+        raise ModelError(name, f"failed: {type(error).__name__}: {error}") from error

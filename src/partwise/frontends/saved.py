@@ -1,0 +1,56 @@
+"""A saved graph as a source: `partwise plan graph.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import numpy as np
+
+from partwise.errors import ModelError
+from partwise.frontends.source import CaptureOptions
+from partwise.ir import Graph, graph_from_data
+
+__all__ = ["SavedGraph", "open_saved"]
+
+
+def open_saved(path: str, options: CaptureOptions) -> SavedGraph:
+    """A graph that `partwise capture -o` wrote; the options of a capture no longer apply to it."""
+    del options
+    return SavedGraph(Path(path))
+
+
+class SavedGraph:
+    """A graph without its model: it can be profiled and planned, not cut."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def capture(self) -> Graph:
+        """The graph in the file.
+
+        Raises:
+            ModelError: the file is no JSON.
+            GraphError: another version, or a broken invariant.
+        """
+        try:
+            data = msgspec.json.decode(self._path.read_bytes())
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ModelError(str(self._path), f"is no JSON ({error})") from None
+        return graph_from_data(data, str(self._path))
+
+    def weights(self, graph: Graph) -> Mapping[str, np.ndarray]:
+        """Never: the file holds none."""
+        del graph
+        self._refuse("weights")
+
+    def reference(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Never: the file holds no model."""
+        del graph, inputs
+        self._refuse("model to run")
+
+    def _refuse(self, what: str) -> NoReturn:
+        hint = "pass the model itself: partwise cut MODEL plan.json."
+        raise ModelError(str(self._path), f"is a saved graph and holds no {what}", hint=hint)

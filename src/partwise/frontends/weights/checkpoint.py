@@ -1,0 +1,109 @@
+"""The weight files of a folder: found, checked by their headers, and staged for transformers to read.
+
+transformers is never pointed at the folder itself: it would follow an adapter, a sharded index that leaves the
+folder, or a pickle. It gets a temporary folder with links to the safetensors files found here, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from partwise.errors import ModelError, UnsafeFileError
+from partwise.frontends.weights.header import check_safetensors
+
+__all__ = ["Checkpoint", "find_checkpoint", "stage"]
+
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_PICKLED, _PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+_MAX_INDEX_BYTES = 64 << 20
+"""The index of DeepSeek-V3 (91,991 tensors) has 8.9 MB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """Files that hold the weights."""
+
+    files: tuple[Path, ...]
+    index: dict[str, str] | None
+    """Tensor name -> file name, for a sharded one."""
+    pickled: bool
+    """torch's pickle format rather than safetensors."""
+
+
+def find_checkpoint(folder: Path) -> Checkpoint | None:
+    """The checkpoint in a folder; None where it holds only a config.
+
+    Raises:
+        ModelError: a shard is missing, or the index is no index.
+        UnsafeFileError: a file leads outside the folder.
+    """
+    for single, index, pickled in ((_SINGLE, _INDEX, False), (_PICKLED, _PICKLED_INDEX, True)):
+        if (folder / index).is_file():
+            shards = _read_index(folder, index)
+            files = tuple(_within(folder, name) for name in sorted(set(shards.values())))
+            return Checkpoint(files=files, index=shards, pickled=pickled)
+        if (folder / single).is_file():
+            return Checkpoint(files=(_within(folder, single),), index=None, pickled=pickled)
+    others = sorted(path.name for path in folder.glob("*.safetensors"))
+    if len(others) == 1:
+        return Checkpoint(files=(_within(folder, others[0]),), index=None, pickled=False)
+    if others:
+        raise ModelError(str(folder), "holds several safetensors files and no index", expected=_INDEX, got=", ".join(others[:4]))
+    return None
+
+
+def stage(checkpoint: Checkpoint, folder: Path) -> None:
+    """Link checked safetensors files into an empty folder, under the names that transformers looks for.
+
+    Raises:
+        ModelError: a file is no safetensors file, or its header lies.
+    """
+    for file in checkpoint.files:
+        check_safetensors(file)
+    if checkpoint.index is None:
+        (folder / _SINGLE).symlink_to(checkpoint.files[0].resolve())
+        return
+    for file in checkpoint.files:
+        (folder / file.name).symlink_to(file.resolve())
+    (folder / _INDEX).write_text(json.dumps({"metadata": {}, "weight_map": checkpoint.index}))
+
+
+def _read_index(folder: Path, name: str) -> dict[str, str]:
+    path = _within(folder, name)
+    if path.stat().st_size > _MAX_INDEX_BYTES:
+        raise ModelError(str(path), "is too large for an index", expected=f"≤ {_MAX_INDEX_BYTES} bytes")
+    try:
+        data: Any = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ModelError(str(path), f"is no JSON ({error})") from None
+    shards = cast(dict[str, Any], data).get("weight_map") if isinstance(data, dict) else None
+    if not isinstance(shards, dict) or not shards or not all(isinstance(v, str) for v in cast(dict[str, Any], shards).values()):
+        raise ModelError(str(path), "is no index", expected='{"weight_map": {tensor: file}}')
+    return cast(dict[str, str], shards)
+
+
+def _within(folder: Path, name: str) -> Path:
+    """The path of a file of the folder.
+
+    Raises:
+        UnsafeFileError: the name, or the link behind it, leaves the folder (a hub cache's links to its own
+            blobs do not).
+        ModelError: it does not exist.
+    """
+    path = folder / name
+    if Path(name).name != name:
+        raise UnsafeFileError(str(folder), "its index names a file elsewhere", expected="plain file names", got=name)
+    if not path.is_file():
+        raise ModelError(str(folder), f"lacks `{name}`, which its index names", hint="was it downloaded whole?")
+    if not any(path.resolve().is_relative_to(home) for home in _homes(folder)):
+        raise UnsafeFileError(str(path), "is a link that leaves its folder", got=path.resolve(), hint="copy the file into the folder.")
+    return path
+
+
+def _homes(folder: Path) -> tuple[Path, ...]:
+    """Where a folder's files may really lie: in it, or beside it in the hub's cache (`snapshots/<commit>` and `blobs`)."""
+    real = folder.resolve()
+    return (real, real.parent.parent / "blobs") if real.parent.name == "snapshots" else (real,)
