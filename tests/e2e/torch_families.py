@@ -261,7 +261,7 @@ _TABLE: dict[str, tuple[str, str, dict[str, Any], Callable[[], dict[str, Any]]]]
     "time_series": ("PatchTSTForPrediction", "PatchTSTConfig", dict(num_input_channels=3, context_length=32, patch_length=4, patch_stride=4, d_model=32, num_attention_heads=4, num_hidden_layers=2, ffn_dim=48, prediction_length=8, loss="mse"), lambda: {"past_values": torch.randn(BATCH, 32, 3)}),
     "patchtsmixer": ("PatchTSMixerForPrediction", "PatchTSMixerConfig", dict(num_input_channels=3, context_length=32, patch_length=4, patch_stride=4, d_model=16, num_layers=2, prediction_length=8, loss="mse"), lambda: {"past_values": torch.randn(BATCH, 32, 3)}),
     "sam_vision": ("SamVisionModel", "SamVisionConfig", dict(hidden_size=64, output_channels=16, num_hidden_layers=2, num_attention_heads=4, image_size=SIDE, window_size=2, global_attn_indexes=[1], mlp_dim=96), _pixels),
-}  # fmt: skip  # noqa: E501
+}  # fmt: skip
 
 
 def build(family: str) -> Built:

@@ -75,6 +75,7 @@ _CAPTURE = (
     click.option("--sequence", type=click.IntRange(1), help="Tokens of the example inputs."),
     click.option("--image-size", type=click.IntRange(1), help="Height and width of example images."),
     click.option("--dtype", help="Type of the weights, for example bfloat16; by default the config's."),
+    click.option("--task", help="Hugging Face: the class to build; by default the one its config names."),
     click.option("--static", is_flag=True, help="Fix every size; by default batch and sequence stay symbols."),
     click.option("--no-weights", is_flag=True, help="Never read the weights' values."),
     click.option(
@@ -129,7 +130,7 @@ def run_options(command: Command) -> Command:
 def take_capture_options(given: dict[str, Any]) -> CaptureOptions:
     """Take the options of `capture_options` out of a verb's arguments."""
     config = given.pop("config")
-    names = ("batch", "sequence", "image_size", "dtype", "static", "optimize", "module")
+    names = ("batch", "sequence", "image_size", "dtype", "task", "static", "optimize", "module")
     plain = {name: given.pop(name) for name in names}
     return CaptureOptions(weights=not given.pop("no_weights"), config=None if config is None else str(config), **plain)
 

@@ -23,8 +23,9 @@ WIDTH = 100
 
 def console(*, error: bool = False) -> Console:
     """A console that never writes wider than 100 columns."""
-    found = Console(stderr=error, highlight=False)
-    return Console(file=sys.stderr if error else sys.stdout, highlight=False, width=min(found.width, WIDTH))
+    stream = sys.stderr if error else sys.stdout
+    width = min(Console(file=stream).width, WIDTH) if stream.isatty() else WIDTH
+    return Console(file=stream, highlight=False, width=width)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
@@ -97,7 +98,7 @@ def show_plan(plan: Plan) -> None:
         )
         for stage in plan.stages
     ]
-    columns = ("stage", "nodes", "parameters", "weights", "peak memory", "FLOPs", f"time on {plan.device}")
+    columns = ("stage", "nodes", "parameters", "weights", "peak memory", "FLOPs", "time")
     out.print(table("Stages", columns, stages))
     cuts = [
         (f"{cut.source} → {cut.target}", _names(cut.tensors), str(len(cut.tensors)), format_bytes(cut.bytes))
@@ -108,7 +109,9 @@ def show_plan(plan: Plan) -> None:
     reached = ", ".join(f"{level.objective} {_value(level.objective, level.value)}" for level in plan.levels)
     first = plan.levels[0].objective
     gap = "proved optimal" if plan.gap == 0 else "unknown gap" if plan.gap is None else f"gap {plan.gap:.1%}"
-    out.print(Text(f"{reached}; bound {_value(first, plan.bound)} ({gap}, {plan.bound_plans} plans)"))
+    out.print(
+        Text(f"{reached}; bound {_value(first, plan.bound)} ({gap} among {plan.bound_plans})\ntimes on {plan.device}")
+    )
     for note in plan.notes:
         out.print(Text(f"note: {note}"))
 

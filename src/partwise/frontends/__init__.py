@@ -5,6 +5,6 @@ gives the graph, the weights by name, and the model's own answer. Never: code fr
 """
 
 from partwise.frontends.open import open_model
-from partwise.frontends.source import CaptureOptions, Source
+from partwise.frontends.source import CaptureOptions, Source, as_captured
 
-__all__ = ["CaptureOptions", "Source", "open_model"]
+__all__ = ["CaptureOptions", "Source", "as_captured", "open_model"]

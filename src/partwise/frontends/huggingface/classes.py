@@ -68,4 +68,6 @@ def _heads(config: Any) -> list[str]:
     """Classes of the same config, to choose from."""
     transformers = require("transformers")
     stem = type(config).__name__.removesuffix("Config")
-    return sorted(name for name in dir(transformers) if name.startswith(stem) and ("For" in name or name == f"{stem}Model"))
+    return sorted(
+        name for name in dir(transformers) if name.startswith(stem) and ("For" in name or name == f"{stem}Model")
+    )

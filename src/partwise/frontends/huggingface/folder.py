@@ -117,5 +117,7 @@ class HuggingFaceModel:
         if checkpoint is None:
             why = "there are no weights" if self._options.weights else "weights are switched off (--no-weights)"
             hint = "put model.safetensors beside config.json." if self._options.weights else "leave --no-weights out."
-            raise ModelError(self._source.subject, why, expected="a checkpoint, since this step needs values", hint=hint)
+            raise ModelError(
+                self._source.subject, why, expected="a checkpoint, since this step needs values", hint=hint
+            )
         return load_module(kind, self._source, dtype, checkpoint)

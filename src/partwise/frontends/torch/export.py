@@ -72,7 +72,7 @@ def export_functional(module: Any, inputs: dict[str, Any], symbolic: Mapping[str
             return torch.export.export(module, (), inputs, strict=False, dynamic_shapes=shapes).run_decompositions({})
         except PartwiseError:
             raise
-        except Exception as error:  # noqa: BLE001  whatever the model's own code raises under export
+        except Exception as error:
             raise _explain(error, module) from error
 
 
@@ -97,7 +97,9 @@ def _explain(error: BaseException, module: Any) -> PartwiseError:
         return ModelError(type(module).__name__, f"torch.export failed{' in ' + where if where else ''}: {text}")
     hint = "compute it from sizes, or outside the model."
     if "expert" in where.lower() or "moe" in where.lower():
-        hint = "a mixture of experts is captured through transformers' `use_experts_implementation`; decorate the layer."
+        hint = (
+            "a mixture of experts is captured through transformers' `use_experts_implementation`; decorate the layer."
+        )
     return SizeError(
         where or type(module).__name__, f"what runs here, or how large a value is, depends on data: {text}", hint=hint
     )

@@ -115,7 +115,9 @@ def _text(expr: Any, names: Mapping[str, str]) -> int | str:
     if kind in ("CeilToInt", "TruncToInt", "FloorToInt") and type(expr.args[0]).__name__ == "IntTrueDiv":
         above, below = (_text(argument, names) for argument in expr.args[0].args)
         return f"(-((-{above})//{below}))" if kind == "CeilToInt" else f"({above}//{below})"
-    raise SizeError(f"size `{expr}`", f"uses `{kind}`, which sizes of a graph cannot hold", hint="capture with --static.")
+    raise SizeError(
+        f"size `{expr}`", f"uses `{kind}`, which sizes of a graph cannot hold", hint="capture with --static."
+    )
 
 
 _BY_DATA = "compute it from sizes, or keep all elements and mask them."

@@ -51,7 +51,9 @@ def find_checkpoint(folder: Path) -> Checkpoint | None:
     if len(others) == 1:
         return Checkpoint(files=(_within(folder, others[0]),), index=None, pickled=False)
     if others:
-        raise ModelError(str(folder), "holds several safetensors files and no index", expected=_INDEX, got=", ".join(others[:4]))
+        raise ModelError(
+            str(folder), "holds several safetensors files and no index", expected=_INDEX, got=", ".join(others[:4])
+        )
     return None
 
 
@@ -80,7 +82,11 @@ def _read_index(folder: Path, name: str) -> dict[str, str]:
     except (ValueError, RecursionError) as error:
         raise ModelError(str(path), f"is no JSON ({error})") from None
     shards = cast(dict[str, Any], data).get("weight_map") if isinstance(data, dict) else None
-    if not isinstance(shards, dict) or not shards or not all(isinstance(v, str) for v in cast(dict[str, Any], shards).values()):
+    if (
+        not isinstance(shards, dict)
+        or not shards
+        or not all(isinstance(v, str) for v in cast(dict[str, Any], shards).values())
+    ):
         raise ModelError(str(path), "is no index", expected='{"weight_map": {tensor: file}}')
     return cast(dict[str, str], shards)
 
@@ -99,7 +105,9 @@ def _within(folder: Path, name: str) -> Path:
     if not path.is_file():
         raise ModelError(str(folder), f"lacks `{name}`, which its index names", hint="was it downloaded whole?")
     if not any(path.resolve().is_relative_to(home) for home in _homes(folder)):
-        raise UnsafeFileError(str(path), "is a link that leaves its folder", got=path.resolve(), hint="copy the file into the folder.")
+        raise UnsafeFileError(
+            str(path), "is a link that leaves its folder", got=path.resolve(), hint="copy the file into the folder."
+        )
     return path
 
 

@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import partwise
 from partwise.errors import ModelError, UnsafeFileError
 from partwise.frontends.weights.checkpoint import Checkpoint
 
@@ -65,13 +64,15 @@ def to_safetensors(path: Path, out: Path) -> None:
         what = "is a whole pickled module, which is code" if whole else "would run code if it were loaded"
         raise UnsafeFileError(str(path), f"{what}; refused: {', '.join(names)}", hint=_SAVE if whole else _NEVER)
     if "limit" in answer:
-        raise UnsafeFileError(str(path), f"asks for more {answer['limit']} than a state dict of its size can", hint=_NEVER)
+        raise UnsafeFileError(
+            str(path), f"asks for more {answer['limit']} than a state dict of its size can", hint=_NEVER
+        )
     if "broken" in answer:
         raise ModelError(str(path), answer["broken"], expected="a state dict that torch.save or pickle wrote")
 
 
 def _ask(path: Path, out: Path) -> dict[str, Any]:
-    home = str(Path(partwise.__file__).resolve().parent.parent)
+    home = str(Path(__file__).resolve().parents[3])
     start = _START.format(module=f"{__package__}.unpickling.worker")
     command = [sys.executable, "-I", "-c", start, home, str(path.resolve()), str(out)]
     quiet = {"PATH": os.environ.get("PATH", ""), "OPENBLAS_NUM_THREADS": "1"}

@@ -132,9 +132,11 @@ max_pool2d.default max_pool2d_with_indices.default max_pool3d.default max_pool3d
 
 _EMBEDDING = ["embedding.default"]
 _STATE = ["index_copy.default"]
-_NEVER_CHEAP = frozenset("""
+_NEVER_CHEAP = frozenset(
+    """
 _softmax.default softmax.int _log_softmax.default log_softmax.int cdist.default _cdist_forward.default
-""".split())
+""".split()
+)
 """Reductions that are a layer's work, not arithmetic on positions."""
 
 _CHEAP_KINDS = {Kind.VIEW, Kind.ELEMENTWISE, Kind.MOVEMENT, Kind.FACTORY, Kind.REDUCTION}

@@ -36,7 +36,9 @@ def refuse_absurd(graph: Graph, bindings: Mapping[str, int]) -> None:
         most = MOST_ELEMENTS if row.kind is Kind.FACTORY else MOST_GROWTH
         asked = max(_asked(node, bindings, whole=row.kind is Kind.FACTORY), default=0)
         if asked > most:
-            raise GraphError(f"node `{node.name}` ({node.op})", "asks for an absurd size", expected=f"≤ {most}", got=asked)
+            raise GraphError(
+                f"node `{node.name}` ({node.op})", "asks for an absurd size", expected=f"≤ {most}", got=asked
+            )
 
 
 def _asked(node: Node, bindings: Mapping[str, int], *, whole: bool) -> Iterator[int]:

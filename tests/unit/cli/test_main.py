@@ -1,0 +1,83 @@
+"""The frame of the command: verbs, help, errors and exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from partwise.cli.main import VERBS, main, partwise
+from partwise.cli.options import Objectives
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """The exit code of the command."""
+    monkeypatch.setattr(sys, "argv", ["partwise", *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return int(stop.value.code or 0)
+
+
+def test_help_lists_the_verbs_in_the_order_of_the_pipeline(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "--help") == 0
+    text = capsys.readouterr().out
+    positions = [text.index(f"\n  {verb} ") for verb in VERBS]
+    assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_each_verb_explains_itself_with_an_example(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, verb, "--help") == 0
+    text = capsys.readouterr().out
+    assert f"partwise {verb}" in text[text.index("Example:") :]
+    assert "--json" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_the_options_of_every_verb_are_frozen() -> None:
+    """Renaming an option breaks scripts: change this list on purpose only."""
+    context = partwise.make_context("partwise", [], resilient_parsing=True)
+    found = {}
+    for verb in VERBS:
+        command = partwise.get_command(context, verb)
+        assert command is not None
+        found[verb] = sorted(name for parameter in command.params for name in parameter.opts if name.startswith("--"))
+    capturing = ["--batch", "--config", "--dtype", "--image-size", "--module", "--no-weights", "--optimize"]
+    capturing += ["--sequence", "--static", "--task"]
+    planning = ["--max-layers", "--max-parameters", "--memory", "--objective", "--stages"]
+    assert found["capture"] == sorted([*capturing, "--json", "--output"])
+    assert found["profile"] == sorted([*capturing, "--depth", "--json"])
+    assert found["plan"] == sorted([*capturing, *planning, "--json", "--output"])
+
+
+@pytest.mark.parametrize("words", [("no-such-verb",), ("plan",), ("plan", "x", "--memory", "12 apples"), ("--nope",)])
+def test_wrong_usage_is_2(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call(monkeypatch, *words) == 2
+
+
+def test_a_users_mistake_is_one_line_and_its_branchs_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "capture", "missing.onnx", "--json") == 3
+    streams = capsys.readouterr()
+    assert "Traceback" not in streams.err
+    assert "missing.onnx" in json.loads(streams.out)["subject"]
+
+
+def test_an_output_folder_that_is_missing_is_found_before_the_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "capture", "missing.onnx", "-o", "/no/such/folder/graph.json") == 3
+    assert "its folder does not exist" in capsys.readouterr().err
+
+
+def test_objectives_complete() -> None:
+    kind = Objectives()
+    context = partwise.make_context("partwise", [], resilient_parsing=True)
+    found = [item.value for item in kind.shell_complete(context, partwise.params[0], "stages,t")]
+    assert found == ["stages,traffic", "stages,throughput"]
