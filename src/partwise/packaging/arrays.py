@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from math import prod
+
 import ml_dtypes
 import numpy as np
 
+from partwise.digest import canonical_json
 from partwise.ir import DType
 
-__all__ = ["ALIGNMENT", "aligned_empty", "dense", "from_bytes", "numpy_dtype", "stride_order"]
+__all__ = [
+    "ALIGNMENT", "aligned_bytes", "aligned_empty", "dense", "from_bytes", "numpy_dtype", "stride_order",
+    "tensor_digest", "view_bytes",
+]  # fmt: skip
 
 ALIGNMENT = 64
 """Bytes. An address off a cache line changes which path a kernel takes, and so the last bits of its result
@@ -15,7 +22,7 @@ ALIGNMENT = 64
 
 
 def numpy_dtype(dtype: DType) -> np.dtype[np.generic]:
-    """numpy's or ml_dtypes' type of the same name."""
+    """numpy's or ml_dtypes' type of the same name. int4 and uint4 take a byte an element, as ml_dtypes has them."""
     return np.dtype(getattr(ml_dtypes, dtype.value, dtype.value))
 
 
@@ -31,19 +38,42 @@ def dense(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array.transpose(stride_order(array)))
 
 
-def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[np.generic], order: tuple[int, ...]) -> np.ndarray:
-    """Uninitialized memory of our own on a 64-byte boundary, laid out by `order`."""
-    permuted = tuple(shape[dim] for dim in order)
-    size = int(np.prod(permuted, dtype=np.int64)) * dtype.itemsize
+def aligned_bytes(size: int) -> np.ndarray:
+    """Uninitialized bytes of our own on a 64-byte boundary: uint8, [size]."""
     raw = np.empty(size + ALIGNMENT, dtype=np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(permuted).transpose(np.argsort(order))
+    return raw[start : start + size]
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[np.generic], order: tuple[int, ...]) -> np.ndarray:
+    """Uninitialized memory of our own on a 64-byte boundary, laid out by `order`."""
+    return _view(aligned_bytes(prod(shape) * dtype.itemsize), dtype, shape, order)
+
+
+def view_bytes(data: np.ndarray, dtype: DType, shape: tuple[int, ...], order: tuple[int, ...]) -> np.ndarray:
+    """Bytes in memory order (uint8, [bytes]) seen as an array; nothing is copied."""
+    return _view(data, numpy_dtype(dtype), shape, order)
 
 
 def from_bytes(data: bytes | memoryview, dtype: DType, shape: tuple[int, ...], order: tuple[int, ...]) -> np.ndarray:
     """An array of our own, aligned, from bytes in memory order."""
-    kind = numpy_dtype(dtype)
-    array = aligned_empty(shape, kind, order)
+    owned = aligned_bytes(len(data))
+    owned[...] = np.frombuffer(data, dtype=np.uint8)
+    return view_bytes(owned, dtype, shape, order)
+
+
+def tensor_digest(array: np.ndarray) -> str:
+    """`sha256:<hex>` of a value: canonical JSON of its dtype and shape, a newline, its bytes in C order.
+
+    The layout is no part of it: two arrays with equal elements have equal digests; a NaN counts by its bits.
+    """
+    head = canonical_json({"dtype": array.dtype.name, "shape": [int(size) for size in array.shape]})
+    state = hashlib.sha256(head + b"\n")
+    state.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return "sha256:" + state.hexdigest()
+
+
+def _view(data: np.ndarray, dtype: np.dtype[np.generic], shape: tuple[int, ...], order: tuple[int, ...]) -> np.ndarray:
     permuted = tuple(shape[dim] for dim in order)
-    array.transpose(order)[...] = np.frombuffer(data, dtype=kind).reshape(permuted)
-    return array
+    inverse = sorted(range(len(order)), key=order.__getitem__)
+    return data.view(dtype).reshape(permuted).transpose(inverse)

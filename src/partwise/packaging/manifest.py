@@ -7,12 +7,10 @@ can point outside its folder. It holds no times and no dates either: the same cu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
-from partwise.digest import canonical_json, is_digest, sha256_digest
-from partwise.errors import ManifestError
+from partwise.digest import canonical_json, sha256_digest
 from partwise.ir import Dim, DType, Format, Output, Symbol
 
 __all__ = [
@@ -23,7 +21,6 @@ __all__ = [
     "SegmentEntry",
     "WeightEntry",
     "manifest_digest",
-    "manifest_from_bytes",
     "manifest_to_bytes",
 ]
 
@@ -113,63 +110,3 @@ def manifest_to_bytes(manifest: Manifest) -> bytes:
 def manifest_digest(manifest: Manifest) -> str:
     """The package's name: sha256 of the manifest's bytes."""
     return sha256_digest(manifest_to_bytes(manifest))
-
-
-def manifest_from_bytes(data: bytes, subject: str) -> Manifest:
-    """A manifest from anywhere, every field checked.
-
-    Raises:
-        ManifestError: not JSON, a field of the wrong type, another version, or a promise it cannot keep.
-    """
-    try:
-        raw: Any = msgspec.json.decode(data)
-        manifest = msgspec.convert(raw, Manifest)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ManifestError(subject, f"not a manifest ({error})", expected=MANIFEST_VERSION) from None
-    if manifest.version != MANIFEST_VERSION:
-        raise ManifestError(subject, "another version of the format", expected=MANIFEST_VERSION, got=manifest.version)
-    _check(manifest, subject)
-    return manifest
-
-
-def _check(manifest: Manifest, subject: str) -> None:
-    descriptors = [manifest.plan, manifest.whole, *(s.graph for s in manifest.segments)]
-    descriptors += [weight.blob for segment in manifest.segments for weight in segment.weights]
-    for descriptor in descriptors:
-        if not is_digest(descriptor.digest) or descriptor.size < 0:
-            raise ManifestError(
-                subject, "holds a malformed descriptor", got=f"{descriptor.digest} ({descriptor.size} B)"
-            )
-    for number, segment in enumerate(manifest.segments):
-        _check_segment(manifest, number, segment, f"{subject}, segment {number}")
-
-
-def _check_segment(manifest: Manifest, number: int, segment: SegmentEntry, subject: str) -> None:
-    known = {port.tensor: port for port in manifest.inputs}
-    for port in segment.inputs:
-        if port.source is None and port.tensor not in known:
-            raise ManifestError(subject, f"input `{port.tensor}` is no input of the model and has no source")
-        if port.source is not None:
-            if not 0 <= port.source < number:
-                raise ManifestError(subject, f"input `{port.tensor}` comes from no earlier segment", got=port.source)
-            sent = {p.tensor: (p.dtype, p.shape) for p in manifest.segments[port.source].outputs}
-            if sent.get(port.tensor) != (port.dtype, port.shape):
-                raise ManifestError(subject, f"input `{port.tensor}` is not what segment {port.source} sends",
-                                    expected=sent.get(port.tensor), got=(port.dtype, port.shape))  # fmt: skip
-    for weight in segment.weights:
-        _check_weight(weight, subject)
-
-
-def _check_weight(weight: WeightEntry, subject: str) -> None:
-    if sorted(weight.order) != list(range(len(weight.shape))) or any(size < 0 for size in weight.shape):
-        raise ManifestError(
-            subject, f"weight `{weight.tensor}` has an impossible layout", got=(weight.shape, weight.order)
-        )
-    elements = 1
-    for size in weight.shape:
-        elements *= size
-    expected = (elements * weight.dtype.bits + 7) // 8
-    if weight.blob.size != expected:
-        raise ManifestError(
-            subject, f"weight `{weight.tensor}` lies about its size", expected=expected, got=weight.blob.size
-        )

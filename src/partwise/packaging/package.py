@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from partwise.digest import sha256_digest
-from partwise.errors import DigestMismatchError, ManifestError, PackageError
-from partwise.ir import Format
-from partwise.packaging.arrays import from_bytes
-from partwise.packaging.manifest import Descriptor, Manifest, WeightEntry, manifest_digest, manifest_from_bytes
+from partwise.ir import Format, Graph
+from partwise.packaging.arrays import view_bytes
+from partwise.packaging.files import MANIFEST_BYTES, blob_path, read_blob, read_manifest, segment_path
+from partwise.packaging.manifest import Descriptor, Manifest, WeightEntry, manifest_digest
+from partwise.packaging.parse import manifest_from_bytes
+from partwise.packaging.screen import graph_from_bytes, screen_segment, screen_whole
 
-__all__ = ["MANIFEST_NAME", "Package", "Segment", "blob_path", "is_package", "open_package", "segment_path"]
-
-MANIFEST_NAME = "manifest.json"
-_MANIFEST_BYTES = 1 << 28  # a 70B model in 80 segments takes 2 MB
-
-
-def blob_path(folder: Path, digest: str) -> Path:
-    """Where a blob lies in a package."""
-    return folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
-
-
-def segment_path(folder: Path, number: int, suffix: str) -> Path:
-    """Where a segment's graph lies in a package."""
-    return folder / "segments" / f"segment_{number}.{suffix}"
-
-
-def is_package(path: Path) -> bool:
-    """Whether a path is a folder with a manifest."""
-    return (path / MANIFEST_NAME).is_file()
+__all__ = ["Package", "Segment", "open_package"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +29,8 @@ class Segment:
     """The graph file: the IR's JSON, or ONNX."""
     weights: Mapping[str, np.ndarray]
     """By tensor name, each in aligned memory of our own."""
+    ir: Graph | None = None
+    """The graph file of a torch segment, parsed and screened; None for ONNX, which its engine checks."""
 
 
 class Package:
@@ -72,43 +57,54 @@ class Package:
 
     def plan_bytes(self) -> bytes:
         """The plan, checked."""
-        return self._read(blob_path(self.path, self.manifest.plan.digest), self.manifest.plan)
+        return self._blob(self.manifest.plan).tobytes()
+
+    def graph(self) -> Graph | None:
+        """The uncut graph in the IR, checked; None where a package of another format came without it.
+
+        Raises:
+            PackageError: its bytes are not what the manifest promises.
+            GraphError: they are no graph.
+        """
+        manifest = self.manifest
+        if manifest.format is Format.TORCH:
+            return screen_whole(self._blob(manifest.whole).tobytes(), manifest)
+        path = blob_path(self.path, manifest.graph)
+        if not path.is_file():
+            return None
+        size = min(path.stat().st_size, MANIFEST_BYTES)
+        data = self._blob(Descriptor(media_type="", digest=manifest.graph, size=size)).tobytes()
+        return graph_from_bytes(data, "graph")
 
     def segment(self, number: int) -> Segment:
-        """One segment with its weights, checked."""
-        entry = self.manifest.segments[number]
-        graph = self._read(segment_path(self.path, number, self.suffix), entry.graph)
-        return self._segment(f"segment {number}", graph, entry.weights)
+        """One segment with its weights.
+
+        Raises:
+            PackageError: a file is missing, or is not what the manifest promises.
+            InputError: a file that an engine must not see (UnsafeFileError, UnsupportedOpError, GraphError).
+        """
+        entry, format = self.manifest.segments[number], self.manifest.format
+        data = read_blob(self.path, segment_path(self.path, number, self.suffix), entry.graph).tobytes()
+        parsed = screen_segment(data, self.manifest, number) if format is Format.TORCH else None
+        weights = self._weights(entry.weights)
+        return Segment(name=f"segment {number}", format=format, graph=data, weights=weights, ir=parsed)
 
     def whole(self) -> Segment:
-        """The uncut graph as a single segment with all weights, checked."""
-        graph = self._read(blob_path(self.path, self.manifest.whole.digest), self.manifest.whole)
-        weights = {w.tensor: w for segment in self.manifest.segments for w in segment.weights}
-        return self._segment("whole", graph, tuple(weights.values()))
+        """The uncut graph as a single segment with all weights; raises what `segment` raises."""
+        data, format = self._blob(self.manifest.whole).tobytes(), self.manifest.format
+        parsed = screen_whole(data, self.manifest) if format is Format.TORCH else None
+        weights = self._weights(weight for segment in self.manifest.segments for weight in segment.weights)
+        return Segment(name="whole", format=format, graph=data, weights=weights, ir=parsed)
 
-    def _segment(self, name: str, graph: bytes, entries: tuple[WeightEntry, ...]) -> Segment:
-        weights = {entry.tensor: self._weight(entry) for entry in entries}
-        return Segment(name=name, format=self.manifest.format, graph=graph, weights=weights)
+    def _weights(self, entries: Iterable[WeightEntry]) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = {}
+        for entry in entries:
+            if entry.tensor not in found:
+                found[entry.tensor] = view_bytes(self._blob(entry.blob), entry.dtype, entry.shape, entry.order)
+        return found
 
-    def _weight(self, entry: WeightEntry) -> np.ndarray:
-        data = self._read(blob_path(self.path, entry.blob.digest), entry.blob)
-        return from_bytes(data, entry.dtype, entry.shape, entry.order)
-
-    def _read(self, path: Path, descriptor: Descriptor) -> bytes:
-        try:
-            size = path.stat().st_size
-            if size != descriptor.size:
-                raise DigestMismatchError(
-                    str(path), "has another size than promised", expected=descriptor.size, got=size
-                )
-            data = path.read_bytes()
-        except OSError as error:
-            raise PackageError(str(path), f"cannot be read ({error.strerror})") from None
-        found = sha256_digest(data)
-        if found != descriptor.digest:
-            raise DigestMismatchError(str(path), "other bytes than promised", expected=descriptor.digest, got=found,
-                                      hint="the file was changed or truncated; cut the model again.")  # fmt: skip
-        return data
+    def _blob(self, descriptor: Descriptor) -> np.ndarray:
+        return read_blob(self.path, blob_path(self.path, descriptor.digest), descriptor)
 
 
 def open_package(path: str | Path) -> Package:
@@ -118,11 +114,4 @@ def open_package(path: str | Path) -> Package:
         ManifestError: no manifest, or one that breaks the format.
     """
     folder = Path(path)
-    file = folder / MANIFEST_NAME
-    try:
-        if file.stat().st_size > _MANIFEST_BYTES:
-            raise ManifestError(str(file), "absurdly large", expected=f"≤ {_MANIFEST_BYTES} bytes")
-        data = file.read_bytes()
-    except OSError as error:
-        raise ManifestError(str(folder), f"no package: {MANIFEST_NAME} cannot be read ({error.strerror})") from None
-    return Package(folder, manifest_from_bytes(data, str(file)))
+    return Package(folder, manifest_from_bytes(read_manifest(folder), str(folder / "manifest.json")))

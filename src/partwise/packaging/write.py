@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from partwise.digest import sha256_digest
+from partwise.digest import file_digest, sha256_digest
 from partwise.errors import PackageError
 from partwise.ir import DType
 from partwise.packaging.arrays import dense, stride_order
+from partwise.packaging.files import MANIFEST_NAME, blob_path, is_package, segment_path
 from partwise.packaging.manifest import Descriptor, Manifest, SegmentEntry, WeightEntry, manifest_to_bytes
-from partwise.packaging.package import MANIFEST_NAME, Package, blob_path, is_package, open_package, segment_path
+from partwise.packaging.package import Package
 
 __all__ = ["SegmentFile", "write_package"]
 
@@ -44,6 +45,8 @@ def write_package(
     segments: tuple[SegmentFile, ...],
     weights: Mapping[str, np.ndarray],
     check: Callable[[Package], Manifest] | None = None,
+    *,
+    graph: bytes | None = None,
 ) -> Package:
     """Write a package beside `out`, check it, and move it into place.
 
@@ -51,25 +54,26 @@ def write_package(
         out: the package's folder; if it is a package already, it is replaced, and its blobs are kept.
         manifest: the table of contents without descriptors.
         plan: bytes of the plan.
-        whole: bytes of the uncut graph.
+        whole: bytes of the uncut graph in the segments' format.
         segments: in order.
         weights: each weight by tensor name; asked for once each.
         check: looks at the package before it is moved into place, and returns the manifest to keep.
+        graph: canonical JSON of the uncut graph in the IR, where `whole` is another format.
 
     Raises:
         PackageError: `out` is something else than a package, or the disk refuses.
     """
     if out.exists() and not is_package(out) and (not out.is_dir() or any(out.iterdir())):
         raise PackageError(str(out), "exists and is no package; it is left as it is", hint="choose another folder.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    partial = out.parent / f".{out.name}.{secrets.token_hex(4)}"
     try:
-        written = _fill(partial, manifest, (plan, whole), segments, weights, known=out)
+        partial.mkdir(parents=True)
+        written = _fill(partial, manifest, (plan, whole, graph), segments, weights, known=out)
         _write(partial / MANIFEST_NAME, manifest_to_bytes(written))
         if check is not None:
             written = check(Package(partial, written))
             _write(partial / MANIFEST_NAME, manifest_to_bytes(written))
-        if is_package(out) and (out / MANIFEST_NAME).read_bytes() == manifest_to_bytes(written) and _complete(out):
+        if _same(partial, out):
             return Package(out, written, unchanged=True)
         _swap(partial, out)
     except OSError as error:
@@ -82,7 +86,7 @@ def write_package(
 def _fill(
     folder: Path,
     manifest: Manifest,
-    blobs: tuple[bytes, bytes],
+    blobs: tuple[bytes, bytes, bytes | None],
     segments: tuple[SegmentFile, ...],
     weights: Mapping[str, np.ndarray],
     known: Path,
@@ -97,8 +101,9 @@ def _fill(
         owned = tuple(entries[name] for name in segment.weights)
         finished.append(replace(segment.entry, graph=_describe(media, segment.graph), weights=owned))
     plan, whole = _describe(_PLAN, blobs[0]), _describe(media, blobs[1])
-    for blob, data in zip((plan, whole), blobs, strict=True):
-        _write(blob_path(folder, blob.digest), data)
+    for blob, data in zip((plan.digest, whole.digest, manifest.graph), blobs, strict=True):
+        if data is not None:
+            _write(blob_path(folder, blob), data)
     return replace(manifest, plan=plan, whole=whole, segments=tuple(finished))
 
 
@@ -106,7 +111,7 @@ def _write_weight(folder: Path, name: str, array: np.ndarray, known: Path) -> We
     data = memoryview(dense(array).reshape(-1).view(np.uint8))
     blob = _describe(_TENSOR, data)
     path, there = blob_path(folder, blob.digest), blob_path(known, blob.digest)
-    if there.is_file() and there.stat().st_size == blob.size and sha256_digest(there.read_bytes()) == blob.digest:
+    if _holds(there, blob):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             os.link(there, path)
@@ -114,6 +119,12 @@ def _write_weight(folder: Path, name: str, array: np.ndarray, known: Path) -> We
         _write(path, data)
     dtype, shape = DType(array.dtype.name), tuple(int(size) for size in array.shape)
     return WeightEntry(tensor=name, dtype=dtype, shape=shape, order=stride_order(array), blob=blob)
+
+
+def _holds(path: Path, blob: Descriptor) -> bool:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != blob.size:
+        return False
+    return file_digest(path) == blob.digest
 
 
 def _describe(media: str, data: bytes | memoryview) -> Descriptor:
@@ -129,15 +140,15 @@ def _write(path: Path, data: bytes | memoryview) -> None:
         os.fsync(file.fileno())
 
 
-def _complete(folder: Path) -> bool:
-    """Whether every file that the package promises is there, with its size."""
-    package = open_package(folder)
-    manifest = package.manifest
-    promised = [(blob_path(folder, blob.digest), blob.size) for blob in (manifest.plan, manifest.whole)]
-    for number, segment in enumerate(manifest.segments):
-        promised.append((segment_path(folder, number, package.suffix), segment.graph.size))
-        promised += [(blob_path(folder, w.blob.digest), w.blob.size) for w in segment.weights]
-    return all(path.is_file() and path.stat().st_size == size for path, size in promised)
+def _same(partial: Path, out: Path) -> bool:
+    """Whether `out` holds every file of `partial`, byte for byte; a blob found there is the same file by a link."""
+    return all(_same_file(path, out / path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
+
+
+def _same_file(path: Path, other: Path) -> bool:
+    if not other.is_file() or other.is_symlink():
+        return False
+    return path.samefile(other) or path.read_bytes() == other.read_bytes()
 
 
 def _swap(partial: Path, out: Path) -> None:
@@ -145,7 +156,11 @@ def _swap(partial: Path, out: Path) -> None:
     if not out.exists():
         partial.rename(out)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-    out.rename(old / "package")
-    partial.rename(out)
+    old = out.parent / f".{out.name}.{secrets.token_hex(4)}"
+    out.rename(old)
+    try:
+        partial.rename(out)
+    except BaseException:
+        old.rename(out)
+        raise
     shutil.rmtree(old, ignore_errors=True)

@@ -6,21 +6,21 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from partwise.errors import InterfaceMismatchError
+from partwise.errors import GraphError, InterfaceMismatchError
 from partwise.ir import Symbol
-from partwise.ir.dims import evaluate_shape
+from partwise.ir.dims import Dim, evaluate
 from partwise.packaging import Port
 
 __all__ = ["bind_sizes", "check_values"]
 
 
 def bind_sizes(symbols: Sequence[Symbol], inputs: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """The value of each symbol, read off the input that carries it; a data-dependent one keeps its hint."""
+    """The value of each symbol that an input carries. One that only the data decide has none."""
     sizes: dict[str, int] = {}
     for symbol in symbols:
         value = inputs.get(symbol.input or "")
-        readable = value is not None and symbol.dim is not None and symbol.dim < value.ndim
-        sizes[symbol.name] = int(value.shape[symbol.dim]) if readable else symbol.hint  # pyright: ignore
+        if value is not None and symbol.dim is not None and symbol.dim < value.ndim:
+            sizes[symbol.name] = int(value.shape[symbol.dim])
     return sizes
 
 
@@ -32,25 +32,39 @@ def check_values(
     Raises:
         InterfaceMismatchError: which value of which segment, what was expected and what was got.
     """
-    expected = {port.tensor for port in ports}
-    if missing := sorted(expected - values.keys()):
-        raise InterfaceMismatchError(
-            subject, f"lacks {', '.join(missing)}", expected=sorted(expected), got=sorted(values)
-        )
-    if unknown := sorted(values.keys() - expected):
-        raise InterfaceMismatchError(
-            subject, f"has no {', '.join(unknown)}", expected=sorted(expected), got=sorted(values)
-        )
+    if values.keys() != {port.tensor for port in ports}:
+        _refuse_names(subject, sorted(port.tensor for port in ports), sorted(values))
     for port in ports:
         value = values[port.tensor]
         if value.dtype.name != port.dtype.value:
             raise InterfaceMismatchError(
-                f"{subject}, `{port.tensor}`", "has another dtype", expected=port.dtype.value, got=value.dtype.name
+                f"{subject} `{port.tensor}`", "has another dtype", expected=port.dtype.value, got=value.dtype.name
             )
-        if port.shape is None:
-            continue
-        shape = evaluate_shape(port.shape, sizes)
-        if tuple(value.shape) != shape:
+        if port.shape is not None and not _fits(port.shape, value.shape, sizes):
             raise InterfaceMismatchError(
-                f"{subject}, `{port.tensor}`", "has another shape", expected=shape, got=tuple(value.shape)
+                f"{subject} `{port.tensor}`", "has another shape", expected=_shown(port.shape, sizes), got=list(value.shape)
             )
+
+
+def _refuse_names(subject: str, expected: list[str], got: list[str]) -> None:
+    missing = [name for name in expected if name not in got]
+    wrong = f"lacks `{missing[0]}`" if missing else f"`{next(n for n in got if n not in expected)}` is unknown"
+    raise InterfaceMismatchError(subject, wrong, expected=", ".join(expected) or "none", got=", ".join(got) or "none")
+
+
+def _fits(expected: tuple[Dim, ...], got: tuple[int, ...], sizes: Mapping[str, int]) -> bool:
+    wanted = [_size(dim, sizes) for dim in expected]
+    return len(wanted) == len(got) and all(w is None or w == size for w, size in zip(wanted, got, strict=True))
+
+
+def _size(dim: Dim, sizes: Mapping[str, int]) -> int | None:
+    """A dimension at these sizes; None for one that the data decide, of which nothing is known beforehand."""
+    try:
+        return evaluate(dim, sizes)
+    except GraphError:
+        return None
+
+
+def _shown(shape: tuple[Dim, ...], sizes: Mapping[str, int]) -> str:
+    found = [(dim, _size(dim, sizes)) for dim in shape]
+    return "[" + ", ".join(str(dim if size is None else size) for dim, size in found) + "]"

@@ -1,0 +1,89 @@
+"""The executor protocol: takes a stream of requests through a package's stages.
+
+    with start_executor("processes", package, ...) as executor:   # starting, in the background where it can
+        executor.ready()                                           # every stage is loaded
+        for answer in executor.run(requests): ...
+
+Leaving the block ends all that was started, whatever happened inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+
+from partwise.runtime.engines.engine import EngineSettings
+from partwise.runtime.trace import Probe, Trace
+
+__all__ = ["Answer", "Executor", "Options", "Progress", "Values"]
+
+Values = Mapping[str, np.ndarray]
+"""Tensors by name."""
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being done, how much of it is done, and how much there is (None: unknown)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to execute."""
+
+    engine: str
+    threads: int
+    """Of each stage. The same number gives the same bits, whatever the executor."""
+    in_flight: int | None = None
+    """Requests under way at once; by default one more than there are stages, in one process 1."""
+    trace: Trace | None = None
+    """Filled with what was measured."""
+    probe: Probe = Probe()  # noqa: RUF009 - frozen
+    on_progress: Progress = lambda what, done, total: None  # noqa: ARG005
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A request's outputs."""
+
+    request: int
+    """Its number, from 0, in the order of the stream."""
+    sizes: dict[str, int]
+    """The values of the model's symbols that its inputs carry."""
+    outputs: dict[str, np.ndarray]
+    """By the model's names, in the model's order."""
+
+
+class Executor(Protocol):
+    """Runs a package."""
+
+    def ready(self) -> tuple[EngineSettings, ...]:
+        """Wait until every stage is loaded; what each stage's engine claims.
+
+        Raises:
+            PartwiseError: a stage could not be loaded.
+        """
+        ...
+
+    def run(self, requests: Iterable[Values]) -> Iterator[Answer]:
+        """Answers in the order of the requests, which are read one by one as there is room.
+
+        Args:
+            requests: for each, the model's inputs by name.
+
+        Raises:
+            InterfaceMismatchError: a value that does not fit.
+            EngineError: a stage failed.
+            WorkerLostError: a worker died.
+        """
+        ...
+
+    def close(self) -> None:
+        """End everything that was started. Safe to call twice."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,117 @@
+"""Shared memory without a name: one file a sender, in slots that are used again.
+
+The file never has a name (`memfd_create`, elsewhere a temporary file that is unlinked at once), so nothing can stay
+behind, whatever dies. It grows by adding slots; a slot's place and capacity never change, so a mapping of it stays
+good in every process. A capacity is a power of two: slots fit again when sizes vary, and pages never written take
+no memory. Writers and readers agree by messages who may touch a slot; the memory itself has no locks.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from partwise.errors import RunError
+from partwise.ir import DType
+from partwise.packaging.arrays import ALIGNMENT, aligned_empty, numpy_dtype, stride_order
+from partwise.runtime.executors.messages import Packed, Parcel
+
+__all__ = ["Inbox", "Outbox", "create_memory"]
+
+_SMALLEST_SLOT = mmap.ALLOCATIONGRANULARITY
+
+
+def create_memory() -> int:
+    """A file descriptor of an empty file in memory, which child processes can be given."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("partwise", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+class Outbox:
+    """What one sender writes: parcels into slots of its own file."""
+
+    def __init__(self, sender: int, descriptor: int) -> None:
+        self._sender, self._descriptor = sender, descriptor
+        self._end = 0
+        self._free: dict[int, list[int]] = {}
+        self._capacity: dict[int, int] = {}
+        self._maps: dict[int, mmap.mmap] = {}
+
+    def write(self, values: Mapping[str, np.ndarray]) -> Parcel:
+        """Copy values into a slot, each dense in its own layout on a 64-byte boundary."""
+        start = time.monotonic()
+        packed, size = _pack(values)
+        slot, capacity = self._take(size)
+        memory = self._maps[slot]
+        for item in packed:
+            value = values[item.tensor]
+            _view(memory, item)[...] = value.transpose(item.order)
+        return Parcel(self._sender, slot, capacity, packed, start, time.monotonic() - start)
+
+    def release(self, slots: Iterable[int]) -> None:
+        """Everyone has read these slots: they may be written again."""
+        for slot in slots:
+            self._free.setdefault(self._capacity[slot], []).append(slot)
+
+
+    def _take(self, size: int) -> tuple[int, int]:
+        capacity = max(_SMALLEST_SLOT, 1 << (size - 1).bit_length())
+        if free := self._free.get(capacity):
+            return free.pop(), capacity
+        slot, self._end = self._end, self._end + capacity
+        os.ftruncate(self._descriptor, self._end)
+        self._maps[slot] = mmap.mmap(self._descriptor, capacity, offset=slot)
+        self._capacity[slot] = capacity
+        return slot, capacity
+
+
+class Inbox:
+    """What one receiver reads of one sender's memory."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._maps: dict[int, mmap.mmap] = {}
+
+    def read(self, parcel: Parcel) -> dict[str, np.ndarray]:
+        """Copies of a parcel's tensors, in aligned memory of our own and in the sender's layout."""
+        memory = self._map(parcel)
+        found: dict[str, np.ndarray] = {}
+        for item in parcel.tensors:
+            if item.offset + item.size > parcel.capacity:
+                raise RunError(f"`{item.tensor}` from {parcel.sender}", "does not lie in its slot")
+            owned = aligned_empty(item.shape, numpy_dtype(item.dtype), item.order)
+            owned.transpose(item.order)[...] = _view(memory, item)
+            found[item.tensor] = owned
+        return found
+
+    def _map(self, parcel: Parcel) -> mmap.mmap:
+        memory = self._maps.get(parcel.slot)
+        if memory is None:
+            if parcel.slot + parcel.capacity > os.fstat(self._descriptor).st_size:
+                raise RunError(f"slot {parcel.slot} of {parcel.sender}", "lies outside the shared memory")
+            memory = mmap.mmap(self._descriptor, parcel.capacity, offset=parcel.slot, access=mmap.ACCESS_READ)
+            self._maps[parcel.slot] = memory
+        return memory
+
+
+def _pack(values: Mapping[str, np.ndarray]) -> tuple[tuple[Packed, ...], int]:
+    """Where each value goes in a slot, and the bytes that all take."""
+    packed, end = list[Packed](), 0
+    for name, value in values.items():
+        item = Packed(name, DType(value.dtype.name), value.shape, stride_order(value), end, value.nbytes)
+        packed.append(item)
+        end += -(-value.nbytes // ALIGNMENT) * ALIGNMENT
+    return tuple(packed), max(end, 1)
+
+
+def _view(memory: mmap.mmap, item: Packed) -> np.ndarray:
+    """A tensor's bytes in a slot, as an array in memory order."""
+    data = np.frombuffer(memory, dtype=np.uint8, count=item.size, offset=item.offset)
+    return data.view(numpy_dtype(item.dtype)).reshape([item.shape[dim] for dim in item.order])

@@ -1,0 +1,97 @@
+"""One stage at work: a loaded segment whose interface is checked before and after it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from partwise.packaging import Package, SegmentEntry
+from partwise.packaging.limits import check_factories
+from partwise.runtime.engines.engine import Engine, LoadedSegment, NodeObserver
+from partwise.runtime.sizes import check_values
+from partwise.runtime.trace import NodeSpan, Probe, SegmentSpan, measured
+
+__all__ = ["Computed", "Stage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What a task gave."""
+
+    outputs: dict[str, np.ndarray]
+    """By tensor name."""
+    segment: SegmentSpan
+    nodes: tuple[NodeSpan, ...]
+
+
+class Stage:
+    """A segment of a package, ready for tasks."""
+
+    def __init__(self, package: Package, number: int, engine: Engine) -> None:
+        """Read a segment, every byte checked, and load it.
+
+        Raises:
+            PackageError: its files are not what the manifest promises.
+            EngineError: the engine refuses it.
+        """
+        segment = package.segment(number)
+        self.number = number
+        self.settings = engine.settings
+        self._entry: SegmentEntry = package.manifest.segments[number]
+        self._graph = segment.ir
+        self._hints = {symbol.name: symbol.hint for symbol in package.manifest.symbols}
+        self._loaded: LoadedSegment = engine.load(segment)
+        self._checked: dict[str, int] | None = None
+
+    def compute(
+        self, request: int, values: Mapping[str, np.ndarray], sizes: Mapping[str, int], probe: Probe
+    ) -> Computed:
+        """One task, and its measures.
+
+        Args:
+            request: its number, for the measures.
+            values: one for each of the segment's inputs, by tensor name.
+            sizes: the values of the model's symbols that its inputs carry.
+            probe: what to measure.
+
+        Raises:
+            InterfaceMismatchError: a value that does not fit the interface, coming in or going out.
+            UnsafeFileError: at these sizes an operator would make an absurdly large value.
+            EngineError: the engine failed.
+        """
+        nodes = list[NodeSpan]()
+
+        def observe(node: str, start_s: float, end_s: float) -> None:
+            nodes.append(NodeSpan(request=request, stage=self.number, node=node, start_s=start_s, end_s=end_s))
+
+        outputs, took = measured(
+            lambda: self._run(values, sizes, observe if probe.nodes else None), memory=probe.memory
+        )
+        span = SegmentSpan(
+            request=request,
+            stage=self.number,
+            start_s=took.start_s,
+            end_s=took.end_s,
+            input_bytes=sum(value.nbytes for value in values.values()),
+            output_bytes=sum(value.nbytes for value in outputs.values()),
+            resident_bytes=took.resident_bytes,
+            peak_bytes=took.peak_bytes,
+        )
+        return Computed(outputs, span, tuple(nodes))
+
+    def _run(
+        self, values: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None
+    ) -> dict[str, np.ndarray]:
+        check_values(f"segment {self.number} input", self._entry.inputs, values, sizes)
+        known = {**self._hints, **sizes}
+        self._check_limits(known)
+        outputs = self._loaded.run(values, known, observe)
+        check_values(f"segment {self.number} output", self._entry.outputs, outputs, sizes)
+        return outputs
+
+    def _check_limits(self, sizes: dict[str, int]) -> None:
+        if self._graph is not None and sizes != self._checked:
+            check_factories(self._graph, sizes, f"segment {self.number}")
+            self._checked = sizes
