@@ -91,7 +91,7 @@ def read_blob(folder: Path, path: Path, descriptor: Descriptor) -> np.ndarray:
 _HINT = "a file of the package is missing, cut short or changed; cut the model again."
 
 
-def _open(folder: Path, path: Path):  # noqa: ANN202
+def _open(folder: Path, path: Path):
     """A regular file, reached without following a link below the package's folder.
 
     A link could point at any file of the reader's machine, or at one that never ends.

@@ -62,7 +62,9 @@ def factory_elements(node: Node, sizes: Mapping[str, int]) -> float:
         return 1
     names = _PARAMETERS.get(name)
     if names is None:  # a new row of the table: every number it is given counts, until it is listed here
-        return prod(max(1, abs(n)) for value in (*node.args, *dict(node.kwargs).values()) for n in _numbers(value, sizes))
+        return prod(
+            max(1, abs(n)) for value in (*node.args, *dict(node.kwargs).values()) for n in _numbers(value, sizes)
+        )
     given = {**dict(zip(names, node.args, strict=False)), **dict(node.kwargs)}
     found = {key: _numbers(given.get(key), sizes) for key in names}
     if name.startswith("arange"):

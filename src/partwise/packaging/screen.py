@@ -107,7 +107,9 @@ def _screen_argument(value: Argument, subject: str) -> None:
         case Sym(expression):
             parse(expression)
         case Enum(space, name) if name not in _CONSTANTS[space]:
-            raise UnsafeFileError(subject, f"`{name[:80]}` is no {space}", expected=", ".join(sorted(_CONSTANTS[space])))
+            raise UnsafeFileError(
+                subject, f"`{name[:80]}` is no {space}", expected=", ".join(sorted(_CONSTANTS[space]))
+            )
         case _:
             pass
 

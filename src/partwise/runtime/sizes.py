@@ -42,7 +42,10 @@ def check_values(
             )
         if port.shape is not None and not _fits(port.shape, value.shape, sizes):
             raise InterfaceMismatchError(
-                f"{subject} `{port.tensor}`", "has another shape", expected=_shown(port.shape, sizes), got=list(value.shape)
+                f"{subject} `{port.tensor}`",
+                "has another shape",
+                expected=_shown(port.shape, sizes),
+                got=list(value.shape),
             )
 
 

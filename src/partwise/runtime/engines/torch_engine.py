@@ -29,7 +29,7 @@ class TorchEngine:
         torch = require("torch")
         torch.set_num_threads(threads)
         self._settings = EngineSettings(
-            engine="torch", version=torch.__version__, device="cpu", threads=threads, experts=register_experts()
+            engine="torch", version=str(torch.__version__), device="cpu", threads=threads, experts=register_experts()
         )
 
     @property

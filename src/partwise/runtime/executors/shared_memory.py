@@ -60,7 +60,6 @@ class Outbox:
         for slot in slots:
             self._free.setdefault(self._capacity[slot], []).append(slot)
 
-
     def _take(self, size: int) -> tuple[int, int]:
         capacity = max(_SMALLEST_SLOT, 1 << (size - 1).bit_length())
         if free := self._free.get(capacity):

@@ -1,0 +1,106 @@
+"""Inputs as JSON: numbers in nested lists, made into arrays of the interface's types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from partwise.errors import GraphError, InputError, InterfaceMismatchError
+from partwise.ir.dims import evaluate_shape
+from partwise.packaging import Manifest, Port
+from partwise.packaging.arrays import numpy_dtype
+
+__all__ = ["array_of", "read_json"]
+
+
+def read_json(path: Path, manifest: Manifest) -> dict[str, np.ndarray]:
+    """The inputs in a `.json` file: `{"name": nested lists}`, or `{"input_data": [...]}` in the model's order.
+
+    Raises:
+        InputError: no such file, no JSON, or neither form.
+        InterfaceMismatchError: numbers that the interface's type cannot hold.
+    """
+    try:
+        data: Any = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(str(path), f"is not JSON ({error or 'nested too deep'})") from None
+    if not isinstance(data, dict):
+        raise InputError(str(path), "holds no inputs", expected='{"name": lists} or {"input_data": [lists]}')
+    named = cast(dict[str, object], data)
+    if "input_data" in named and all(port.tensor != "input_data" for port in manifest.inputs):
+        return _positional(named["input_data"], manifest, str(path))
+    ports = {port.tensor: port for port in manifest.inputs}
+    return {name: array_of(value, ports.get(name), f"{path} `{name}`") for name, value in named.items()}
+
+
+def array_of(value: object, port: Port | None, subject: str) -> np.ndarray:
+    """Nested lists of numbers as an array of a port's type; of numpy's choice where no port has that name.
+
+    A decimal becomes the nearest float of the type; nothing else about a number may change.
+
+    Raises:
+        InputError: ragged lists, or something else than numbers.
+        InterfaceMismatchError: the type cannot hold a number.
+    """
+    try:
+        array = np.array(value)
+    except (ValueError, OverflowError, RecursionError):
+        raise InputError(subject, "is no regular array: lists of one level must have one length") from None
+    if array.size == 0 and array.dtype == np.float64:
+        array = array.astype(np.int64)  # an empty list says nothing of its type
+    if array.dtype.kind not in "biuf":
+        raise InputError(subject, "holds something else than numbers", got=repr(value)[:80])
+    return array if port is None else _cast(array, numpy_dtype(port.dtype), subject)
+
+
+def _cast(array: np.ndarray, dtype: np.dtype[np.generic], subject: str) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        found = array.astype(dtype)
+        if array.dtype.kind == "f" and dtype.kind not in "biu":
+            wrong = np.isfinite(array) & ~np.isfinite(found.astype(np.float64))
+        else:
+            wrong = found.astype(array.dtype) != array
+    if wrong.any():
+        number = array[wrong].reshape(-1)[0]
+        raise InterfaceMismatchError(subject, f"{number} does not fit the input's type", expected=dtype.name)
+    return found
+
+
+def _positional(data: object, manifest: Manifest, subject: str) -> dict[str, np.ndarray]:
+    """ezkl's form: one list an input, nested or flat; for a single input its nested lists themselves will do."""
+    if not isinstance(data, list):
+        raise InputError(subject, "`input_data` is no list")
+    items = cast(list[object], data)
+    alone = manifest.inputs[0] if len(manifest.inputs) == 1 else None
+    if alone is not None and (len(items) != 1 or _rank(items) == len(alone.shape or ())):
+        items = [items]
+    if len(items) != len(manifest.inputs):
+        raise InputError(subject, "`input_data` has another number of inputs", expected=len(manifest.inputs),
+                         got=len(items))  # fmt: skip
+    return {
+        port.tensor: _shaped(array_of(item, port, f"{subject} `{port.tensor}`"), port, manifest)
+        for port, item in zip(manifest.inputs, items, strict=True)
+    }
+
+
+def _rank(value: object) -> int:
+    return 1 + _rank(cast(list[object], value)[0]) if isinstance(value, list) and value else 0
+
+
+def _shaped(array: np.ndarray, port: Port, manifest: Manifest) -> np.ndarray:
+    """A flat list in the shape of its input, at the sizes of the capture, if it has as many elements."""
+    if port.shape is None or array.ndim == len(port.shape) or array.ndim != 1:
+        return array
+    hints: Mapping[str, int] = {symbol.name: symbol.hint for symbol in manifest.symbols}
+    try:
+        shape = evaluate_shape(port.shape, hints)
+    except GraphError:
+        return array
+    return array.reshape(shape) if prod(shape) == array.size else array

@@ -1,0 +1,159 @@
+"""Run a package on inputs, and leave a record of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from partwise.digest import canonical_json
+from partwise.errors import InputError
+from partwise.files import write_whole
+from partwise.packaging import Package, open_package
+from partwise.runtime.engines.engine import EngineSettings
+from partwise.runtime.executors import Answer, Executor, Options, Progress, Values, start_executor
+from partwise.runtime.folder import RunWriter, load_run
+from partwise.runtime.inputs import Inputs, open_inputs
+from partwise.runtime.record import RUN_VERSION, RequestRecord, Run, RunRecord, RunRequest, record_request
+from partwise.runtime.threads import default_threads
+from partwise.runtime.trace import Probe, Trace
+
+__all__ = ["run_package"]
+
+
+def run_package(
+    package: Package | str | Path,
+    inputs: object = None,
+    *,
+    executor: str = "in-process",
+    threads: int | None = None,
+    engine: str | None = None,
+    in_flight: int | None = None,
+    sizes: Mapping[str, int] | None = None,
+    seed: int = 0,
+    save: bool = True,
+    run_dir: str | Path | None = None,
+    trace: str | Path | None = None,
+    trace_nodes: bool = False,
+    on_progress: Progress | None = None,
+) -> Run:
+    """Run a package: package → run.
+
+    Args:
+        package: an open package or its folder.
+        inputs: whatever `partwise.runtime.inputs` reads; None makes seeded random values.
+        executor: `in-process`, or `processes`: one a stage. Both give the same bytes.
+        threads: of each stage's engine; by default the physical cores that this process may use.
+        engine: another engine than the one that the segments were cut for; the record then says so.
+        in_flight: requests of a stream under way at once.
+        sizes: values of the model's symbols, for random inputs.
+        seed: of random inputs.
+        save: leave a run folder.
+        run_dir: the folder of run folders; by default `run/` beside the package.
+        trace: a file for what was measured (`partwise.runtime.trace`).
+        trace_nodes: measure each node too.
+        on_progress: called with (what, done, total).
+
+    Raises:
+        InputError: inputs, sizes or options that are not usable.
+        InterfaceMismatchError: inputs that do not fit the model.
+        PackageError: a package that is not what its manifest promises.
+        RunError: a stage failed, or its process died.
+    """
+    opened = package if isinstance(package, Package) else open_package(package)
+    notes = _notes(opened, engine)
+    measured = Trace() if trace is not None else None
+    options = Options(
+        engine=engine or opened.manifest.engine,
+        threads=default_threads() if threads is None else _at_least_one("threads", threads),
+        in_flight=None if in_flight is None else _at_least_one("in flight", in_flight),
+        trace=measured,
+        probe=Probe(memory=trace is not None, nodes=trace is not None and trace_nodes),
+        on_progress=on_progress or _silent,
+    )
+    with ExitStack() as stack:
+        working = stack.enter_context(start_executor(executor, opened, options))  # workers start while inputs are read
+        given = open_inputs(inputs, opened, sizes=sizes, seed=seed)
+        folder = Path(run_dir) if run_dir is not None else opened.path.resolve().parent / "run"
+        writer = stack.enter_context(RunWriter(folder, stream=given.is_stream)) if save else None
+        engines = working.ready()
+        done = _Collected(given, writer)
+        start = time.monotonic()
+        done.take(working, options.on_progress)
+        seconds = time.monotonic() - start
+        record = _record(opened, executor, engines, given, tuple(done.records), notes)
+        path = writer.finish(record) if writer else None
+    if measured is not None and trace is not None:
+        data = measured.as_data(package=opened.digest, executor=executor, threads=options.threads)
+        write_whole(Path(trace), canonical_json(data))
+    requests = tuple(done.requests) if done.requests or path is None else load_run(path).requests
+    return Run(record=record, requests=requests, path=path, package=opened.path, seconds=seconds)
+
+
+class _Collected:
+    """Answers as they come: written at once if they are saved; kept in memory if not, or if there is only one."""
+
+    def __init__(self, inputs: Inputs, writer: RunWriter | None) -> None:
+        self._inputs, self._writer = inputs, writer
+        self._pending: dict[int, Values] = {}
+        self.records = list[RequestRecord]()
+        self.requests = list[RunRequest]()
+
+    def take(self, executor: Executor, on_progress: Progress) -> None:
+        total = len(self._inputs)
+        on_progress("run requests", 0, total)
+        for answer in executor.run(self._remembered()):
+            self._take(answer, self._pending.pop(answer.request))
+            on_progress("run requests", len(self.records), total)
+
+    def _remembered(self) -> Iterable[Values]:
+        for number, values in enumerate(self._inputs):
+            self._pending[number] = values
+            yield values
+
+    def _take(self, answer: Answer, inputs: Values) -> None:
+        record = record_request(self._inputs.names[answer.request], answer.sizes, inputs, answer.outputs)
+        self.records.append(record)
+        if self._writer:
+            self._writer.add(answer.request, inputs, answer.outputs)
+        if self._writer is None or not self._inputs.is_stream:
+            self.requests.append(RunRequest(record=record, inputs=inputs, outputs=answer.outputs))
+
+
+def _record(
+    package: Package,
+    executor: str,
+    engines: tuple[EngineSettings, ...],
+    inputs: Inputs,
+    requests: tuple[RequestRecord, ...],
+    notes: tuple[str, ...],
+) -> RunRecord:
+    return RunRecord(
+        version=RUN_VERSION,
+        package=package.digest,
+        model=package.manifest.model,
+        executor=executor,
+        engines=engines,
+        exact=package.manifest.exact,
+        origin=inputs.origin,
+        stream=inputs.is_stream,
+        requests=requests,
+        notes=notes,
+    )
+
+
+def _notes(package: Package, engine: str | None) -> tuple[str, ...]:
+    if engine is None or engine == package.manifest.engine:
+        return package.manifest.notes
+    return (*package.manifest.notes, f"run by {engine}; the segments are exact for {package.manifest.engine}")
+
+
+def _at_least_one(what: str, number: int) -> int:
+    if number < 1:
+        raise InputError(what, "must be at least 1", got=number)
+    return number
+
+
+def _silent(what: str, done: int, total: int | None) -> None:
+    pass
