@@ -1,7 +1,7 @@
 """Screen a torch segment's graph before an engine sees it: a stranger's file is data, and stays data.
 
-The engine writes a Python function from the graph, so every name that could land in its text is checked here, and
-each constant of the framework is looked up in a list. Then the graph must be the one that the manifest describes.
+Names that come near a program (symbols, keywords) must be names, whatever an engine makes of them, and each constant
+of the framework is looked up in a list. Then the graph must be the one that the manifest describes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from partwise.errors import ManifestError, UnsafeFileError
 from partwise.ir import Argument, Constant, DType, Enum, Format, Graph, Node, Sym, graph_from_data, operator
 from partwise.ir.dims import parse
-from partwise.packaging.limits import check_factories
+from partwise.ir.operators.limits import refuse_absurd
 from partwise.packaging.manifest import Manifest, WeightEntry
 from partwise.packaging.parse import is_name
 
@@ -37,7 +37,8 @@ def screen_segment(data: bytes, manifest: Manifest, number: int) -> Graph:
 
     Raises:
         ManifestError: it is no graph, or not the one that the manifest describes.
-        UnsafeFileError: a name that is none, or an absurdly large value.
+        GraphError: a broken invariant, or an absurdly large value.
+        UnsafeFileError: a name that is none.
         UnsupportedOpError: an operator without a row in the operator table.
     """
     subject, entry = f"segment {number}", manifest.segments[number]
@@ -81,7 +82,7 @@ def _screen(data: bytes, manifest: Manifest, subject: str, weights: tuple[Weight
         _screen_node(node, subject)
     for constant in graph.constants:
         _screen_constant(graph, constant, subject)
-    check_factories(graph, graph.hints, subject)
+    refuse_absurd(graph, graph.hints, subject)
     stored = {w.tensor: (w.dtype, w.shape) for w in weights}
     _expect(subject, "weights", stored, {w.tensor: _spec(graph, w.tensor) for w in graph.weights})
     return graph

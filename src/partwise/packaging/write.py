@@ -108,7 +108,7 @@ def _fill(
 
 
 def _write_weight(folder: Path, name: str, array: np.ndarray, known: Path) -> WeightEntry:
-    data = memoryview(dense(array).reshape(-1).view(np.uint8))
+    data = dense(array).reshape(-1).view(np.uint8).data
     blob = _describe(_TENSOR, data)
     path, there = blob_path(folder, blob.digest), blob_path(known, blob.digest)
     if _holds(there, blob):

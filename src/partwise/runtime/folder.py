@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -156,7 +156,7 @@ def _settle(descriptor: int) -> None:
 
 
 @contextlib.contextmanager
-def _disk(folder: Path):
+def _disk(folder: Path) -> Generator[None]:
     try:
         yield
     except OSError as error:

@@ -127,7 +127,7 @@ def _array(value: Any, port: Port | None, name: str) -> np.ndarray:
         return to_numpy(value.detach().cpu())
     if not isinstance(value, np.ndarray | np.generic):
         return array_of(value, port, f"input `{name}`")
-    array = np.asarray(value)
+    array: np.ndarray = np.asarray(cast(Any, value))
     if array.dtype.kind == "V" and port is not None and numpy_dtype(port.dtype).itemsize == array.dtype.itemsize:
         return array.view(numpy_dtype(port.dtype))  # numpy's own way to store bfloat16
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

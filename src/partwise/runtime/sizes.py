@@ -32,7 +32,7 @@ def check_values(
     Raises:
         InterfaceMismatchError: which value of which segment, what was expected and what was got.
     """
-    if values.keys() != {port.tensor for port in ports}:
+    if set(values) != {port.tensor for port in ports}:
         _refuse_names(subject, sorted(port.tensor for port in ports), sorted(values))
     for port in ports:
         value = values[port.tensor]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from partwise.packaging import Package, SegmentEntry
-from partwise.packaging.limits import check_factories
 from partwise.runtime.engines.engine import Engine, LoadedSegment, NodeObserver
 from partwise.runtime.sizes import check_values
 from partwise.runtime.trace import NodeSpan, Probe, SegmentSpan, measured
@@ -40,10 +39,8 @@ class Stage:
         self.number = number
         self.settings = engine.settings
         self._entry: SegmentEntry = package.manifest.segments[number]
-        self._graph = segment.ir
         self._hints = {symbol.name: symbol.hint for symbol in package.manifest.symbols}
         self._loaded: LoadedSegment = engine.load(segment)
-        self._checked: dict[str, int] | None = None
 
     def compute(
         self, request: int, values: Mapping[str, np.ndarray], sizes: Mapping[str, int], probe: Probe
@@ -58,7 +55,7 @@ class Stage:
 
         Raises:
             InterfaceMismatchError: a value that does not fit the interface, coming in or going out.
-            UnsafeFileError: at these sizes an operator would make an absurdly large value.
+            GraphError: at these sizes an operator would make an absurdly large value.
             EngineError: the engine failed.
         """
         nodes = list[NodeSpan]()
@@ -85,13 +82,6 @@ class Stage:
         self, values: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None
     ) -> dict[str, np.ndarray]:
         check_values(f"segment {self.number} input", self._entry.inputs, values, sizes)
-        known = {**self._hints, **sizes}
-        self._check_limits(known)
-        outputs = self._loaded.run(values, known, observe)
+        outputs = self._loaded.run(values, {**self._hints, **sizes}, observe)
         check_values(f"segment {self.number} output", self._entry.outputs, outputs, sizes)
         return outputs
-
-    def _check_limits(self, sizes: dict[str, int]) -> None:
-        if self._graph is not None and sizes != self._checked:
-            check_factories(self._graph, sizes, f"segment {self.number}")
-            self._checked = sizes

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
-__all__ = ["Comparison", "Outcome", "Verdict", "compare"]
+__all__ = ["Comparison", "Outcome", "Verdict", "compare", "verdict_to_data", "worst"]
 
 
 class Outcome(StrEnum):
@@ -25,23 +26,40 @@ class Comparison:
 
     output: str
     equal: bool
-    """Same dtype, shape and bytes."""
+    """Same dtype, shape and bytes; a NaN equals itself, bit for bit."""
     largest_difference: float
-    """Largest absolute difference; infinity where dtype or shape differ."""
+    """Largest absolute difference; infinity where dtype or shape differ, or only one of two elements is a number."""
     relative_difference: float
-    """The same over the largest magnitude of the expected values."""
+    """The same over the largest finite magnitude of the expected values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The judgement of a run."""
+    """The judgement of a run or a package. Of several requests, each output's worst comparison is shown."""
 
     outcome: Outcome
     reason: str
-    chain: tuple[Comparison, ...]
+    chain: tuple[Comparison, ...] = ()
     """Segments chained against the graph as one segment; must be equal bit for bit."""
-    source: tuple[Comparison, ...]
-    """The graph as one segment against the model that it came from."""
+    source: tuple[Comparison, ...] = ()
+    """The graph as one segment against the model that it came from; empty if no model was given."""
+    recorded: tuple[Comparison, ...] = ()
+    """What a saved run claims as its outputs against what its inputs give; empty for a package."""
+    requests: int = 0
+    """How many were computed again."""
+    notes: tuple[str, ...] = ()
+
+
+def verdict_to_data(verdict: Verdict) -> dict[str, object]:
+    """A verdict as plain JSON data; an infinite difference is null, since JSON has no infinity."""
+    lists = ("chain", "source", "recorded")
+    return {
+        "outcome": verdict.outcome.value,
+        "reason": verdict.reason,
+        **{name: [_comparison_to_data(found) for found in getattr(verdict, name)] for name in lists},
+        "requests": verdict.requests,
+        "notes": list(verdict.notes),
+    }
 
 
 def compare(got: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> tuple[Comparison, ...]:
@@ -49,15 +67,50 @@ def compare(got: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -
     return tuple(_compare(name, got.get(name), value) for name, value in expected.items())
 
 
+def worst(comparisons: Iterable[tuple[Comparison, ...]]) -> tuple[Comparison, ...]:
+    """For each output the largest differences over several requests."""
+    found: dict[str, Comparison] = {}
+    for comparison in (one for several in comparisons for one in several):
+        other = found.get(comparison.output, comparison)
+        found[comparison.output] = Comparison(
+            output=comparison.output,
+            equal=comparison.equal and other.equal,
+            largest_difference=max(comparison.largest_difference, other.largest_difference),
+            relative_difference=max(comparison.relative_difference, other.relative_difference),
+        )
+    return tuple(found.values())
+
+
 def _compare(name: str, got: np.ndarray | None, expected: np.ndarray) -> Comparison:
     if got is None or got.shape != expected.shape or got.dtype != expected.dtype:
-        return Comparison(output=name, equal=False, largest_difference=np.inf, relative_difference=np.inf)
-    equal = got.tobytes() == expected.tobytes()
-    if equal or expected.size == 0:
-        return Comparison(output=name, equal=equal, largest_difference=0.0, relative_difference=0.0)
-    wide_got, wide = got.astype(np.float64), expected.astype(np.float64)
-    largest = float(np.nanmax(np.abs(wide_got - wide)))
-    scale = float(np.nanmax(np.abs(wide)))
+        return Comparison(output=name, equal=False, largest_difference=math.inf, relative_difference=math.inf)
+    if got.tobytes() == expected.tobytes():
+        return Comparison(output=name, equal=True, largest_difference=0.0, relative_difference=0.0)
+    wide = np.complex128 if expected.dtype.kind == "c" else np.float64
+    largest, scale = _difference(got.astype(wide), expected.astype(wide))
     return Comparison(
         output=name, equal=False, largest_difference=largest, relative_difference=largest / (scale or 1.0)
     )
+
+
+def _difference(got: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
+    """Largest difference, and largest finite magnitude expected."""
+    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
+    both = np.isfinite(got) & np.isfinite(expected)
+    scale = float(np.max(np.abs(expected), where=np.isfinite(expected), initial=0.0))
+    if not np.all(same | both):
+        return math.inf, scale
+    with np.errstate(all="ignore"):
+        return float(np.max(np.abs(got - expected), where=both, initial=0.0)), scale
+
+
+def _comparison_to_data(found: Comparison) -> dict[str, object]:
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return {
+        "output": found.output,
+        "equal": found.equal,
+        "largest_difference": finite(found.largest_difference),
+        "relative_difference": finite(found.relative_difference),
+    }

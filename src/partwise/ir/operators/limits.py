@@ -1,8 +1,12 @@
-"""Absurd sizes: what an operator may be asked to make from numbers that stand in a graph."""
+"""Absurd sizes: what an operator may be asked to make from numbers that stand in a graph.
+
+What is asked for is read off the arguments, never off the shape that a file states for the result. This keeps a few
+bytes of JSON from asking for petabytes; it is no bound on what a chain of honest operators may compute.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import prod
 
 from partwise.errors import GraphError
@@ -18,13 +22,25 @@ MOST_ELEMENTS = 1 << 33
 MOST_GROWTH = 1 << 31
 """Of one number by which a result may be larger than its argument."""
 
+_PARAMETERS = {
+    "aten.arange.default": ("end",),
+    "aten.arange.start": ("start", "end"),
+    "aten.arange.start_step": ("start", "end", "step"),
+    "aten.eye.default": ("n",),
+    "aten.eye.m": ("n", "m"),
+    "aten.linspace.default": ("start", "end", "steps"),
+}
+"""Leading parameters of the factories that take no shape, since each may be given by name.
+Source: native_functions.yaml of PyTorch."""
 
-def refuse_absurd(graph: Graph, bindings: Mapping[str, int]) -> None:
+
+def refuse_absurd(graph: Graph, bindings: Mapping[str, int], subject: str = "graph") -> None:
     """Raise if a factory, or an operator that multiplies sizes, asks for more than any model needs.
 
     Args:
         graph: from anywhere.
         bindings: a value for each symbol.
+        subject: what the error is about.
 
     Raises:
         GraphError: which node, and for how much it asks.
@@ -33,25 +49,47 @@ def refuse_absurd(graph: Graph, bindings: Mapping[str, int]) -> None:
         row = operator(node.op, node.module)
         if not row.limit:
             continue
-        most = MOST_ELEMENTS if row.kind is Kind.FACTORY else MOST_GROWTH
-        asked = max(_asked(node, bindings, whole=row.kind is Kind.FACTORY), default=0)
-        if asked > most:
-            raise GraphError(
-                f"node `{node.name}` ({node.op})", "asks for an absurd size", expected=f"≤ {most}", got=asked
-            )
+        factory = row.kind is Kind.FACTORY
+        most = MOST_ELEMENTS if factory else MOST_GROWTH
+        asked = _made(node, bindings) if factory else max(_all_numbers(node, bindings), default=0)
+        if not asked <= most:  # so that a NaN is refused too
+            raise GraphError(f"{subject}, node `{node.name}` ({node.op})", "asks for an absurd size",
+                             expected=f"≤ {most}", got=asked if asked < 1e18 else "more than 10^18")  # fmt: skip
 
 
-def _asked(node: Node, bindings: Mapping[str, int], *, whole: bool) -> Iterator[int]:
-    """Sizes in a node's arguments: each list's product where it is a whole shape, each number otherwise."""
-    for argument in node.args:
-        if isinstance(argument, tuple):
-            numbers = [abs(n) for item in argument if (n := _integer(item, bindings)) is not None]
-            yield prod(numbers) if whole else max(numbers, default=0)
-        elif not any(isinstance(other, tuple) for other in node.args):
-            yield abs(_integer(argument, bindings) or 0)
+def _made(node: Node, bindings: Mapping[str, int]) -> float:
+    """How many elements a factory makes; at least so many where it is none of those above."""
+    names = _PARAMETERS.get(node.op)
+    if names is None:
+        shapes = [argument for argument in _arguments(node) if isinstance(argument, tuple)]
+        if not shapes:
+            return prod(_all_numbers(node, bindings))
+        return max(prod(_numbers(shape, bindings)) for shape in shapes)
+    given = {**dict(zip(names, node.args, strict=False)), **dict(node.kwargs)}
+    found = {name: next(iter(_numbers(given.get(name), bindings)), None) for name in names}
+    if "end" in found and "steps" not in found:
+        length = (found["end"] or 0) - (found.get("start") or 0)
+        return abs(length) // abs(found.get("step") or 1)  # of whole numbers exact, however large
+    return prod(abs(found[name] or 0) for name in ("n", "m", "steps") if name in found) ** (2 if names == ("n",) else 1)
 
 
-def _integer(argument: Argument, bindings: Mapping[str, int]) -> int | None:
-    if isinstance(argument, Sym):
-        return evaluate(argument.expression, bindings)
-    return argument if isinstance(argument, int) else None
+def _all_numbers(node: Node, bindings: Mapping[str, int]) -> list[float]:
+    return [abs(number) for argument in _arguments(node) for number in _numbers(argument, bindings)]
+
+
+def _arguments(node: Node) -> tuple[Argument, ...]:
+    return (*node.args, *(value for _, value in node.kwargs))
+
+
+def _numbers(argument: Argument, bindings: Mapping[str, int]) -> list[float]:
+    match argument:
+        case bool():
+            return []
+        case int() | float():
+            return [argument]
+        case Sym(expression):
+            return [evaluate(expression, bindings)]
+        case tuple():
+            return [number for item in argument for number in _numbers(item, bindings)]
+        case _:
+            return []

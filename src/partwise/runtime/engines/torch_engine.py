@@ -37,7 +37,7 @@ class TorchEngine:
         return self._settings
 
     def load(self, segment: Segment) -> LoadedSegment:
-        graph = ir.graph_from_data(msgspec.json.decode(segment.graph), segment.name)
+        graph = segment.ir or ir.graph_from_data(msgspec.json.decode(segment.graph), segment.name)
         refuse_absurd(graph, graph.hints)
         return TorchSegment(graph, segment.weights, segment.name)
 

@@ -1,0 +1,184 @@
+"""Judge a package or a saved run.
+
+    chain      the segments one after the other  =  the graph as one segment        bit for bit
+    source     the graph as one segment          =  the model it came from          bit for bit, or within 1e-5 of the
+                                                                                    largest value, and then it is said
+    weights    every weight in the package       =  the model's own                 bit for bit
+    recorded   what a saved run claims           =  what its inputs give here       bit for bit
+
+Nothing that the judged party wrote decides anything: digests, differences and the word `exact` in its files are
+claims; values are computed here, from blobs checked by digest, on the inputs of the run or on the verifier's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from partwise.errors import StalePlanError
+from partwise.packaging import Package
+from partwise.packaging.arrays import tensor_digest
+from partwise.runtime import Run, default_threads, open_inputs
+from partwise.runtime.engines import make_engine
+from partwise.verification.recompute import Original, Values, chained, whole
+from partwise.verification.verdict import Comparison, Outcome, Verdict, compare, worst
+
+__all__ = ["RELATIVE_LIMIT", "verify_package", "verify_run"]
+
+RELATIVE_LIMIT = 1e-5
+"""Of the largest magnitude of an output: how far a whole may be from its source where an operator takes another
+kernel than the model's own code (experts; a weight of the model off a cache line). Source: issue 2, point 10."""
+
+
+def verify_package(
+    package: Package, original: Original | None = None, inputs: object = None, *, threads: int | None = None
+) -> Verdict:
+    """Whether a package computes what its model computes.
+
+    Args:
+        package: to be judged.
+        original: the model; without it the chain is compared with the package's own whole, and the verdict says so.
+        inputs: whatever `partwise.runtime.inputs` reads; seeded random values by default.
+        threads: of the engine.
+
+    Raises:
+        PartwiseError: a file that cannot be used at all; a value that is merely wrong is a verdict.
+    """
+    requests = list(open_inputs(inputs, package))
+    return _judge(package, original, _Case(requests, package.manifest.engine, threads or default_threads()))
+
+
+def verify_run(run: Run, package: Package, original: Original | None = None, inputs: object = None) -> Verdict:
+    """Whether a run's outputs are what its package and its model give for its inputs.
+
+    Args:
+        run: as it came out of `run_package`, or a saved one.
+        package: that it claims to have run.
+        original: the model, as in `verify_package`.
+        inputs: what should have been run; by default the inputs that the run recorded.
+
+    Raises:
+        InputError: the run lacks its values.
+        PartwiseError: a file that cannot be used at all.
+    """
+    if run.record.package != package.digest:
+        return _rejected(f"the run is of another package ({run.record.package})")
+    given = [request.inputs for request in run.requests] if inputs is None else list(open_inputs(inputs, package))
+    if reason := _other_inputs(run, given):
+        return _rejected(reason)
+    claimed = [request.outputs for request in run.requests]
+    if reason := _other_outputs(run, claimed):
+        return _rejected(reason)
+    settings = run.record.engines[0] if run.record.engines else None
+    engine = settings.engine if settings else package.manifest.engine
+    threads = min(max(settings.threads if settings else 1, 1), 4 * default_threads())
+    case = _Case([dict(values) for values in given], engine, threads, claimed)
+    here = make_engine(engine, threads).settings
+    if any(stated != here for stated in run.record.engines):
+        case.notes.append(f"the run states other settings than were used here: {run.record.engines[0]}")
+    return _judge(package, original, case)
+
+
+@dataclass(slots=True)
+class _Case:
+    requests: list[Values]
+    engine: str
+    threads: int
+    claimed: Sequence[Values] | None = None
+    notes: list[str] = field(default_factory=list[str])
+
+
+def _judge(package: Package, original: Original | None, case: _Case) -> Verdict:
+    if not case.requests:
+        return Verdict(outcome=Outcome.INCONCLUSIVE, reason="no request to compute again")
+    uncut = whole(package, case.requests, case.engine, case.threads)
+    ours = chained(package, case.requests, case.engine, case.threads)
+    chain = worst(map(compare, ours, uncut))
+    recorded = worst(map(compare, case.claimed, ours)) if case.claimed is not None else ()
+    source = worst(map(compare, uncut, original.answers(case.requests))) if original else ()
+    tampered = _other_weight(package, original) if original else None
+    outcome, reason = _decide(package, chain, source, recorded, tampered, settled=not case.notes)
+    return Verdict(
+        outcome=outcome,
+        reason=reason,
+        chain=chain,
+        source=source,
+        recorded=recorded,
+        requests=len(case.requests),
+        notes=tuple(case.notes),
+    )
+
+
+def _decide(
+    package: Package,
+    chain: Sequence[Comparison],
+    source: Sequence[Comparison],
+    recorded: Sequence[Comparison],
+    tampered: str | None,
+    *,
+    settled: bool,
+) -> tuple[Outcome, str]:
+    """The outcome and its reason; the first thing that is wrong decides."""
+    if tampered:
+        return Outcome.REJECTED, tampered
+    if (found := _unequal(recorded)) is not None:
+        if settled or found.relative_difference > RELATIVE_LIMIT:
+            return Outcome.REJECTED, f"its inputs do not give the recorded `{found.output}` ({_by(found)})"
+        return Outcome.INCONCLUSIVE, f"the recorded `{found.output}` differs, and so do the settings ({_by(found)})"
+    reasons = ["the segments chained equal the graph as one segment, bit for bit"]
+    if (found := _unequal(chain)) is not None:
+        if package.manifest.exact is not False or found.relative_difference > RELATIVE_LIMIT:
+            return Outcome.REJECTED, f"the segments chained differ from the graph as one segment ({_by(found)})"
+        reasons = [f"the package says that it is not exact, and is not ({_by(found)})"]
+    if not source:
+        return Outcome.ACCEPTED, f"{reasons[0]}; no model was given to compare the graph with"
+    if (found := _unequal(source)) is not None:
+        if found.relative_difference > RELATIVE_LIMIT:
+            return Outcome.REJECTED, f"the graph as one segment differs from the model ({_by(found)})"
+        return Outcome.ACCEPTED, f"{reasons[0]}; the model is within {RELATIVE_LIMIT:g} of it ({_by(found)})"
+    return Outcome.ACCEPTED, f"{reasons[0]}; the model equals it, bit for bit"
+
+
+def _unequal(comparisons: Sequence[Comparison]) -> Comparison | None:
+    """The comparison that is farthest from equal; None if all are equal."""
+    wrong = [found for found in comparisons if not found.equal]
+    return max(wrong, key=lambda found: found.relative_difference, default=None)
+
+
+def _by(found: Comparison) -> str:
+    return f"`{found.output}` by {found.largest_difference:.2g}, {found.relative_difference:.2g} of its largest value"
+
+
+def _other_inputs(run: Run, given: Sequence[Values]) -> str | None:
+    """What is wrong with the inputs that a run claims; None if they are the given ones, value by value."""
+    if len(given) != len(run.record.requests):
+        return f"the run is of {len(run.record.requests)} requests, not of {len(given)}"
+    for number, (promised, values) in enumerate(zip(run.record.requests, given, strict=True)):
+        if promised.inputs != {name: tensor_digest(value) for name, value in values.items()}:
+            return f"request {number} was not run on these inputs"
+    return None
+
+
+def _other_outputs(run: Run, claimed: Sequence[Values]) -> str | None:
+    for number, (promised, values) in enumerate(zip(run.record.requests, claimed, strict=True)):
+        if promised.outputs != {name: tensor_digest(value) for name, value in values.items()}:
+            return f"the outputs of request {number} are not those of the run's record"
+    return None
+
+
+def _other_weight(package: Package, original: Original) -> str | None:
+    """The first weight of the package that is not the model's own; None if all are."""
+    try:
+        theirs = original.source.weights(original.graph)
+    except StalePlanError as error:
+        return f"the model is another one: {error}"
+    for name, ours in package.whole().weights.items():
+        if name not in theirs:
+            return f"weight `{name}` is none of the model's"
+        if tensor_digest(ours) != tensor_digest(theirs[name]):
+            return f"weight `{name}` is not the model's own"
+    return None
+
+
+def _rejected(reason: str) -> Verdict:
+    return Verdict(outcome=Outcome.REJECTED, reason=reason)
