@@ -24,6 +24,8 @@ class CaptureOptions:
     image_size: int | None = None
     dtype: str | None = None
     """Type of the weights; by default the one that the model's config states."""
+    inputs: str | None = None
+    """`example_inputs` without their values, as a graph's settings hold them: `input_ids=int64[2,16] ...`."""
     task: str | None = None
     """Hugging Face: the class to build (`BertForMaskedLM`); by default the one that the config names."""
     static: bool = False

@@ -15,7 +15,7 @@ from partwise.frontends.function import build, open_module
 from partwise.frontends.huggingface.config import read_config
 from partwise.frontends.huggingface.folder import HuggingFaceModel
 from partwise.frontends.source import CaptureOptions, Source
-from partwise.frontends.weights.checkpoint import Checkpoint
+from partwise.frontends.weights.checkpoint import Checkpoint, FileKind
 from partwise.frontends.weights.convert import converted
 from partwise.frontends.weights.header import check_safetensors
 from partwise.ir import Graph
@@ -31,8 +31,8 @@ def open_state_dict(path: str, options: CaptureOptions) -> Source:
     Raises:
         ModelError: neither is given, or both.
     """
-    pickled = not path.lower().endswith(".safetensors")
-    checkpoint = Checkpoint(files=(Path(path),), index=None, pickled=pickled)
+    kind = FileKind.SAFETENSORS if path.lower().endswith(".safetensors") else FileKind.PICKLE
+    checkpoint = Checkpoint(files=(Path(path),), index=None, kind=kind)
     if options.config and options.module:
         raise ModelError(path, "has both --config and --module", expected="one of them")
     if options.config:
@@ -108,8 +108,9 @@ def _fill(module: Any, file: Path, subject: str) -> None:
         missing = [name for name, value in places.items() if name not in names and id(value) not in first]
         unread = sorted(names - places.keys())
         if missing or unread:
-            raise ModelError(subject, "does not belong to this module", expected=_some(missing, "every name of the module"),
-                             got=_some(unread, "no such name"), hint="does --module build the right model?")  # fmt: skip
+            expected, got = _some(missing, "no other name"), _some(unread, "no such name")
+            hint = "does --module build the right model?"
+            raise ModelError(subject, "does not belong to this module", expected=expected, got=got, hint=hint)
         for name in first.values():
             value = tensors.get_tensor(name)
             if value.shape != places[name].shape:

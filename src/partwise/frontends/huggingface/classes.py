@@ -68,6 +68,5 @@ def _heads(config: Any) -> list[str]:
     """Classes of the same config, to choose from."""
     transformers = require("transformers")
     stem = type(config).__name__.removesuffix("Config")
-    return sorted(
-        name for name in dir(transformers) if name.startswith(stem) and ("For" in name or name == f"{stem}Model")
-    )
+    named = (name for name in dir(transformers) if name.startswith(stem))
+    return sorted(name for name in named if name == f"{stem}Model" or "For" in name)

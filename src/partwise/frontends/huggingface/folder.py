@@ -58,13 +58,14 @@ class HuggingFaceModel:
         with fake_module(kind, self._source.config, dtype) as module:
             graph, inputs = self._capture_first(module)
         settings = {
+            **dict(graph.settings),
             "source": "huggingface",
             "task": kind.__name__,
             "dtype": dtype,
             "batch": inputs.batch,
             "sequence": inputs.sequence,
             "image_size": inputs.image_size,
-            "static": self._options.static,
+            "inputs": inputs.given,
         }
         notes = (*quantization_note(self._source.quantization), *notes, *inputs.notes, *graph.notes)
         return replace(graph, settings=tuple(sorted(settings.items())), notes=notes)
@@ -91,8 +92,6 @@ class HuggingFaceModel:
     def _capture_first(self, module: Any) -> tuple[ir.Graph, ExampleInputs]:
         """The graph at the first set of inputs that the model takes; the first refusal where it takes none."""
         kind, static = type(module), self._options.static
-        if (given := self._options.example_inputs) is not None:
-            return capture_module(module, given, static=static, name=kind.__name__), ExampleInputs(values={})
         refused: ModelError | None = None
         for inputs in candidates(kind, self._source.config, self._options):
             try:
@@ -115,9 +114,8 @@ class HuggingFaceModel:
     def _module(self, kind: Any, dtype: str) -> Any:
         checkpoint = self._checkpoint() if self._options.weights else None
         if checkpoint is None:
-            why = "there are no weights" if self._options.weights else "weights are switched off (--no-weights)"
-            hint = "put model.safetensors beside config.json." if self._options.weights else "leave --no-weights out."
-            raise ModelError(
-                self._source.subject, why, expected="a checkpoint, since this step needs values", hint=hint
-            )
+            wanted = self._options.weights
+            why = "there are no weights" if wanted else "weights are switched off (--no-weights)"
+            hint = "put model.safetensors beside config.json." if wanted else "leave --no-weights out."
+            raise ModelError(self._source.subject, why, expected="a checkpoint: this step needs values", hint=hint)
         return load_module(kind, self._source, dtype, checkpoint)

@@ -7,9 +7,10 @@ matter, since capture looks at shapes alone.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from partwise.errors import ModelError
 from partwise.extras import require
@@ -19,6 +20,7 @@ __all__ = ["ExampleInputs", "candidates", "example_inputs"]
 
 _BATCH, _SEQUENCE, _IMAGE = 2, 16, 224
 """Sizes where neither the options nor the config say: what export needs at least, and ImageNet's 224."""
+_GIVEN = re.compile(r"(\w+)=((?:u?int|float|bfloat|bool|complex)\d*)\[([\d,]*)\]")
 _SAMPLES = 16_000
 """One second of speech at 16 kHz, the rate of every raw-audio model of transformers."""
 _FRAMES = 64
@@ -30,13 +32,16 @@ _CHANNELS, _MEL_BINS, _CHOICES = 3, 80, 2
 class ExampleInputs:
     """Tensors by parameter name, and the sizes they were made with."""
 
-    values: dict[str, Any]
+    values: Any
+    """By parameter name; or a tuple, where the caller gave one."""
     batch: int | None = None
     sequence: int | None = None
     """Tokens; None for a model without text."""
     image_size: int | None = None
     """Pixels of a side; None for a model without images."""
     notes: tuple[str, ...] = ()
+    given: str | None = None
+    """What `CaptureOptions.inputs` holds, where the caller chose the inputs."""
 
 
 def example_inputs(kind: Any, config: Any, options: CaptureOptions) -> ExampleInputs:
@@ -55,6 +60,9 @@ def candidates(kind: Any, config: Any, options: CaptureOptions) -> Iterator[Exam
     Raises:
         ModelError: a kind of input without a rule.
     """
+    if options.example_inputs is not None or options.inputs:
+        yield _given(options)
+        return
     maker = _Maker(kind, config, options)
     sets = [names for names in maker.choices() if names]
     if not sets:
@@ -71,6 +79,22 @@ def candidates(kind: Any, config: Any, options: CaptureOptions) -> Iterator[Exam
             image_size=maker.sides()[0] if images else None,
             notes=maker.left_out(names),
         )
+
+
+def _given(options: CaptureOptions) -> ExampleInputs:
+    """The caller's inputs; or zeros of the same names, types and shapes, where a graph's settings tell of them."""
+    torch, values = require("torch"), options.example_inputs
+    if values is None:
+        values = {}
+        for name, dtype, shape in _GIVEN.findall(options.inputs or ""):
+            sizes = [int(size) for size in shape.split(",") if size]
+            values[name] = torch.zeros(sizes, dtype=getattr(torch, dtype))
+    if not isinstance(values, Mapping):
+        return ExampleInputs(values=values)
+    named = cast(Mapping[str, Any], values)
+    tensors = {name: value for name, value in named.items() if isinstance(value, torch.Tensor)}
+    texts = (f"{n}={str(v.dtype)[6:]}[{','.join(map(str, v.shape))}]" for n, v in tensors.items())
+    return ExampleInputs(values=named, given=" ".join(texts))
 
 
 class _Maker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -9,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from partwise.errors import ModelError, PartwiseError
+from partwise.errors import ModelError
 from partwise.extras import require
 from partwise.frontends.huggingface.config import ModelConfig
 from partwise.frontends.huggingface.quantized import dequantizer
-from partwise.frontends.weights.checkpoint import Checkpoint, stage
+from partwise.frontends.weights.checkpoint import GGUF_NAME, Checkpoint, FileKind, stage
 from partwise.frontends.weights.convert import converted
 
 __all__ = ["load_module"]
@@ -37,35 +38,37 @@ def load_module(kind: Any, source: ModelConfig, dtype: str, checkpoint: Checkpoi
         ModelError: a tensor is missing or of another shape, or the checkpoint is quantized beyond reading.
         UnsafeFileError: a pickle that would run code.
     """
-    transformers, settings = require("transformers"), dequantizer(source.quantization, source.subject)
+    settings = {} if source.quantization is None else {"quantization_config": dequantizer(source)}
     with tempfile.TemporaryDirectory(prefix="partwise-") as folder, converted(checkpoint) as plain, _quiet():
         stage(plain, Path(folder))
-        options = {} if settings is None else {"quantization_config": settings}
-        if settings is not None:
-            source.config.quantization_config = source.quantization
-        try:
-            module, info = kind.from_pretrained(
-                folder,
-                config=source.config,
-                dtype=getattr(require("torch"), dtype),
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # so that `info` names them
-                generation_config=transformers.GenerationConfig(),  # else it looks for files that are not staged
-                **options,
-            )
-        except PartwiseError:
-            raise
-        except Exception as error:
-            text = " ".join(str(error).split())[:300]
-            raise ModelError(source.subject, f"transformers cannot load it: {text}") from error
-        finally:
-            if settings is not None:
-                del source.config.quantization_config
+        if plain.kind is FileKind.GGUF:
+            settings["gguf_file"] = GGUF_NAME
+        module, info = _read(kind, source, dtype, folder, settings)
     _check_whole(kind, source.subject, info)
     _own_memory(module)
     return module.eval()
+
+
+def _read(kind: Any, source: ModelConfig, dtype: str, folder: str, settings: dict[str, Any]) -> tuple[Any, Any]:
+    """What transformers makes of a staged folder, and its account of what was missing."""
+    config = copy.deepcopy(source.config)
+    if settings and "gguf_file" not in settings:
+        config.quantization_config = source.quantization
+    try:
+        return kind.from_pretrained(
+            folder,
+            config=config,
+            dtype=getattr(require("torch"), dtype),
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that the account names them
+            generation_config=require("transformers").GenerationConfig(),  # else it looks for files that are not staged
+            **settings,
+        )
+    except Exception as error:
+        text = " ".join(str(error).split())[:300]
+        raise ModelError(source.subject, f"transformers cannot load it: {text}") from error
 
 
 def _check_whole(kind: Any, subject: str, info: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from partwise.errors import MissingExtraError, ModelError
 from partwise.extras import require
+from partwise.frontends.huggingface.config import ModelConfig
 
 __all__ = ["dequantizer", "quantization_note"]
 
@@ -25,6 +26,7 @@ class _Method:
 
 _DEQUANTIZED = {
     "fp8": _Method("FineGrainedFP8Config", ("accelerate",)),
+    "gguf": _Method("GgufConfig", ("accelerate", "gguf")),
     "mxfp4": _Method("Mxfp4Config", ("accelerate",)),
     "compressed-tensors": _Method("CompressedTensorsConfig", ("accelerate", "compressed_tensors")),
 }
@@ -42,19 +44,21 @@ def quantization_note(quantization: dict[str, Any] | None) -> tuple[str, ...]:
     return (f"the checkpoint is quantized ({_method(quantization)}): the graph is that of its dequantized weights",)
 
 
-def dequantizer(quantization: dict[str, Any] | None, subject: str) -> Any:
-    """transformers' settings that read a checkpoint as plain floats; None for a plain one.
+def dequantizer(source: ModelConfig) -> Any:
+    """transformers' settings that read a quantized checkpoint as plain floats.
+
+    Args:
+        source: a config with `quantization`.
 
     Raises:
         ModelError: transformers cannot dequantize this kind here.
         MissingExtraError: it could, with a package that is not installed.
     """
-    if quantization is None:
-        return None
+    quantization = source.quantization or {}
     method = _method(quantization)
     if method not in _DEQUANTIZED:
         advice = _ADVICE.get(method, "dequantize it with the tool that made it, or take the original checkpoint")
-        raise ModelError(subject, f"its weights are quantized ({method}), which is not read", hint=f"{advice}.")
+        raise ModelError(source.subject, f"its weights are quantized ({method}), which is not read", hint=f"{advice}.")
     row = _DEQUANTIZED[method]
     absent = [name for name in row.packages if importlib.util.find_spec(name) is None]
     if absent:

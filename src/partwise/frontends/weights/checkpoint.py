@@ -8,18 +8,28 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
 from partwise.errors import ModelError, UnsafeFileError
 from partwise.frontends.weights.header import check_safetensors
 
-__all__ = ["Checkpoint", "find_checkpoint", "stage"]
+__all__ = ["GGUF_NAME", "Checkpoint", "FileKind", "find_checkpoint", "stage"]
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_PICKLED, _PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+GGUF_NAME = "model.gguf"
 _MAX_INDEX_BYTES = 64 << 20
 """The index of DeepSeek-V3 (91,991 tensors) has 8.9 MB."""
+
+
+class FileKind(StrEnum):
+    """How the files hold tensors."""
+
+    SAFETENSORS = "safetensors"
+    PICKLE = "pickle"
+    """torch's or Python's own, read by `unpickling` alone."""
+    GGUF = "gguf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +39,13 @@ class Checkpoint:
     files: tuple[Path, ...]
     index: dict[str, str] | None
     """Tensor name -> file name, for a sharded one."""
-    pickled: bool
-    """torch's pickle format rather than safetensors."""
+    kind: FileKind = FileKind.SAFETENSORS
+
+
+_NAMES = (
+    (_SINGLE, _INDEX, FileKind.SAFETENSORS),
+    ("pytorch_model.bin", "pytorch_model.bin.index.json", FileKind.PICKLE),
+)
 
 
 def find_checkpoint(folder: Path) -> Checkpoint | None:
@@ -40,29 +55,31 @@ def find_checkpoint(folder: Path) -> Checkpoint | None:
         ModelError: a shard is missing, or the index is no index.
         UnsafeFileError: a file leads outside the folder.
     """
-    for single, index, pickled in ((_SINGLE, _INDEX, False), (_PICKLED, _PICKLED_INDEX, True)):
+    for single, index, kind in _NAMES:
         if (folder / index).is_file():
             shards = _read_index(folder, index)
             files = tuple(_within(folder, name) for name in sorted(set(shards.values())))
-            return Checkpoint(files=files, index=shards, pickled=pickled)
+            return Checkpoint(files=files, index=shards, kind=kind)
         if (folder / single).is_file():
-            return Checkpoint(files=(_within(folder, single),), index=None, pickled=pickled)
+            return Checkpoint(files=(_within(folder, single),), index=None, kind=kind)
     others = sorted(path.name for path in folder.glob("*.safetensors"))
     if len(others) == 1:
-        return Checkpoint(files=(_within(folder, others[0]),), index=None, pickled=False)
+        return Checkpoint(files=(_within(folder, others[0]),), index=None)
     if others:
-        raise ModelError(
-            str(folder), "holds several safetensors files and no index", expected=_INDEX, got=", ".join(others[:4])
-        )
+        what = "holds several safetensors files and no index"
+        raise ModelError(str(folder), what, expected=_INDEX, got=", ".join(others[:4]))
     return None
 
 
 def stage(checkpoint: Checkpoint, folder: Path) -> None:
-    """Link checked safetensors files into an empty folder, under the names that transformers looks for.
+    """Link checked files into an empty folder, under the names that transformers looks for.
 
     Raises:
         ModelError: a file is no safetensors file, or its header lies.
     """
+    if checkpoint.kind is FileKind.GGUF:
+        (folder / GGUF_NAME).symlink_to(checkpoint.files[0].resolve())
+        return
     for file in checkpoint.files:
         check_safetensors(file)
     if checkpoint.index is None:
@@ -81,14 +98,11 @@ def _read_index(folder: Path, name: str) -> dict[str, str]:
         data: Any = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ModelError(str(path), f"is no JSON ({error})") from None
-    shards = cast(dict[str, Any], data).get("weight_map") if isinstance(data, dict) else None
-    if (
-        not isinstance(shards, dict)
-        or not shards
-        or not all(isinstance(v, str) for v in cast(dict[str, Any], shards).values())
-    ):
+    found: Any = cast(dict[str, Any], data).get("weight_map") if isinstance(data, dict) else None
+    shards = cast(dict[str, Any], found) if isinstance(found, dict) else {}
+    if not shards or not all(isinstance(name, str) for name in shards.values()):
         raise ModelError(str(path), "is no index", expected='{"weight_map": {tensor: file}}')
-    return cast(dict[str, str], shards)
+    return shards
 
 
 def _within(folder: Path, name: str) -> Path:
@@ -105,13 +119,12 @@ def _within(folder: Path, name: str) -> Path:
     if not path.is_file():
         raise ModelError(str(folder), f"lacks `{name}`, which its index names", hint="was it downloaded whole?")
     if not any(path.resolve().is_relative_to(home) for home in _homes(folder)):
-        raise UnsafeFileError(
-            str(path), "is a link that leaves its folder", got=path.resolve(), hint="copy the file into the folder."
-        )
+        hint = "copy the file into the folder."
+        raise UnsafeFileError(str(path), "is a link that leaves its folder", got=path.resolve(), hint=hint)
     return path
 
 
 def _homes(folder: Path) -> tuple[Path, ...]:
-    """Where a folder's files may really lie: in it, or beside it in the hub's cache (`snapshots/<commit>` and `blobs`)."""
+    """Where a folder's files may really lie: in it, or where the hub's cache has them (`blobs`)."""
     real = folder.resolve()
     return (real, real.parent.parent / "blobs") if real.parent.name == "snapshots" else (real,)

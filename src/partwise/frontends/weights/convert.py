@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import partwise
 from partwise.errors import ModelError, UnsafeFileError
-from partwise.frontends.weights.checkpoint import Checkpoint
+from partwise.frontends.weights.checkpoint import Checkpoint, FileKind
 
 __all__ = ["converted", "to_safetensors"]
 
@@ -36,7 +37,7 @@ def converted(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
         UnsafeFileError: a file names a global outside the table.
         ModelError: a file is no state dict.
     """
-    if not checkpoint.pickled:
+    if checkpoint.kind is not FileKind.PICKLE:
         yield checkpoint
         return
     with tempfile.TemporaryDirectory(prefix="partwise-") as folder:
@@ -45,7 +46,7 @@ def converted(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
             to_safetensors(path, files[path.name])
         index = checkpoint.index
         renamed = None if index is None else {tensor: files[name].name for tensor, name in index.items()}
-        yield replace(checkpoint, files=tuple(files.values()), index=renamed, pickled=False)
+        yield replace(checkpoint, files=tuple(files.values()), index=renamed, kind=FileKind.SAFETENSORS)
 
 
 def to_safetensors(path: Path, out: Path) -> None:
@@ -64,15 +65,14 @@ def to_safetensors(path: Path, out: Path) -> None:
         what = "is a whole pickled module, which is code" if whole else "would run code if it were loaded"
         raise UnsafeFileError(str(path), f"{what}; refused: {', '.join(names)}", hint=_SAVE if whole else _NEVER)
     if "limit" in answer:
-        raise UnsafeFileError(
-            str(path), f"asks for more {answer['limit']} than a state dict of its size can", hint=_NEVER
-        )
+        what = f"asks for more {answer['limit']} than a state dict of its size can"
+        raise UnsafeFileError(str(path), what, hint=_NEVER)
     if "broken" in answer:
         raise ModelError(str(path), answer["broken"], expected="a state dict that torch.save or pickle wrote")
 
 
 def _ask(path: Path, out: Path) -> dict[str, Any]:
-    home = str(Path(__file__).resolve().parents[3])
+    home = str(Path(partwise.__file__).resolve().parent.parent)
     start = _START.format(module=f"{__package__}.unpickling.worker")
     command = [sys.executable, "-I", "-c", start, home, str(path.resolve()), str(out)]
     quiet = {"PATH": os.environ.get("PATH", ""), "OPENBLAS_NUM_THREADS": "1"}

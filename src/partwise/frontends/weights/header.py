@@ -54,9 +54,8 @@ def read_header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
         first = file.read(8)
         length = struct.unpack("<Q", first)[0] if len(first) == 8 else 0
         if not 2 <= length <= min(total - 8, _MAX_HEADER_BYTES):
-            raise _broken(
-                path, "is no safetensors file, or truncated", expected=f"a header within {total} bytes", got=length
-            )
+            what = "is no safetensors file, or truncated"
+            raise _broken(path, what, expected=f"a header within {total} bytes", got=length)
         try:
             data: Any = json.loads(file.read(length))
         except (ValueError, RecursionError) as error:

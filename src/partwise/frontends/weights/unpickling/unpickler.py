@@ -74,12 +74,7 @@ class Reader:
     def _place(self, file: IO[bytes], storage: Storage | None, nested: bytes | None) -> None:
         """Learn where a storage lies: 8 bytes of count, then its elements."""
         head = file.read(8)
-        if (
-            storage is None
-            or storage.element is None
-            or len(head) != 8
-            or struct.unpack("<q", head)[0] != storage.count
-        ):
+        if storage is None or storage.element is None or head != struct.pack("<q", storage.count):
             raise Broken("has a storage that nothing names, or of another size")
         size, offset = storage.count * storage.element.size, file.tell()
         if offset + size > (self._size if nested is None else len(nested)):
