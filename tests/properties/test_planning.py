@@ -178,7 +178,7 @@ def test_memory_at_placed_nodes_grows_with_the_interval(graph) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.integers(12, 20))
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=5), st.integers(12, 20))
 def test_bins_are_never_overestimated(items: list[int], room: int) -> None:
     fewest = min(
         len(set(homes))
