@@ -19,7 +19,7 @@ __all__ = ["boundaries"]
 
 _WORK = 600_000_000  # stages × positions²; about 2 s of numpy for each objective and order
 _MOST = 4096
-_SCAN = 50_000_000  # positions kept × length of the line; each position kept is measured against a memory limit
+_SCAN = 25_000_000  # positions kept × length of the line; each position kept is measured against a memory limit
 _MANY = 2048  # stages; their table would be larger than what it decides
 
 

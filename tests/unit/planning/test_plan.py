@@ -92,6 +92,7 @@ def test_a_free_count_is_made_small_before_a_largest_time() -> None:
     assert len(made.stages) == 3
     assert made.levels[0].objective is Objective.BALANCE
     assert made.value == max(stage.time_s for stage in made.stages)
+    assert made.notes == ("3 stages, the fewest found that keep the limits, since nothing says how many",)
 
 
 def test_a_plan_passes_its_own_check() -> None:
