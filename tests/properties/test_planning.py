@@ -16,7 +16,7 @@ from partwise.ir import contract
 from partwise.planning import Limits, Objective, plan, plan_from_data, plan_to_data, violations
 from partwise.planning.bounds import fewest_bins, find_bound
 from partwise.planning.line import Line
-from partwise.planning.orders import flow, orders
+from partwise.planning.orders import flow_of, orders
 from partwise.planning.price import measure, price
 from partwise.planning.problem import Problem, formulate
 from partwise.planning.room import Room
@@ -59,7 +59,7 @@ class Case:
 
     def partitions(self) -> Iterator[list[list[int]]]:
         """Every assignment of units to stages in which values only go forward."""
-        units, after = self.problem.units, flow(self.problem).after
+        units, after = self.problem.units, flow_of(self.problem).after
         for stages in range(1, len(units) + 1):
             for homes in product(range(stages), repeat=len(units)):
                 forward = all(homes[unit] <= homes[other] for unit in range(len(units)) for other in after[unit])
@@ -178,7 +178,7 @@ def test_memory_at_placed_nodes_grows_with_the_interval(graph) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.integers(0, 12), min_size=1, max_size=6), st.integers(12, 20))
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=5), st.integers(12, 20))
 def test_bins_are_never_overestimated(items: list[int], room: int) -> None:
     fewest = min(
         len(set(homes))

@@ -1,7 +1,8 @@
 """Where slices may begin: every position of a line, or as many of the best as the work allows.
 
-The slicing DP costs stages × positions². Beyond `_WORK` only some positions are kept: of each of equally heavy
-windows the one that the fewest bytes cross. The slicing is then exact for the positions kept, and says so.
+The slicing DP costs stages × positions², less where nearly all positions are needed. Beyond that only some
+positions are kept: of each of equally heavy windows the one that the fewest bytes cross. The slicing is then
+exact for the positions kept, and the plan says so.
 """
 
 from __future__ import annotations
@@ -18,26 +19,35 @@ __all__ = ["boundaries"]
 
 _WORK = 600_000_000  # stages × positions²; about 2 s of numpy for each objective and order
 _MOST = 4096
-_SCAN = 50_000_000  # positions kept × length of the line; each position kept is measured against a memory limit
+_SCAN = 25_000_000  # positions kept × length of the line; each position kept is measured against a memory limit
+_MANY = 2048  # stages; their table would be larger than what it decides
 
 
 def boundaries(line: Line, room: Room, stages: int | None) -> Ints:
-    """Positions 0, …, length at which a stage may begin or end, ascending.
+    """Positions 0, …, length at which a stage may begin or end, ascending; more than there are stages.
 
     Args:
         line: the problem in one order.
         room: its limits; the fewest stages that keep them stay possible.
         stages: how many are wanted, if that is fixed.
     """
-    scanned = _SCAN // line.length if room.limited else _MOST
-    most = max(min(_MOST, scanned, int((_WORK / (stages or 1)) ** 0.5)), (stages or 1) + 1)
+    most = _most(line, room, stages or 0)
     if line.length + 1 <= most:
         return np.arange(line.length + 1)
-    kept = {0, line.length, *(room.greedy() or ()), *_narrowest(line, most - 1)}
+    kept = {0, line.length, *(room.greedy() or ())}
+    kept.update(_narrowest(line, max(1, most - len(kept))))
     if stages and len(kept) <= stages:  # windows of one position can fall together
         others = [position for position in range(line.length) if position not in kept]
         kept.update(others[: stages + 1 - len(kept)])
     return np.array(sorted(kept), np.int64)
+
+
+def _most(line: Line, room: Room, stages: int) -> int:
+    """How many positions to keep."""
+    if stages > _MANY:
+        return stages + 1
+    scanned = _SCAN // line.length if room.limited else _MOST
+    return stages + 1 + min(_MOST, scanned, int((_WORK / max(1, stages)) ** 0.5))
 
 
 def _narrowest(line: Line, windows: int) -> list[int]:

@@ -12,7 +12,7 @@ from math import fsum
 import numpy as np
 from numpy.typing import NDArray
 
-from partwise.planning.orders import Flow, flow
+from partwise.planning.orders import Flow, flow_of
 from partwise.planning.problem import Floats, Ints, Problem
 from partwise.planning.records import Bound, Limits, Objective
 
@@ -108,7 +108,7 @@ def _balance(problem: Problem, count: int) -> Bound:
 def _throughput(problem: Problem, most: int, count: int) -> Bound:
     compute = _balance(problem, most)
     values = problem.reads.item[_crossing(problem)]
-    if count < 2 or not len(values) or _pieces(flow(problem)) > 1:
+    if count < 2 or not len(values) or _pieces(flow_of(problem)) > 1:
         return compute
     least = float(problem.transfer_seconds[values].min())
     return replace(compute, value=compute.value + least, origin=f"{compute.origin} + the smallest transfer")
@@ -141,7 +141,7 @@ def _traffic(problem: Problem, count: int) -> Bound:
     values = np.unique(value)
     np.add.at(sent, problem.maker[values], problem.tensor_bytes[values])
     reads, writes = (np.isin(np.arange(len(problem.units)), units) for units in (unit, problem.maker[values]))
-    pairs = max(0, count - _pieces(flow(problem))) * float(problem.tensor_bytes[values].min())
+    pairs = max(0, count - _pieces(flow_of(problem))) * float(problem.tensor_bytes[values].min())
     found = [
         (_least(received, reads, count), "what stages without an entry receive at least"),
         (_least(sent, writes, count), "what stages without an exit send at least"),

@@ -14,12 +14,13 @@ from partwise.hardware import Device, Link
 from partwise.ir import Contraction, contract
 from partwise.planning.colocation import units
 from partwise.planning.price import measure, price
-from partwise.planning.records import Limits, Plan, Stage
+from partwise.planning.records import Limits, Objective, Plan, Stage
 from partwise.profiling import Profile, profile
 
 __all__ = ["check_plan", "gap_of", "violations"]
 
 _ROUNDING = 1e-9  # relative; times are sums of floats
+_UNTIMED = frozenset({Objective.STAGES, Objective.TRAFFIC})
 
 
 def check_plan(plan: Plan, device: Device, link: Link, subject: str = "plan") -> None:
@@ -60,7 +61,7 @@ def violations(plan: Plan, contraction: Contraction, profile: Profile, device: D
         yield "the cuts are not those of its stages"
     for level in plan.levels:
         value = measure(level.objective, stages, cuts, plan.graph, plan.sizes, link)
-        if (timed or level.objective in ("stages", "traffic")) and not _equal(level.value, value):
+        if (timed or level.objective in _UNTIMED) and not _equal(level.value, value):
             yield f"{level.objective} is {value}, not {level.value}"
     yield from _verdicts(plan)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from partwise.planning.problem import Ints, Problem
 
-__all__ = ["Flow", "flow", "orders"]
+__all__ = ["Flow", "flow_of", "orders"]
 
 Edges = tuple[tuple[int, ...], ...]
 
@@ -40,7 +40,7 @@ class Flow:
         return Flow(len(self.before), [(target, source) for source, ts in enumerate(self.after) for target in ts])
 
 
-def flow(problem: Problem) -> Flow:
+def flow_of(problem: Problem) -> Flow:
     """Who waits for whom, each pair once."""
     maker = problem.maker[problem.reads.item]
     crossing = (maker >= 0) & (maker != problem.reads.unit)
@@ -64,7 +64,7 @@ def orders(problem: Problem, effort: int, seed: int) -> Iterator[tuple[str, Ints
 
 
 def _named(problem: Problem, effort: int, seed: int) -> Iterator[tuple[str, Callable[[], list[int]]]]:
-    forward = flow(problem)
+    forward = flow_of(problem)
     backward, random = forward.reverse(), np.random.default_rng(seed)
     made: list[tuple[str, Callable[[], list[int]]]] = [
         ("capture", lambda: by_rank(forward, range(len(problem.units)))),

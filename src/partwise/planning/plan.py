@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from partwise.errors import InfeasibleError, InputError, PlanError
 from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK, Device, Link
@@ -78,6 +79,9 @@ def plan(
     solution = SOLVERS[solver](problem, demand) if (limits.stages or 1) <= len(problem.units) else None
     if solution is None:
         raise explain([Line(problem, order) for _, order in orders(problem, effort, seed)], limits)
+    if solved != wanted:
+        note = f"{len(solution.assignment)} stages, the fewest found that keep the limits, since nothing says how many"
+        solution = replace(solution, notes=(*solution.notes, note))
     bound = _bound(problem, limits, wanted, solution)
     return _finish((solution, bound), contraction, profile, limits, wanted, device, link)
 

@@ -52,7 +52,7 @@ class _Table:
         """Which stages from `low`… to `here` no best slicing uses; [stages or 1, rows], or [rows]."""
         if self.objective not in _SUMS:
             return cost > self.limit
-        before, after = _step(len(self.best))
+        before, after = _rows((len(self.best), self.best.shape[1]), here)
         return self.best[before, low:here] + cost > self.best[after, here, None]
 
 
@@ -140,30 +140,34 @@ def _solve(
     shape = (1 if stages is None else stages + 1, len(kept))
     best, origin = np.full(shape, np.inf), np.zeros(shape, np.int64)
     best[0, 0] = 0
-    (before, after), every = _step(shape[0]), np.arange(max(1, shape[0] - 1))
     join = np.add if objective in _SUMS else np.maximum
     sweeps = [columns(line, table.objective, kept, gate.first) for table in solved]
-    for here, (cost, *others) in enumerate(
-        zip(columns(line, objective, kept, gate.first), *sweeps, strict=True), start=1
-    ):
-        low = int(gate.first[here])
+    for here, (cost, *others) in enumerate(zip(columns(line, objective, kept, gate.first), *sweeps, strict=True), 1):
+        before, after = _rows(shape, here)
+        low = max(here - len(cost), before.start)
         if low >= here:
             continue
-        trial = join(best[before, low:here], cost)
+        trial = join(best[before, low:here], cost[low - here :])
         for table, known in zip(solved, others, strict=True):
-            np.copyto(trial, np.inf, where=table.excludes(here, low, known))
+            np.copyto(trial, np.inf, where=table.excludes(here, low, known[low - here :]))
         if here in gate.closed:
             closed = gate.closed[here]
             trial[:, closed[closed >= low] - low] = np.inf
         row = trial.argmin(axis=1)
-        best[after, here] = trial[every, row]
+        best[after, here] = trial[np.arange(len(row)), row]
         origin[after, here] = low + row
     return _Table(objective, best, origin)
 
 
-def _step(rows: int) -> tuple[slice, slice]:
-    """Rows of a table before and after one more stage; the same row where stages are not counted."""
-    return (slice(0, 1), slice(0, 1)) if rows == 1 else (slice(0, -1), slice(1, None))
+def _rows(shape: tuple[int, int], here: int) -> tuple[slice, slice]:
+    """Rows before and after the stage that ends at `here`; the same one row where stages are not counted.
+
+    Only so many stages are of use that as many positions lie before, and enough are left for the others.
+    """
+    if shape[0] == 1:
+        return slice(0, 1), slice(0, 1)
+    fewest, most = max(1, shape[0] - shape[1] + here), min(shape[0] - 1, here)
+    return slice(fewest - 1, most), slice(fewest, most + 1)
 
 
 def _trace(origin: Ints) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK
 from partwise.ir import Graph, contract
-from partwise.planning.orders import flow, orders
+from partwise.planning.orders import flow_of, orders
 from partwise.planning.problem import Problem, formulate
 from partwise.profiling import profile
 from tests.graphs import chain, random_graph, transformer
@@ -16,7 +16,7 @@ def _problem(graph: Graph) -> Problem:
 
 def test_orders_are_topological_and_different() -> None:
     problem = _problem(random_graph(3, 40))
-    edges, found = flow(problem), list(orders(problem, 14, 0))
+    edges, found = flow_of(problem), list(orders(problem, 14, 0))
     assert found[0][0] == "capture"
     assert found[0][1].tolist() == list(range(len(problem.units)))
     assert len({order.tobytes() for _, order in found}) == len(found) >= 10
