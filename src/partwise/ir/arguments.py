@@ -7,6 +7,7 @@ Floats are hexadecimal so that they survive to the last bit, infinities included
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -34,14 +35,15 @@ class Sym:
 
 @dataclass(frozen=True, slots=True)
 class Enum:
-    """A framework's constant: space is `dtype`, `device`, `layout` or `memory_format`."""
+    """A framework's constant: space is `dtype` or `memory_format`."""
 
     space: str
     name: str
 
 
 Argument: TypeAlias = "bool | int | float | str | Ref | Sym | Enum | tuple[Argument, ...] | None"
-_SPACES = frozenset({"dtype", "device", "layout", "memory_format"})
+_ENUM = re.compile(r"(dtype|memory_format):[a-z][a-z0-9_]*\Z")
+"""An engine looks these names up in its framework, so they may not be any name."""
 
 
 def references(argument: Argument) -> Iterator[str]:
@@ -87,7 +89,7 @@ def decode(data: object, depth: int = _MAX_DEPTH) -> Argument:
             return Sym(expression)
         case {"float": str(text)} if len(cast(dict[str, Any], data)) == 1:
             return _float(text)
-        case {"enum": str(text)} if len(cast(dict[str, Any], data)) == 1 and text.partition(":")[0] in _SPACES:
+        case {"enum": str(text)} if len(cast(dict[str, Any], data)) == 1 and _ENUM.match(text):
             space, _, name = text.partition(":")
             return Enum(space, name)
         case _:

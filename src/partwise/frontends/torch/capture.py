@@ -20,6 +20,9 @@ __all__ = ["ARGUMENT", "capture_module"]
 ARGUMENT = "argument "
 """Before the name of an argument that is no tensor, among the settings of a graph."""
 
+_UNROLLED = 5000
+"""Nodes above which a fixed size is taken for a loop that export unrolled: twice the size, twice the nodes."""
+
 
 def capture_module(module: Any, example_inputs: Any, *, static: bool = False, name: str = "") -> ir.Graph:
     """The graph of an `nn.Module`.
@@ -85,6 +88,8 @@ class _Capture:
         fixed = first.fixed()
         if not fixed:
             return first.graph()
+        if len(first.program.graph_module.graph.nodes) > _UNROLLED and not fixed & ones:
+            return first.graph(fixed)
         second = self._traced(wanted, ones | fixed)
         if second.fixed() < fixed and second.holds():
             return second.graph()

@@ -126,11 +126,22 @@ def _call(building: _Building, node: Any) -> None:
         return
     if getattr(node.target, "__name__", "") == "getitem":
         building.names[node] = f"{building.names[node.args[0]]}.{node.args[1]}"
-    elif target == "aten.type_as.default" and value.dtype == node.args[0].meta["val"].dtype:
-        # It returns its argument as it is, gaps and all, and so is neither a copy nor marked as a view.
-        building.names[node] = building.names[node.args[0]]
+    elif target == "aten.type_as.default":
+        _type_as(building, node, value)
     else:
         _operation(building, node, target, value)
+
+
+def _type_as(building: _Building, node: Any, value: Any) -> None:
+    """A cast, or nothing at all: an operator that is a copy or an alias by its arguments has no place in a graph."""
+    given = node.args[0]
+    if value.dtype == given.meta["val"].dtype:
+        building.names[node] = building.names[given]
+        return
+    building.specify(node.name, value, node)
+    building.names[node] = node.name
+    dtype = building.literals.argument(value.dtype, node)
+    _append(building, node, "aten._to_copy.default", (ir.Ref(building.names[given]),), {"dtype": dtype}, (node.name,))
 
 
 def _operation(building: _Building, node: Any, target: str, value: Any) -> None:
@@ -146,15 +157,20 @@ def _operation(building: _Building, node: Any, target: str, value: Any) -> None:
     building.names[node] = node.name
     literals = building.literals
     kwargs = {k: literals.argument(v, node) for k, v in node.kwargs.items() if k not in _DROPPED}
-    building.nodes.append(
-        ir.Node(
-            op=target,
-            args=tuple(literals.argument(argument, node) for argument in node.args),
-            kwargs=tuple(sorted(kwargs.items())),
-            outputs=outputs,
-            module=module_path(node),
-        )
-    )
+    args = tuple(literals.argument(argument, node) for argument in node.args)
+    _append(building, node, target, args, kwargs, outputs)
+
+
+def _append(
+    building: _Building,
+    node: Any,
+    op: str,
+    args: tuple[ir.Argument, ...],
+    kwargs: dict[str, ir.Argument],
+    outputs: tuple[str, ...],
+) -> None:
+    named = tuple(sorted(kwargs.items()))
+    building.nodes.append(ir.Node(op=op, args=args, kwargs=named, outputs=outputs, module=module_path(node)))
 
 
 def _ends(building: _Building) -> tuple[tuple[ir.Output, ...], tuple[ir.Mutation, ...]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from partwise.errors import GraphError, UnsupportedOpError
-from partwise.ir.dims import comparison
+from partwise.ir.dims import comparison, names_in
 
 __all__ = ["Roles", "SizeError", "conditions", "expression", "roles", "unchosen"]
 
@@ -75,12 +76,20 @@ def conditions(program: Any, size_of: Callable[[str, int], int | str]) -> tuple[
         text = _GUARDED_SIZE.sub(lambda match: f"({size_of(match[1], int(match[2]))})", guard)
         text = _NAME_IN_BRACKETS.sub(r"\1", text).replace("Max(", "max(").replace("Min(", "min(")
         try:
-            comparison(text)
+            _, one, other = comparison(text)
         except GraphError:
             left[guard] = None
         else:
-            kept[text] = None
+            if not _taken_for_granted(text, one, other):
+                kept[text] = None
     return tuple(kept), tuple(left)
+
+
+def _taken_for_granted(text: str, one: ast.expr, other: ast.expr) -> bool:
+    """Sizes of two inputs that are one symbol here, and fixed ones; and "is neither 0 nor 1", which export asks of
+    sizes to tell broadcasting from plain arithmetic: the operators themselves do the right thing at size 1."""
+    fixed = not names_in(one) and not names_in(other)
+    return fixed or ast.dump(one) == ast.dump(other) or text.endswith(("!= 0", "!= 1", "> 1", ">= 2"))
 
 
 _GUARDED_SIZE = re.compile(r"L\['(\w+)'\]\.size\(\)\[(\d+)\]")
