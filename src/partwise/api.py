@@ -6,24 +6,26 @@ They compose the packages below and decide nothing themselves.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from partwise import planning, profiling, runtime
+from partwise import planning, profiling, runtime, verification
 from partwise.cutting import cut_plan, encode_whole
 from partwise.digest import canonical_json
-from partwise.errors import InputError, PlanError, StalePlanError
+from partwise.errors import InputError, PlanError, StalePlanError, VerifyError
 from partwise.frontends import CaptureOptions, Source, as_captured, open_model
 from partwise.ir import Graph, graph_digest
-from partwise.packaging import Package, write_package
+from partwise.packaging import Manifest, Package, is_package, open_package, write_package
 from partwise.planning import Limits, Objective, Plan, plan_from_data, plan_to_data
 from partwise.profiling import Profile
-from partwise.runtime import Run
+from partwise.runtime import Run, is_run, load_run
 from partwise.units import parse_bytes
+from partwise.verification import Original, Verdict
 
-__all__ = ["capture", "capture_with", "cut", "load_plan", "plan", "profile", "run", "sizes_for"]
+__all__ = ["capture", "capture_with", "cut", "load_plan", "plan", "profile", "run", "sizes_for", "verify"]
 
 
 def capture(model: Any, example_inputs: Any = None, **options: Any) -> Graph:
@@ -126,8 +128,20 @@ def cut(
         _refuse_stale(source, plan, str(model))
     manifest, segments = cut_plan(plan)
     plan_bytes = canonical_json(plan_to_data(plan, with_graph=False))
-    weights = source.weights(plan.graph)
-    return write_package(Path(out), manifest, plan_bytes, encode_whole(plan.graph), segments, weights)
+
+    def checked(package: Package) -> Manifest:
+        found = verification.check_package(package, source, plan.graph, threads=threads)
+        return replace(package.manifest, exact=found.exact, difference=found.difference)
+
+    return write_package(
+        Path(out),
+        manifest,
+        plan_bytes,
+        encode_whole(plan.graph),
+        segments,
+        source.weights(plan.graph),
+        checked if check else None,
+    )
 
 
 def run(package: Package | str | Path, inputs: object = None, **options: Any) -> Run:
@@ -145,6 +159,38 @@ def run(package: Package | str | Path, inputs: object = None, **options: Any) ->
         RunError: a stage failed, or its process died.
     """
     return runtime.run_package(package, inputs, **options)
+
+
+def verify(
+    subject: Run | Package | str | Path,
+    against: Any = None,
+    inputs: object = None,
+    *,
+    package: Package | str | Path | None = None,
+    threads: int | None = None,
+    config: str | None = None,
+    module: str | None = None,
+) -> Verdict:
+    """Judge a run or a package: run → verdict.
+
+    Args:
+        subject: a run, a package, or the folder of one.
+        against: the model that it was cut from; without it chain and whole are compared, and the verdict says so.
+        inputs: as for `run`; by default those that the run recorded, or seeded random values.
+        package: that a run is of, where it no longer lies where it was run.
+        threads: of the engine, for a package; a run is judged at its own.
+        config: Hugging Face config for a file of weights.
+        module: `package.module:function` that builds the module for a file of weights.
+
+    Raises:
+        VerifyError: the subject is neither a run nor a package.
+        PartwiseError: a file that cannot be used at all; a value that is merely wrong is a verdict.
+    """
+    run, opened = _subject(subject, package)
+    original = None if against is None else _original(against, opened, config, module)
+    if run is not None:
+        return verification.verify_run(run, opened, original, inputs)
+    return verification.verify_package(opened, original, inputs, threads=threads)
 
 
 def load_plan(path: str | Path) -> Plan:
@@ -181,3 +227,29 @@ def _refuse_stale(source: Source, plan: Plan, model: str) -> None:
     if found != planned:
         raise StalePlanError(f"plan for `{plan.graph.name}`", f"is for another graph than {model}",
                              expected=planned, got=found, hint="plan again.")  # fmt: skip
+
+
+def _subject(subject: Run | Package | str | Path, package: Package | str | Path | None) -> tuple[Run | None, Package]:
+    """The run, if it is one, and the package."""
+    if isinstance(subject, Package):
+        return None, subject
+    if not isinstance(subject, Run):
+        path = Path(subject)
+        if is_package(path):
+            return None, open_package(path)
+        if not is_run(path):
+            raise VerifyError(str(path), "is neither a package nor a saved run")
+        subject = load_run(path)
+    where = package or subject.package
+    if where is None:
+        raise VerifyError("run", "does not know where its package lies", hint="name it with package= or --package.")
+    return subject, where if isinstance(where, Package) else open_package(where)
+
+
+def _original(model: Any, package: Package, config: str | None, module: str | None) -> Original:
+    """The model, captured as the package says its graph was; a module in memory is believed to have that graph."""
+    graph = package.graph()
+    if graph is None:
+        raise VerifyError(str(package.path), "came without its graph")
+    source = open_model(model, as_captured(graph, CaptureOptions(config=config, module=module)))
+    return Original(source, source.capture() if isinstance(model, str | Path) else graph)

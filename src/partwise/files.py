@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
+from typing import BinaryIO
 
 from partwise.errors import InputError
 
-__all__ = ["write_whole"]
+__all__ = ["copy_whole", "write_whole"]
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -18,13 +21,28 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         InputError: the folder does not exist or the disk refuses.
     """
+    with _replacing(path) as file:
+        file.write(data)
+
+
+def copy_whole(source: Path, path: Path) -> None:
+    """Put a copy of a file at `path`, or leave `path` as it was.
+
+    Raises:
+        InputError: the folder does not exist or the disk refuses.
+    """
+    with _replacing(path) as file, source.open("rb") as original:
+        shutil.copyfileobj(original, file)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Generator[BinaryIO]:
+    """A file beside `path` that takes its place once everything is on disk."""
+    partial = None
     try:
         handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise InputError(str(path), f"cannot be written ({error.strerror})") from None
-    try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(partial, 0o644)
@@ -32,5 +50,6 @@ def write_whole(path: Path, data: bytes) -> None:
     except OSError as error:
         raise InputError(str(path), f"cannot be written ({error.strerror})") from None
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
+        if partial is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(partial)

@@ -22,6 +22,7 @@ __all__ = [
     "run_options",
     "take_capture_options",
     "take_plan_options",
+    "take_run_options",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -58,6 +59,18 @@ class Objectives(click.ParamType):
         done, _, last = incomplete.rpartition(",")
         prefix = f"{done}," if done else ""
         return [click.shell_completion.CompletionItem(prefix + o) for o in Objective if o.startswith(last)]
+
+
+class Size(click.ParamType):
+    """A symbol's value: batch=4."""
+
+    name = "symbol=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        name, _, number = str(value).partition("=")
+        if not name or not number.isdigit():
+            self.fail(f"{value!r}: expected a symbol and its value, as batch=4", param, ctx)
+        return name, int(number)
 
 
 def json_option(command: Command) -> Command:
@@ -97,8 +110,9 @@ _PLAN = (
         help="What is made small: stages, traffic, balance or throughput; several as stages,traffic.",
     ),
 )
+_INPUT = click.option("--input", "inputs", type=PATH, help="An .npz or .json file, or a folder of them.")
 _RUN = (
-    click.option("--input", "input_path", type=PATH, help="An .npz or .json file, or a folder of them."),
+    _INPUT,
     click.option(
         "--executor",
         type=click.Choice(["processes", "in-process"]),
@@ -107,6 +121,8 @@ _RUN = (
         help="One process a stage, or all in this one.",
     ),
     click.option("--threads", type=click.IntRange(1), help="Threads of each stage's engine."),
+    click.option("--in-flight", type=click.IntRange(1), help="Requests of a stream under way at once."),
+    click.option("--size", "sizes", multiple=True, type=Size(), help="Of random inputs, as batch=4; repeatable."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random inputs."),
     click.option("--run-dir", type=PATH, help="Where run_<n>/ is left (default: run/ beside the package)."),
 )
@@ -138,6 +154,13 @@ def take_capture_options(given: dict[str, Any]) -> CaptureOptions:
 def take_plan_options(given: dict[str, Any]) -> dict[str, Any]:
     """Take the options of `plan_options` out of a verb's arguments, as arguments of `api.plan`."""
     return {name: given.pop(name) for name in ("memory", "stages", "max_parameters", "max_layers", "objective")}
+
+
+def take_run_options(given: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of `run_options` out of a verb's arguments, as arguments of `api.run`."""
+    sizes = dict(given.pop("sizes"))
+    names = ("inputs", "executor", "threads", "in_flight", "seed", "run_dir")
+    return {"sizes": sizes} | {name: given.pop(name) for name in names}
 
 
 def check_parent(path: Path | None) -> None:

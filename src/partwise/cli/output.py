@@ -33,13 +33,13 @@ def timed(what: str) -> Generator[None]:
 
 
 @contextmanager
-def counted(what: str) -> Generator[Callable[[int, int], None]]:
-    """A bar with an estimate; yields a function of (done, total)."""
+def counted(what: str) -> Generator[Callable[[str, int, int | None], None]]:
+    """A bar with an estimate; yields a function of (what is being done, how much is done, how much there is)."""
     start = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with _progress(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        yield lambda doing, done, total: progress.update(task, description=doing, completed=done, total=total)
     click.echo(f"{what}: {format_seconds(time.monotonic() - start)}", err=True)
 
 

@@ -13,10 +13,21 @@ from partwise.ir import Graph
 from partwise.packaging import Package
 from partwise.planning import Objective, Plan
 from partwise.profiling import Profile
+from partwise.runtime import Run
 from partwise.units import format_bytes, format_count, format_seconds
 from partwise.verification import Outcome, Verdict
 
-__all__ = ["WIDTH", "console", "show_graph", "show_package", "show_plan", "show_profile", "show_verdict", "table"]
+__all__ = [
+    "WIDTH",
+    "console",
+    "show_graph",
+    "show_package",
+    "show_plan",
+    "show_profile",
+    "show_run",
+    "show_verdict",
+    "table",
+]
 
 WIDTH = 100
 
@@ -135,6 +146,26 @@ def show_package(package: Package) -> None:
     state = "unchanged, nothing written" if package.unchanged else "written"
     exact = {True: "exact: chain = whole, bit for bit", False: "not exact", None: "not checked"}[manifest.exact]
     out.print(Text(f"{package.path}: {state}; {exact}\n{package.digest}"))
+
+
+def show_run(run: Run, most: int = 5) -> None:
+    """What ran, and the outputs of the first requests."""
+    record, out = run.record, console()
+    rows = [
+        (request.record.name, name, f"{value.dtype.name} {list(value.shape)}", request.record.outputs[name][7:19])
+        for request in run.requests[:most]
+        for name, value in request.outputs.items()
+    ]
+    out.print(table("Outputs", ("request", "output", "tensor", "sha256"), rows, left=4))
+    engine = record.engines[0]
+    seconds = f" in {format_seconds(run.seconds)}" if run.seconds is not None else ""
+    claim = f"{engine.engine} {engine.version} on {engine.device}, {engine.threads} threads a stage"
+    count = f"{len(record.requests)} request" + ("s" if len(record.requests) > 1 else "")
+    out.print(Text(f"{count}{seconds}; {record.executor}, {len(record.engines)} stages; {claim}"))
+    if record.origin.kind == "random":
+        out.print(Text(f"inputs: random, seed {record.origin.seed}"))
+    if run.path is not None:
+        out.print(Text(f"left in {run.path}"))
 
 
 def show_verdict(verdict: Verdict) -> None:

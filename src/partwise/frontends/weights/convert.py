@@ -14,7 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import partwise
 from partwise.errors import ModelError, UnsafeFileError
 from partwise.frontends.weights.checkpoint import Checkpoint, FileKind
 
@@ -72,7 +71,7 @@ def to_safetensors(path: Path, out: Path) -> None:
 
 
 def _ask(path: Path, out: Path) -> dict[str, Any]:
-    home = str(Path(partwise.__file__).resolve().parent.parent)
+    home = str(Path(__file__).resolve().parents[3])
     start = _START.format(module=f"{__package__}.unpickling.worker")
     command = [sys.executable, "-I", "-c", start, home, str(path.resolve()), str(out)]
     quiet = {"PATH": os.environ.get("PATH", ""), "OPENBLAS_NUM_THREADS": "1"}

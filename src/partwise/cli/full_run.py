@@ -1,0 +1,64 @@
+"""`partwise full-run`: model → graph → profile → plan → package → run → verdict in one go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from partwise import api
+from partwise.cli.options import (
+    PATH,
+    capture_options,
+    json_option,
+    model_argument,
+    plan_options,
+    run_options,
+    take_capture_options,
+    take_plan_options,
+    take_run_options,
+)
+from partwise.cli.output import counted, print_json, timed
+from partwise.cli.render import show_plan, show_run, show_verdict
+from partwise.planning import plan_to_data
+from partwise.runtime import run_to_data
+from partwise.verification import Outcome, verdict_to_data
+
+__all__ = ["full_run"]
+
+
+@click.command("full-run")
+@model_argument
+@plan_options
+@capture_options
+@run_options
+@click.option("-o", "--output", type=PATH, help="Folder for package/ and run/ (default: <model>-parts).")
+@json_option
+@click.pass_context
+def full_run(context: click.Context, model: str, output: Path | None, as_json: bool, **given: Any) -> None:
+    """Capture, plan, cut, run and verify a model, and show its stages.
+
+    \b
+    Example:  partwise full-run model.onnx --stages 3
+    """
+    folder = output or Path(f"{Path(model).resolve().stem}-parts")
+    limits, options, running = take_plan_options(given), take_capture_options(given), take_run_options(given)
+    with timed("captured"):
+        graph = api.capture_with(model, options)
+    with timed("planned"):
+        plan = api.plan(graph, sizes=api.sizes_for(graph, options), **limits)
+    with timed("cut"):
+        package = api.cut(model, plan, folder / "package", config=options.config, module=options.module)
+    with counted("run") as on_progress:
+        run = api.run(package, on_progress=on_progress, **running)
+    with timed("verified"):
+        verdict = api.verify(run, model, config=options.config, module=options.module)
+    if as_json:
+        records = {"plan": plan_to_data(plan, with_graph=False), "run": run_to_data(run.record)}
+        print_json(records | {"package": package.digest, "verdict": verdict_to_data(verdict)})
+    else:
+        show_plan(plan)
+        show_run(run)
+        show_verdict(verdict)
+    context.exit(0 if verdict.outcome is Outcome.ACCEPTED else 1)

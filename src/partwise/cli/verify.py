@@ -1,0 +1,52 @@
+"""`partwise verify`: run → verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from partwise import api
+from partwise.cli.options import PATH, json_option
+from partwise.cli.output import print_json, timed
+from partwise.cli.render import show_verdict
+from partwise.verification import Outcome, verdict_to_data
+
+__all__ = ["verify"]
+
+
+@click.command()
+@click.argument("path", type=PATH)
+@click.option("--against", help="The model that the package was cut from.")
+@click.option("--input", "inputs", type=PATH, help="An .npz or .json file, or a folder of them.")
+@click.option("--package", type=PATH, help="Where a run's package lies, if it has moved.")
+@click.option("--threads", type=click.IntRange(1), help="Threads of the engine; a run is judged at its own.")
+@click.option("--config", help="Hugging Face config for a file of weights.")
+@click.option("--module", help="package.module:function that builds the module for a file of weights.")
+@json_option
+@click.pass_context
+def verify(
+    context: click.Context,
+    path: Path,
+    against: str | None,
+    inputs: Path | None,
+    package: Path | None,
+    threads: int | None,
+    config: str | None,
+    module: str | None,
+    as_json: bool,
+) -> None:
+    """Judge a package or a saved run: chain against whole, whole against the model.
+
+    Exit code 0 is ACCEPTED, 1 REJECTED or INCONCLUSIVE.
+
+    \b
+    Example:  partwise verify package/ --against resnet50.onnx --input x.npz
+    """
+    with timed("verified"):
+        verdict = api.verify(path, against, inputs, package=package, threads=threads, config=config, module=module)
+    if as_json:
+        print_json(verdict_to_data(verdict))
+    else:
+        show_verdict(verdict)
+    context.exit(0 if verdict.outcome is Outcome.ACCEPTED else 1)
