@@ -97,7 +97,7 @@ def _parted(plan: Plan, contraction: Contraction) -> Iterator[str]:
     home = {node: stage.index for stage in plan.stages for node in stage.nodes}
     for unit in units(contraction, {node: contraction.reads(node) for node in contraction.placed}):
         if len({home[node] for node in unit}) > 1:
-            yield f"nodes {', '.join(map(str, unit))} share a state or an opaque value, but not a stage"
+            yield f"nodes {', '.join(map(str, unit))} share a state, but not a stage"
 
 
 def _beyond(stage: Stage, limits: Limits, contraction: Contraction) -> Iterator[str]:

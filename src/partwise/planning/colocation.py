@@ -1,16 +1,16 @@
 """Which placed nodes must stay together, and the units of choice that this leaves.
 
-Two things bind nodes: a value that no cut can carry (an opaque one), and state: whoever reads a mutated tensor
-and whoever makes its next value. Everything on a path between two bound nodes is bound too, since a stage that
-was left and entered again would not be one step of a pipeline: units are the strongly connected components of
-the graph in which bound nodes are joined in a ring.
+State binds nodes: whoever reads a mutated tensor and whoever makes its next value. (A value that no cut can
+carry binds nobody: the contraction repeats its makers.) Everything on a path between two bound nodes is bound
+too, since a stage that was left and entered again would not be one step of a pipeline: units are the strongly
+connected components of the graph in which bound nodes are joined in a ring.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from partwise.ir import Closure, Contraction, DType, Graph
+from partwise.ir import Closure, Contraction
 
 __all__ = ["units"]
 
@@ -45,25 +45,15 @@ def _makers(contraction: Contraction) -> dict[str, int]:
 
 
 def _groups(contraction: Contraction, reads: Mapping[int, Closure], makers: Mapping[str, int]) -> Iterable[list[int]]:
-    graph = contraction.graph
-    readers = _readers(graph, reads)
-    for name in sorted(name for name in makers if graph.spec[name].dtype is DType.OPAQUE):
-        yield [makers[name], *readers.get(name, ())]
-    for mutation in graph.mutations:
+    mutations = contraction.graph.mutations
+    readers: dict[str, list[int]] = {mutation.target: [] for mutation in mutations}
+    for index, closure in reads.items():
+        for name in readers.keys() & (closure.received | closure.weights):
+            readers[name].append(index)
+    for mutation in mutations:
         written = contraction.of(mutation.tensor).received
         writers = [makers[name] for name in sorted(written) if name in makers]
-        yield list(dict.fromkeys([*writers, *readers.get(mutation.target, ())]))
-
-
-def _readers(graph: Graph, reads: Mapping[int, Closure]) -> dict[str, list[int]]:
-    """Readers of the tensors that can bind nodes; listing all would repeat every weight's readers."""
-    state = {mutation.target for mutation in graph.mutations}
-    found: dict[str, list[int]] = {}
-    for index, closure in reads.items():
-        for name in (*closure.received, *closure.weights):
-            if name in state or graph.spec[name].dtype is DType.OPAQUE:
-                found.setdefault(name, []).append(index)
-    return found
+        yield list(dict.fromkeys([*writers, *readers[mutation.target]]))
 
 
 def _components(nodes: Sequence[int], after: Edges) -> Iterable[list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from partwise.ir import DType, Graph, Mutation, contract
+from partwise.ir import Graph, Mutation, contract
 from partwise.planning import Limits, plan
 from partwise.planning.colocation import units
 from partwise.profiling import profile
@@ -16,15 +16,6 @@ def _units(graph: Graph) -> tuple[tuple[int, ...], ...]:
 
 def test_nodes_are_free_unless_something_binds_them() -> None:
     assert _units(chain((4, 4, 4))) == ((0,), (1,), (2,), (3,))
-
-
-def test_readers_of_an_opaque_value_stay_with_its_maker() -> None:
-    make = Builder()
-    x = make.relu(make.input((2, 4)))
-    made = make.node("aten.relu.default", [x], (2, 4), DType.OPAQUE)
-    y = make.relu(x)
-    make.relu(make.node("aten.add.Tensor", [made, y], (2, 4)))
-    assert _units(make.graph("relu_4")) == ((0,), (1, 3), (2,), (4,))
 
 
 def test_state_keeps_its_readers_its_writer_and_what_lies_between() -> None:
