@@ -9,13 +9,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper, parser
+
+from partwise.extras import require
 
 __all__ = ["CASES", "LIGHT", "light", "save"]
 
-LIGHT = ("alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet", "vgg19", "zfnet512")
+onnx = require("onnx")
+TensorProto, helper, numpy_helper, parser = onnx.TensorProto, onnx.helper, onnx.numpy_helper, require("onnx.parser")
+LIGHT = (
+    "bvlc_alexnet",
+    "densenet121",
+    "inception_v1",
+    "inception_v2",
+    "resnet50",
+    "shufflenet",
+    "squeezenet",
+    "vgg19",
+    "zfnet512",
+)
 _HEAD = '<ir_version: 8, opset_import: ["": {opset}]>\n'
 
 
@@ -127,6 +140,7 @@ def transformer() -> Any:
 
 def branches() -> Any:
     """If whose branches capture values and hold weights of their own, both under one name."""
+    inner = [", ".join(f"{value:.4f}" for value in _noise(32, 32, seed=seed).reshape(-1)) for seed in (1, 2)]
     return _text(
         """g (float[n,32] x) => (float[n,32] y) {
             a = Relu (x)
@@ -135,18 +149,17 @@ def branches() -> Any:
             limit = Constant <value_float = 3.0> ()
             more = Greater (total, limit)
             z = If (more) <
-                then_branch = t () => (float[n,32] then_out) <float[32,32] inner = {%s}> {
+                then_branch = t () => (float[n,32] then_out) <float[32,32] inner = {ONE}> {
                     m = MatMul (a, inner)
                     then_out = Add (m, shared)
                 },
-                else_branch = e () => (float[n,32] else_out) <float[32,32] inner = {%s}> {
+                else_branch = e () => (float[n,32] else_out) <float[32,32] inner = {OTHER}> {
                     k = MatMul (b, inner)
                     else_out = Relu (k)
                 }
             >
             y = Add (z, a)
-        }"""
-        % tuple(", ".join(f"{v:.4f}" for v in _noise(32, 32, seed=s).reshape(-1)) for s in (1, 2)),
+        }""".replace("ONE", inner[0]).replace("OTHER", inner[1]),
         {"shared": _noise(32)},
     )
 
@@ -186,12 +199,15 @@ def scan() -> Any:
     return _text(
         """g (float[seq,n,8] x, float[n,8] s0) => (float[n,8] last, float[seq,n,8] all) {
             a = Tanh (x)
-            last, stacked = Scan <num_scan_inputs = 1, body = b (float[n,8] s, float[n,8] xi) => (float[n,8] s2, float[n,8] o) {
-                m = MatMul (s, w)
-                p = Add (m, xi)
-                s2 = Tanh (p)
-                o = Identity (s2)
-            }> (s0, a)
+            last, stacked = Scan <
+                num_scan_inputs = 1,
+                body = b (float[n,8] s, float[n,8] xi) => (float[n,8] s2, float[n,8] o) {
+                    m = MatMul (s, w)
+                    p = Add (m, xi)
+                    s2 = Tanh (p)
+                    o = Identity (s2)
+                }
+            > (s0, a)
             all = Relu (stacked)
         }""",
         {"w": _noise(8, 8)},
@@ -337,6 +353,20 @@ def half() -> Any:
     )
 
 
+def brain() -> Any:
+    """bfloat16 between the nodes, which numpy does not know."""
+    return _text(
+        """g (float[n,16] x) => (float[n,16] y, bfloat16[n,16] z) {
+            b = Cast <to = 16> (x)
+            w = Cast <to = 1> (narrow)
+            f = Cast <to = 1> (b)
+            y = Add (f, w)
+            z = Cast <to = 16> (y)
+        }""",
+        {"narrow": _noise(16).astype(ml_dtypes.bfloat16)},
+    )
+
+
 def four_bits() -> Any:
     """A weight of 4-bit integers, dequantized a block at a time."""
     model = _text(
@@ -372,6 +402,6 @@ CASES: dict[str, Callable[[], Any]] = {
     function.__name__: function
     for function in (
         conv_net, transformer, branches, nested, scan, functions, optional, sequences, quantized, shared,
-        sizes_by_data, passed_through, half, four_bits, recurrent,
+        sizes_by_data, passed_through, half, brain, four_bits, recurrent,
     )
 }  # fmt: skip

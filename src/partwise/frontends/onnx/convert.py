@@ -93,7 +93,7 @@ def _initializer(building: _Building, tensor: Any) -> None:
         value = ("value", tensor_argument(tensor, subject))
         building.nodes.append(ir.Node(op="onnx.Constant", args=(), kwargs=(value,), outputs=(name,)))
     elif _is_literal(spec):
-        data = tensor_data(tensor, str(building.optimized.path))
+        data = tensor_data(tensor, str(building.optimized.folder))
         building.constants.append(ir.Constant(tensor=name, data=base64.b64encode(data).decode()))
         building.literals[name] = tensor
     else:
