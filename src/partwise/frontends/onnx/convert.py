@@ -50,7 +50,7 @@ def convert(
         optimized: the model.
         inferred: specifications of its values.
         sizes: the symbols of its inputs.
-        channels: second dims of the original model's values.
+        channels: of the values of the model before optimization.
         settings: how it was captured.
 
     Raises:
