@@ -17,7 +17,7 @@ from partwise.cutting import cut_plan, encode_whole
 from partwise.digest import canonical_json
 from partwise.errors import InputError, PlanError, StalePlanError, VerifyError
 from partwise.frontends import CaptureOptions, Source, as_captured, open_model
-from partwise.ir import Graph, graph_digest
+from partwise.ir import Graph, graph_digest, graph_to_data
 from partwise.packaging import Manifest, Package, is_package, open_package, write_package
 from partwise.planning import Limits, Objective, Plan, plan_from_data, plan_to_data
 from partwise.profiling import Profile
@@ -141,6 +141,7 @@ def cut(
         segments,
         source.weights(plan.graph),
         checked if check else None,
+        graph=canonical_json(graph_to_data(plan.graph)),
     )
 
 

@@ -21,6 +21,7 @@ from partwise.cli.options import (
 )
 from partwise.cli.output import counted, print_json, timed
 from partwise.cli.render import show_plan, show_run, show_verdict
+from partwise.frontends import open_model
 from partwise.planning import plan_to_data
 from partwise.runtime import run_to_data
 from partwise.verification import Outcome, verdict_to_data
@@ -45,15 +46,16 @@ def full_run(context: click.Context, model: str, output: Path | None, as_json: b
     folder = output or Path(f"{Path(model).resolve().stem}-parts")
     limits, options, running = take_plan_options(given), take_capture_options(given), take_run_options(given)
     with timed("captured"):
-        graph = api.capture_with(model, options)
+        source = open_model(model, options)
+        graph = source.capture()
     with timed("planned"):
         plan = api.plan(graph, sizes=api.sizes_for(graph, options), **limits)
     with timed("cut"):
-        package = api.cut(model, plan, folder / "package", config=options.config, module=options.module)
+        package = api.cut(source, plan, folder / "package")
     with counted("run") as on_progress:
         run = api.run(package, on_progress=on_progress, **running)
     with timed("verified"):
-        verdict = api.verify(run, model, config=options.config, module=options.module)
+        verdict = api.verify(run, source)
     if as_json:
         records = {"plan": plan_to_data(plan, with_graph=False), "run": run_to_data(run.record)}
         print_json(records | {"package": package.digest, "verdict": verdict_to_data(verdict)})

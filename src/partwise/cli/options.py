@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from partwise.errors import InputError
 from partwise.frontends import CaptureOptions
@@ -29,7 +30,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 
 
-class Bytes(click.ParamType):
+class Bytes(click.ParamType[int]):
     """An amount of memory: 12GiB, 500MB."""
 
     name = "bytes"
@@ -41,7 +42,7 @@ class Bytes(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class Objectives(click.ParamType):
+class Objectives(click.ParamType[tuple[Objective, ...]]):
     """One objective, or several separated by commas, the first one first."""
 
     name = "objective[,objective]"
@@ -54,14 +55,14 @@ class Objectives(click.ParamType):
         except ValueError:
             self.fail(f"{value!r}: expected one or several of {', '.join(Objective)}", param, ctx)
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         del ctx, param
         done, _, last = incomplete.rpartition(",")
         prefix = f"{done}," if done else ""
-        return [click.shell_completion.CompletionItem(prefix + o) for o in Objective if o.startswith(last)]
+        return [CompletionItem(prefix + o) for o in Objective if o.startswith(last)]
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[tuple[str, int]]):
     """A symbol's value: batch=4."""
 
     name = "symbol=value"

@@ -29,13 +29,15 @@ def open_model(model: Any, options: CaptureOptions | None = None) -> Source:
     """Any model as a source.
 
     Args:
-        model: an `nn.Module`; or a path or name: an ONNX file, a Hugging Face folder or hub name, a file of
+        model: an `nn.Module`; a source, which is returned as it is; or a path or name: an ONNX file, a Hugging Face folder or hub name, a file of
             weights, a `.pt2`, a saved graph, or `package.module:function`.
         options: how to capture it.
 
     Raises:
         ModelError: nothing of this kind, or not enough to build it.
     """
+    if isinstance(model, Source):
+        return model
     options = options or CaptureOptions()
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(model, torch.nn.Module):

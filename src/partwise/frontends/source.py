@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -53,6 +53,7 @@ def as_captured(graph: Graph, options: CaptureOptions | None = None) -> CaptureO
     return replace(options or CaptureOptions(), **kept)
 
 
+@runtime_checkable
 class Source(Protocol):
     """A model, whatever it came as."""
 

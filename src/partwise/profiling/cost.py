@@ -30,7 +30,7 @@ class Cost:
     output_bytes: int
     """Activations written; 0 for a view."""
     weight_bytes: int
-    """Weights read, each tensor once."""
+    """Weights read, each tensor once; of an embedding's table the rows that are looked up."""
     dtype: str
     """Of the first output."""
 
@@ -54,15 +54,16 @@ def node_cost(graph: Graph, index: int, bindings: Mapping[str, int]) -> Cost:
     node, sizes = graph.nodes[index], dict(bindings)
     row = operator(node.op, node.module)
     moved = row.kind is not Kind.VIEW
-    held = [name for name in node.inputs if name in graph.held]
     read = [name for name in node.inputs if name not in graph.held]
+    written = sum(graph.spec[name].bytes(sizes) for name in node.outputs)
+    held = sum(graph.spec[name].bytes(sizes) for name in node.inputs if name in graph.held)
     return Cost(
         node=index,
         op=node.op,
         module=node.module,
         macs=row.count_macs(graph, node, bindings),
         input_bytes=sum(graph.spec[name].bytes(sizes) for name in read) if moved else 0,
-        output_bytes=sum(graph.spec[name].bytes(sizes) for name in node.outputs) if moved else 0,
-        weight_bytes=sum(graph.spec[name].bytes(sizes) for name in held) if moved else 0,
+        output_bytes=written if moved else 0,
+        weight_bytes=min(held, written) if row.kind is Kind.EMBEDDING else held if moved else 0,
         dtype=graph.spec[node.outputs[0]].dtype.value,
     )

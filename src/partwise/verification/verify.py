@@ -15,10 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from partwise.digest import sha256_digest
 from partwise.errors import StalePlanError
 from partwise.ir import graph_digest
 from partwise.packaging import Package
-from partwise.packaging.arrays import tensor_digest
+from partwise.packaging.arrays import dense, stride_order, tensor_digest
 from partwise.runtime import Run, default_threads, open_inputs
 from partwise.runtime.engines import make_engine
 from partwise.verification.recompute import Original, Values, chained, whole
@@ -175,12 +178,18 @@ def _other_weight(package: Package, original: Original) -> str | None:
         theirs = original.source.weights(original.graph)
     except StalePlanError as error:
         return f"the model is another one: {error}"
-    for name, ours in package.whole().weights.items():
-        if name not in theirs:
-            return f"weight `{name}` is none of the model's"
-        if tensor_digest(ours) != tensor_digest(theirs[name]):
-            return f"weight `{name}` is not the model's own"
+    for entry in (entry for segment in package.manifest.segments for entry in segment.weights):
+        if entry.tensor not in theirs:
+            return f"weight `{entry.tensor}` is none of the model's"
+        value = theirs[entry.tensor]
+        found = (value.dtype.name, value.shape, stride_order(value), _bytes_digest(value))
+        if found != (entry.dtype.value, entry.shape, entry.order, entry.blob.digest):
+            return f"weight `{entry.tensor}` is not the model's own"
     return None
+
+
+def _bytes_digest(array: np.ndarray) -> str:
+    return sha256_digest(dense(array).reshape(-1).view(np.uint8).data)
 
 
 def _rejected(reason: str) -> Verdict:

@@ -52,6 +52,13 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     planning = ["--max-layers", "--max-parameters", "--memory", "--objective", "--stages"]
     assert found["capture"] == sorted([*capturing, "--json", "--output"])
     assert found["profile"] == sorted([*capturing, "--depth", "--json"])
+    running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
+    assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
+    assert found["run"] == sorted([*running, "--json", "--output", "--trace", "--trace-nodes"])
+    assert found["verify"] == sorted(
+        ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
+    )
+    assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--output"})
     assert found["plan"] == sorted([*capturing, *planning, "--json", "--output"])
 
 

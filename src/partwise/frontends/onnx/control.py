@@ -28,7 +28,8 @@ def body_argument(body: Any, typed: Any, outer: Mapping[str, ir.TensorSpec], siz
         outer: specifications of the values around it.
         sizes: the symbols of the model.
     """
-    del body.doc_string, body.value_info[:]
+    body.ClearField("doc_string")
+    del body.value_info[:]
     macs = _macs(typed, {**outer, **body_specs(typed, sizes)}, sizes)
     captured = tuple(ir.Ref(name) for name in captures(body))
     return (("graph",), captured, macs, base64.b64encode(deterministic(body)).decode())

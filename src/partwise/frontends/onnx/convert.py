@@ -21,7 +21,7 @@ from partwise.onnx_values import dtype_of, op_name
 __all__ = ["convert"]
 
 _LITERAL_BYTES = 1024
-"""Integers up to this size (shapes, axes, indices) and single numbers are part of the graph, not weights."""
+"""Shapes, axes and indices up to this size, and single numbers, are part of the graph, not weights."""
 _PACKED = (ir.DType.INT4, ir.DType.UINT4)
 """Types that no array of numpy packs two a byte: their tensors stay in the graph."""
 _QUANTIZED = (ir.DType.INT8, ir.DType.UINT8)
@@ -50,7 +50,7 @@ def convert(
         optimized: the model.
         inferred: specifications of its values.
         sizes: the symbols of its inputs.
-        channels: second dims of the original model's values.
+        channels: of the values of the model before optimization.
         settings: how it was captured.
 
     Raises:
@@ -92,13 +92,21 @@ def _initializer(building: _Building, tensor: Any) -> None:
     if dtype is ir.DType.STRING:
         value = ("value", tensor_argument(tensor, subject))
         building.nodes.append(ir.Node(op="onnx.Constant", args=(), kwargs=(value,), outputs=(name,)))
-    elif dtype in _PACKED or spec.elements({}) <= 1 or (not dtype.is_float and spec.bytes({}) <= _LITERAL_BYTES):
-        data = tensor_data(tensor, str(building.optimized.path))
+    elif _is_literal(spec):
+        data = tensor_data(tensor, str(building.optimized.folder))
         building.constants.append(ir.Constant(tensor=name, data=base64.b64encode(data).decode()))
         building.literals[name] = tensor
     else:
-        trainable = dtype.is_float or dtype in _QUANTIZED
-        building.weights.append(ir.Weight(tensor=name, key=name, trainable=trainable))
+        building.weights.append(ir.Weight(tensor=name, key=name, trainable=_is_parameter(dtype)))
+
+
+def _is_literal(spec: ir.TensorSpec) -> bool:
+    small = not _is_parameter(spec.dtype) and spec.bytes({}) <= _LITERAL_BYTES
+    return spec.dtype in _PACKED or spec.elements({}) <= 1 or small
+
+
+def _is_parameter(dtype: ir.DType) -> bool:
+    return dtype.is_float or dtype in _QUANTIZED
 
 
 def _ordered(graph: Any) -> Iterator[Any]:

@@ -92,7 +92,7 @@ def _session_of_everything(optimized: Optimized) -> Any:
             if name and name not in known:
                 model.graph.output.append(onnx.ValueInfoProto(name=name))
                 known.add(name)
-    path = optimized.path / _EVERYTHING
+    path = optimized.folder / _EVERYTHING
     onnx.save(model, path)
     return open_session(str(path), "the optimized model")
 

@@ -78,15 +78,15 @@ class OnnxModel:
 
 
 def _capture(path: Path, options: CaptureOptions, hints: Mapping[str, int]) -> tuple[ir.Graph, Optimized]:
-    original = read_model(path)
-    sizes = read_sizes(_inputs(original), options, hints)
+    model = read_model(path)
+    sizes = read_sizes(_inputs(model), options, hints)
     fixed = None
     if options.static and sizes.symbols:
         fixed, sizes = _fixed(path, sizes)
     level = options.optimize or "all"
     optimized = optimize(path, level, fixed)
-    channels = known_channels(inferred_model(original).graph.value_info)
     settings = {"source": "onnx", "static": options.static, "optimize": level, **_environment(level)}
+    channels = known_channels(inferred_model(model).graph)
     return convert(optimized, infer(optimized, sizes), sizes, channels, settings), optimized
 
 

@@ -6,7 +6,10 @@ the whole, before the cut, it changes nothing afterwards (docs/capture.md).
 
 from __future__ import annotations
 
+import re
+import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,22 +31,24 @@ _MODEL, _WEIGHTS = "model.onnx", "weights.bin"
 _EXTERNAL_BYTES = "1024"
 """Weights above this size go to the file beside the graph."""
 _ERRORS_ONLY = 4
+_NOISE = re.compile(
+    r"\[ONNXRuntimeError\] : \d+ : \w+ : |Load model from .*? failed: ?|/onnxruntime_src/.*?\) (?=[A-Z\[])"
+)
+"""What onnxruntime puts before its reasons: codes, the path once more, lines of its source."""
 _UNSAFE = ("escapes", "outside", "path traversal", "symlink", "symbolic link")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Optimized:
-    """An optimized model on disk, deleted with this object."""
+    """An optimized model on disk; the files go when this object does."""
 
-    folder: tempfile.TemporaryDirectory[str]
-    level: str
-    model: Any
+    folder: Path
+    """Where the weights' file lies."""
+    model: Any = None
     """`ModelProto`; large tensors refer to a file in the folder."""
 
-    @property
-    def path(self) -> Path:
-        """The folder in which the weights' file lies."""
-        return Path(self.folder.name)
+    def __post_init__(self) -> None:
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
 
 def optimize(path: Path, level: str, fixed: Any = None) -> Optimized:
@@ -61,8 +66,8 @@ def optimize(path: Path, level: str, fixed: Any = None) -> Optimized:
     if level not in LEVELS:
         raise InputError(f"--optimize {level}", "no such level", expected=", ".join(LEVELS))
     onnx = require("onnx")
-    folder = tempfile.TemporaryDirectory(prefix="partwise-onnx-")
-    target = Path(folder.name) / _MODEL
+    optimized = Optimized(Path(tempfile.mkdtemp(prefix="partwise-onnx-")))
+    target = optimized.folder / _MODEL
     entries = {
         "session.optimized_model_external_initializers_file_name": _WEIGHTS,
         "session.optimized_model_external_initializers_min_size_in_bytes": _EXTERNAL_BYTES,
@@ -71,9 +76,9 @@ def optimize(path: Path, level: str, fixed: Any = None) -> Optimized:
         entries["session.model_external_initializers_file_folder_path"] = str(path.parent.resolve())
     source = str(path) if fixed is None else fixed.SerializeToString()
     open_session(source, str(path), level, entries, optimized_model_filepath=str(target))
-    model = onnx.load(target, load_external_data=False)
-    lift_weights(model.graph)
-    return Optimized(folder, level, model)
+    optimized.model = onnx.load(target, load_external_data=False)
+    lift_weights(optimized.model.graph)
+    return optimized
 
 
 def open_session(
@@ -105,9 +110,9 @@ def open_session(
 
 def refusal(subject: str, error: Exception) -> Exception:
     """onnxruntime's refusal of a model, as one of our errors."""
-    text = " ".join(str(error).split())[:400]
+    text = _NOISE.sub("", " ".join(str(error).split())).strip()[:300]
     if any(word in text.lower() for word in _UNSAFE):
-        return UnsafeFileError(subject, f"onnxruntime refuses its external data ({text})")
+        return UnsafeFileError(subject, f"onnxruntime refuses its external data: {text}")
     if type(error).__name__ == "NotImplemented":
-        return UnsupportedOpError(subject, f"onnxruntime has no kernel for an operator ({text})")
-    return ModelError(subject, f"onnxruntime cannot load it ({text})")
+        return UnsupportedOpError(subject, f"onnxruntime has no kernel for an operator: {text}")
+    return ModelError(subject, f"onnxruntime cannot load it: {text}")

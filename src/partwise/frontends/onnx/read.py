@@ -7,7 +7,7 @@ from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from partwise import ir
+import partwise.ir as ir
 from partwise.errors import ModelError, UnsafeFileError, UnsupportedOpError
 from partwise.extras import require
 from partwise.frontends.onnx.bodies import subgraphs
@@ -56,7 +56,7 @@ def check_sizes(model: Any, subject: str) -> None:
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         return  # a model that inference cannot read is judged by the engine
-    for value in inferred.graph.value_info:
+    for value in (*inferred.graph.value_info, *inferred.graph.output):
         dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         if prod(dims) > ABSURD_BYTES or min(dims, default=0) < 0:
             raise ModelError(f"{subject}, `{value.name}`", "has an absurd size", got=dims)

@@ -105,7 +105,7 @@ def _own_name(dim: str, place: str, sizes: Sizes) -> str:
 
 
 def _role(dim: str, dtype: ir.DType, rank: int, place: int) -> str | None:
-    if place == 0 and (_BATCH.fullmatch(dim) or _NAMELESS.fullmatch(dim)):
+    if (_BATCH.fullmatch(dim) and (place == 0 or len(dim) > 1)) or (place == 0 and _NAMELESS.fullmatch(dim)):
         return "batch"
     text = rank == 2 and place == 1 and not dtype.is_float
     if _SEQUENCE.fullmatch(dim) or (text and _NAMELESS.fullmatch(dim)):

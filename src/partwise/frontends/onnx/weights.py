@@ -25,7 +25,7 @@ class Weights(Mapping[str, np.ndarray]):
     def __getitem__(self, name: str) -> np.ndarray:
         spec = self._graph.spec[self._graph.held[name].tensor]
         shape = tuple(int(size) for size in spec.shape or ())
-        return _array(self._tensors[name], numpy_dtype(spec.dtype), shape, str(self._optimized.path))
+        return _array(self._tensors[name], numpy_dtype(spec.dtype), shape, str(self._optimized.folder))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._graph.held)

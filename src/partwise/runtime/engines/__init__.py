@@ -12,6 +12,7 @@ __all__ = ["ENGINES", "Engine", "EngineSettings", "LoadedSegment", "NodeObserver
 ENGINES = {
     "torch": "partwise.runtime.engines.torch_engine:TorchEngine",
     "onnxruntime": "partwise.runtime.engines.onnxruntime_engine:OnnxRuntimeEngine",
+    "null": "partwise.runtime.engines.null_engine:NullEngine",
 }
 
 

@@ -20,7 +20,7 @@ from partwise.packaging import Segment
 from partwise.packaging.arrays import ALIGNMENT, aligned_empty
 from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeObserver
 from partwise.runtime.engines.onnxruntime_check import check_segment
-from partwise.runtime.engines.onnxruntime_trace import observe_nodes
+from partwise.runtime.engines.onnxruntime_trace import run_observed
 
 __all__ = ["OnnxRuntimeEngine"]
 
@@ -76,10 +76,11 @@ class OnnxSegment:
         del sizes  # onnxruntime reads them off the inputs
         owned = {name: _own(inputs[name]) for name in self._inputs}
         given = {name: to_ort_value(array) for name, array in owned.items()}
-        session = self._session if observe is None else self._open(enable_profiling=True)
         try:
-            with observe_nodes(session, observe):
-                results = session.run_with_ort_values(self._outputs, given)
+            if observe is None:
+                results = self._session.run_with_ort_values(self._outputs, given)
+            else:
+                results = run_observed(self._open, self._outputs, given, observe)
         except Exception as error:
             text = " ".join(str(error).split())[:300]
             raise EngineError(self._segment.name, f"onnxruntime failed: {text}") from error

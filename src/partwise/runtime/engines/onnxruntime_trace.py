@@ -1,42 +1,45 @@
-"""Times of single nodes, from onnxruntime's own profiler."""
+"""Times of single nodes, from onnxruntime's own profiler.
+
+A profile ends with its session, so an observed run opens one of its own: the times of the nodes are right, the
+time of their segment has the opening in it.
+"""
 
 from __future__ import annotations
 
 import json
+import tempfile
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from partwise.runtime.engines.engine import NodeObserver
 
-__all__ = ["observe_nodes"]
+__all__ = ["run_observed"]
 
-_KERNEL = "_kernel_time"
-_RUN = "model_run"
+_KERNEL, _RUN = "_kernel_time", "model_run"
 
 
-@contextmanager
-def observe_nodes(session: Any, observe: NodeObserver | None) -> Generator[None]:
-    """Tell an observer of each node that runs inside; nothing at all without one.
+def run_observed(
+    open_session: Callable[..., Any], outputs: list[str], given: Mapping[str, Any], observe: NodeObserver
+) -> list[Any]:
+    """Run once with the profiler on, and tell of each node in the order of their work.
 
     Args:
-        session: made with `enable_profiling`, for this run alone: a profile ends with its session.
-        observe: called after the run, in the nodes' order.
+        open_session: makes the session, with these attributes of `SessionOptions`.
+        outputs: names of the values asked for.
+        given: inputs as values of onnxruntime.
+        observe: told of each node after the run.
     """
-    if observe is None:
-        yield
-        return
-    start = time.monotonic()
-    try:
-        yield
-    finally:
-        path = Path(session.end_profiling())
-        events = json.loads(path.read_text())
-        path.unlink()
+    with tempfile.TemporaryDirectory(prefix="partwise-trace-") as folder:
+        session = open_session(enable_profiling=True, profile_file_prefix=f"{folder}/profile")
+        start = time.monotonic()
+        results = session.run_with_ort_values(outputs, given)
+        events = json.loads(Path(session.end_profiling()).read_text())
+    # The profiler counts microseconds from its own start; the run is an event too, and `start` is when it began.
     origin = next((event["ts"] for event in events if event["name"] == _RUN), 0)
     for event in events:
         if event["name"].endswith(_KERNEL):
-            begin = start + (event["ts"] - origin) / 1e6  # microseconds
+            begin = start + (event["ts"] - origin) / 1e6
             observe(event["name"].removesuffix(_KERNEL), begin, begin + event["dur"] / 1e6)
+    return results

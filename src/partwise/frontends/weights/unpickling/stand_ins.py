@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-__all__ = ["GLOBALS", "Array", "Broken", "Element", "Refused", "Span", "Storage", "Tensor"]
+from partwise.frontends.weights.stored_zip import Broken, Span
 
-
-class Broken(Exception):
-    """The file is no honest checkpoint; the text says how."""
+__all__ = ["GLOBALS", "Array", "Element", "Refused", "Storage", "Tensor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +22,6 @@ class Element:
     code: str
     size: int
     """Bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Bytes: a part of the file (data is None), or of a string within the pickle."""
-
-    offset: int
-    size: int
-    data: bytes | None = None
 
 
 class Storage:

@@ -6,18 +6,16 @@ import io
 import pickle
 import struct
 import zipfile
-import zlib
 from typing import IO, Any
 
-from partwise.frontends.weights.unpickling.stand_ins import GLOBALS, Broken, Element, Refused, Span, Storage
+from partwise.frontends.weights.stored_zip import Broken, Span, StoredZip
+from partwise.frontends.weights.unpickling.stand_ins import GLOBALS, Element, Refused, Storage
 
 __all__ = ["Reader"]
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 """First two pickles of torch's older format (torch/serialization.py)."""
 _MAX_REFUSED = 100
-_MAX_NESTED_BYTES = 1 << 40
-_PIECE = 1 << 20
 
 
 class Reader:
@@ -39,7 +37,8 @@ class Reader:
         return self._stream(self._file, None)
 
     def _archive(self) -> Any:
-        entries = _Entries(self._file, self._size)
+        entries = StoredZip(self._file, self._size)
+        _check_kind(entries)
         storages: dict[str, Storage] = {}
 
         def find(kind: Element, key: str, count: int) -> Storage:
@@ -136,57 +135,10 @@ class _View(Storage):
         return object.__getattribute__(self, "_of").span if name == "span" else object.__getattribute__(self, name)
 
 
-class _Entries:
-    """The members of a zip archive by name behind their common folder, none of them compressed or overlapping."""
-
-    def __init__(self, file: IO[bytes], size: int) -> None:
-        self._file, self._size = file, size
-        try:
-            with zipfile.ZipFile(file) as archive:
-                infos = archive.infolist()
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
-            raise Broken(f"is a broken zip archive ({error})") from None
-        self._infos = {info.filename.partition("/")[2]: info for info in infos}
-        if len(self._infos) != len(infos) or sum(info.file_size for info in infos) > size:
-            raise Broken("is an archive whose members overlap or repeat")
-        self._check_kind()
-
-    def _check_kind(self) -> None:
-        if "constants.pkl" in self._infos or any(name.startswith("code/") for name in self._infos):
-            raise Broken("is a TorchScript program, which is code; save the module's state_dict() instead")
-        if "data.pkl" not in self._infos:
-            raise Broken("is a zip archive that torch.save did not write")
-        if "byteorder" in self._infos:
-            span = self.span("byteorder")
-            self._file.seek(span.offset)
-            if self._file.read(span.size) != b"little":
-                raise Broken("was written on a big-endian machine")
-
-    def span(self, name: str, size: int | None = None) -> Span:
-        """Where a member lies, its checksum compared.
-
-        Args:
-            name: behind the common folder.
-            size: the bytes that it must have; any by default.
-        """
-        info = self._infos.get(name)
-        if info is None or info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-            raise Broken(f"lacks `{name[:80]}`, or has it compressed, which torch.save never does")
-        if size is not None and info.file_size != size:
-            raise Broken(f"has {info.file_size} bytes of `{name[:80]}`, which should have {size}")
-        self._file.seek(info.header_offset)
-        head = self._file.read(30)
-        if len(head) != 30 or head[:4] != b"PK\x03\x04":
-            raise Broken(f"has no member at the place of `{name[:80]}`")
-        offset = info.header_offset + 30 + sum(struct.unpack("<HH", head[26:30]))
-        if offset + info.file_size > self._size or self._checksum(offset, info.file_size) != info.CRC:
-            raise Broken(f"has a damaged `{name[:80]}`")
-        return Span(offset, info.file_size)
-
-    def _checksum(self, offset: int, size: int) -> int:
-        self._file.seek(offset)
-        found = 0
-        while size:
-            piece = self._file.read(min(size, _PIECE))
-            found, size = zlib.crc32(piece, found), size - len(piece) if piece else 0
-        return found
+def _check_kind(entries: StoredZip) -> None:
+    if "constants.pkl" in entries.names or any(name.startswith("code/") for name in entries.names):
+        raise Broken("is a TorchScript program, which is code; save the module's state_dict() instead")
+    if "data.pkl" not in entries.names:
+        raise Broken("is a zip archive that torch.save did not write")
+    if "byteorder" in entries.names and entries.read("byteorder") != b"little":
+        raise Broken("was written on a big-endian machine")

@@ -13,7 +13,7 @@ import resource
 import sys
 from typing import Any
 
-from partwise.frontends.weights.unpickling.stand_ins import Broken
+from partwise.frontends.weights.stored_zip import Broken
 from partwise.frontends.weights.unpickling.unpickler import Reader
 from partwise.frontends.weights.unpickling.write import named_tensors, write_safetensors
 

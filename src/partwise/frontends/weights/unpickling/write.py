@@ -8,7 +8,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from partwise.frontends.weights.unpickling.stand_ins import Array, Broken, Span, Tensor
+from partwise.frontends.weights.stored_zip import Broken, Span
+from partwise.frontends.weights.unpickling.stand_ins import Array, Tensor
 
 __all__ = ["named_tensors", "write_safetensors"]
 
