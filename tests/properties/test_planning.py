@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphs import random_graph
 from partwise.errors import InfeasibleError
 from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK
 from partwise.ir import contract
@@ -23,7 +24,6 @@ from partwise.planning.room import Room
 from partwise.planning.slices import best_slices
 from partwise.planning.sweep import columns
 from partwise.profiling import profile
-from tests.graphs import random_graph
 
 graphs = st.builds(random_graph, st.integers(0, 10_000), st.integers(2, 8))
 small_graphs = st.builds(random_graph, st.integers(0, 10_000), st.integers(2, 6))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graphs import chain
 from partwise.planning import Limits, Objective, plan
 from partwise.planning.bounds import fewest_bins
 from partwise.planning.check import gap_of
 from partwise.profiling import profile
-from tests.graphs import chain
 
 
 @pytest.mark.parametrize(

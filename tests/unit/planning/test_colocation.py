@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from graphs import Builder, chain
 from partwise.ir import Graph, Mutation, contract
 from partwise.planning import Limits, plan
 from partwise.planning.colocation import units
 from partwise.profiling import profile
-from tests.graphs import Builder, chain
 
 
 def _units(graph: Graph) -> tuple[tuple[int, ...], ...]:

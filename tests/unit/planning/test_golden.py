@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from graphs import transformer
 from partwise.planning import Limits, Objective, Plan, plan
 from partwise.profiling import profile
-from tests.graphs import transformer
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "plan_transformer.txt"
 

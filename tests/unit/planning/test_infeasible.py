@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from graphs import chain
 from partwise.errors import InfeasibleError
 from partwise.ir import Graph
 from partwise.planning import Limits, plan
 from partwise.profiling import profile
-from tests.graphs import chain
 
 
 def _refuse(graph: Graph, limits: Limits) -> InfeasibleError:

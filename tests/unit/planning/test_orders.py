@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from graphs import chain, random_graph, transformer
 from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK
 from partwise.ir import Graph, contract
 from partwise.planning.orders import flow_of, orders
 from partwise.planning.problem import Problem, formulate
 from partwise.profiling import profile
-from tests.graphs import chain, random_graph, transformer
 
 
 def _problem(graph: Graph) -> Problem:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from graphs import Builder, chain, diamond, transformer
 from partwise.errors import InfeasibleError, InputError
 from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK, Link
 from partwise.ir import Graph, contract
 from partwise.planning import Limits, Objective, Plan, check_plan, default_objectives, plan
 from partwise.profiling import profile
-from tests.graphs import Builder, chain, diamond, transformer
 
 
 def _plan(graph: Graph, limits: Limits, *objectives: Objective, **options: object) -> Plan:

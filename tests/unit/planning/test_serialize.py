@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from graphs import chain, diamond
 from partwise.digest import canonical_json
 from partwise.errors import PartwiseError, PlanError, StalePlanError
 from partwise.planning import Limits, Objective, Plan, plan, plan_digest, plan_from_data, plan_to_data
 from partwise.profiling import profile
-from tests.graphs import chain, diamond
 
 Spoil = Callable[[dict[str, Any]], object]
 
