@@ -70,20 +70,20 @@ def _convert(archive: Archive, name: str) -> ir.Graph:
     module = archive.program["graph_module"]
     graph, signature = module["graph"], module["signature"]
     users = [spec["user_input"]["arg"] for spec in signature["input_specs"] if "user_input" in spec]
-    tensors = {arg["as_tensor"]["name"]: graph["tensor_values"][arg["as_tensor"]["name"]] for arg in users if "as_tensor" in arg}
-    found = list(roles(tensors))
-    building = _Building(graph, Sizes({theirs: ours for theirs, ours, *_ in found}))
+    named = [arg["as_tensor"]["name"] for arg in users if "as_tensor" in arg]
+    tensors = {name: graph["tensor_values"][name] for name in named}
+    symbols = dict(roles(tensors))
+    building = _Building(graph, Sizes({theirs: ours.name for theirs, ours in symbols.items()}))
     for spec in signature["input_specs"]:
         _input(building, spec, archive)
     nodes = tuple(_nodes(building))
     outputs, mutations = _ends(building, signature["output_specs"], module["module_call_graph"][0]["signature"])
-    symbols = tuple(ir.Symbol(name=ours, hint=hint, input=i, dim=dim) for _, ours, i, dim, hint in found)
     return ir.prune(
         ir.Graph(
             format=ir.Format.TORCH,
             name=name,
             settings=tuple(sorted({"source": "pt2", **building.settings}.items())),
-            symbols=symbols,
+            symbols=tuple(dict.fromkeys(symbols.values())),
             inputs=tuple(building.inputs),
             weights=tuple(building.weights.values()),
             constants=tuple(building.constants),

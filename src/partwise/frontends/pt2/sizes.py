@@ -10,13 +10,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from partwise.errors import UnsupportedOpError
-from partwise.ir import Dim
+from partwise.ir import Dim, Symbol
 
-__all__ = ["Sizes", "symbols_in"]
+__all__ = ["Sizes", "roles", "symbol_in"]
 
 _MAX_LENGTH = 20_000
 """Characters; the longest of five exported models has 240."""
 _INFIX = {"Add": " + ", "Mul": "*", "FloorDiv": "//", "CleanDiv": "//", "Mod": " % ", "PythonMod": " % "}
+_HINT = 2
+"""A symbol's size at export, where the program does not tell: the least that export takes for a symbol."""
+_ANY = Symbol(name="", hint=-1, input=None, dim=None)
+_INTEGERS = (4, 5)
+"""int32 and int64: what token ids and masks are made of."""
 _FUNCTIONS = {"Max": "max", "Min": "min"}
 
 
@@ -58,7 +63,7 @@ class Sizes:
                 raise _unknown(whole, "is no arithmetic that a graph's sizes can hold")
 
 
-def symbols_in(size: Mapping[str, Any]) -> str | None:
+def symbol_in(size: Mapping[str, Any]) -> str | None:
     """torch's name of the symbol that a size is; None for an int or anything composed."""
     if "as_expr" not in size:
         return None
@@ -87,21 +92,26 @@ def _unknown(text: str, what: str) -> UnsupportedOpError:
     return UnsupportedOpError(f"size `{text[:120]}`", what, hint="export with fixed sizes.")
 
 
-def roles(inputs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, str, int, int]]:
-    """Each symbol of the inputs' sizes: torch's name, ours, the input, the dim, and the size at export.
+def roles(inputs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Symbol]]:
+    """Each symbol of torch's with the one of ours that it becomes.
 
-    The first dim is `batch`, the second of rank-2 integers `sequence`; others are named after input and dim.
+    First dims of one size at export are all `batch`, second dims of rank-2 integers `sequence`, as in a capture
+    of the module itself; others are named after input and dim.
     """
-    seen, used = set[str](), set[str]()
+    found, seen = dict[str, Symbol](), set[str]()
     for name, meta in inputs.items():
         for dim, size in enumerate(meta["sizes"]):
-            symbol = symbols_in(size)
-            if symbol is None or symbol in seen:
+            theirs = symbol_in(size)
+            if theirs is None or theirs in seen:
                 continue
-            text = len(meta["sizes"]) == 2 and meta["dtype"] in (3, 4, 5) and dim == 1
-            wanted = "batch" if dim == 0 else "sequence" if text else f"{name}_{dim}"
-            ours = wanted if wanted not in used else f"{name}_{dim}"
-            seen.add(symbol)
-            used.add(ours)
-            hint = (size["as_expr"].get("hint") or {}).get("as_int", 2)
-            yield symbol, ours, name, dim, int(hint)
+            hint = int((size["as_expr"].get("hint") or {}).get("as_int", _HINT))
+            role = _role(dim, meta)
+            if role is None or found.get(role, _ANY).hint not in (hint, _ANY.hint):
+                role = f"{name}_{dim}"
+            seen.add(theirs)
+            yield theirs, found.setdefault(role, Symbol(name=role, hint=hint, input=name, dim=dim))
+
+
+def _role(dim: int, meta: Mapping[str, Any]) -> str | None:
+    text = len(meta["sizes"]) == 2 and meta["dtype"] in _INTEGERS and dim == 1
+    return "batch" if dim == 0 else "sequence" if text else None
