@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graphs import Builder, chain, random_graph
-
 from partwise.ir import DType, Mutation, contract
 
 

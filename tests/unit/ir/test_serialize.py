@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from graphs import chain, diamond, random_graph
 
+from graphs import chain, diamond, random_graph
 from partwise.digest import canonical_json
 from partwise.errors import GraphError
 from partwise.ir import Graph, graph_digest, graph_from_data, graph_to_data
@@ -16,7 +16,9 @@ from partwise.ir import Graph, graph_digest, graph_from_data, graph_to_data
 Change = Callable[[dict[str, Any]], object]
 
 
-@pytest.mark.parametrize("graph", [chain([4, 5, 6]), diamond(), random_graph(1, 60)], ids=["chain", "diamond", "random"])
+@pytest.mark.parametrize(
+    "graph", [chain([4, 5, 6]), diamond(), random_graph(1, 60)], ids=["chain", "diamond", "random"]
+)
 def test_a_graph_comes_back_as_it_was(graph: Graph) -> None:
     data = graph_to_data(graph)
     assert graph_from_data(data) == graph

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from graphs import Builder
 
+from graphs import Builder
 from partwise.errors import GraphError
 from partwise.ir.operators.limits import refuse_absurd
 
