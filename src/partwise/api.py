@@ -241,10 +241,17 @@ def _subject(subject: Run | Package | str | Path, package: Package | str | Path 
         if not is_run(path):
             raise VerifyError(str(path), "is neither a package nor a saved run")
         subject = load_run(path)
-    where = package or subject.package
+    where = package or subject.package or _beside(subject)
     if where is None:
-        raise VerifyError("run", "does not know where its package lies", hint="name it with package= or --package.")
+        raise VerifyError("run", "its package does not lie beside it", hint="name it with package= or --package.")
     return subject, where if isinstance(where, Package) else open_package(where)
+
+
+def _beside(run: Run) -> Package | None:
+    """The package that a saved run names, if it lies beside the folder of runs."""
+    folders = sorted(run.path.resolve().parents[1].iterdir()) if run.path is not None else []
+    found = (open_package(folder) for folder in folders if is_package(folder))
+    return next((package for package in found if package.digest == run.record.package), None)
 
 
 def _original(model: Any, package: Package, config: str | None, module: str | None) -> Original:
