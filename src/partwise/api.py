@@ -15,9 +15,10 @@ import msgspec
 from partwise import planning, profiling, runtime, verification
 from partwise.cutting import cut_plan, encode_whole
 from partwise.digest import canonical_json
-from partwise.errors import InputError, PlanError, StalePlanError, VerifyError
-from partwise.frontends import CaptureOptions, Source, as_captured, open_model
-from partwise.ir import Graph, graph_digest, graph_to_data
+from partwise.errors import InputError, PlanError, VerifyError
+from partwise.frontends import CaptureOptions, as_captured, open_model
+from partwise.frontends.stale import refuse_other_graph
+from partwise.ir import Graph, graph_to_data
 from partwise.packaging import Manifest, Package, is_package, open_package, write_package
 from partwise.planning import Limits, Objective, Plan, plan_from_data, plan_to_data
 from partwise.profiling import Profile
@@ -125,7 +126,7 @@ def cut(
     options = as_captured(plan.graph, CaptureOptions(config=config, module=module))
     source = open_model(model, options)
     if isinstance(model, str | Path):
-        _refuse_stale(source, plan, str(model))
+        refuse_other_graph(plan.graph, source.capture(), str(model))
     manifest, segments = cut_plan(plan)
     plan_bytes = canonical_json(plan_to_data(plan, with_graph=False))
 
@@ -221,13 +222,6 @@ def _objectives(given: str | Objective | Sequence[str | Objective] | None) -> tu
         return tuple(Objective(part.strip()) for part in parts)
     except ValueError as error:
         raise InputError("objective", str(error), expected=", ".join(Objective)) from None
-
-
-def _refuse_stale(source: Source, plan: Plan, model: str) -> None:
-    found, planned = graph_digest(source.capture()), graph_digest(plan.graph)
-    if found != planned:
-        raise StalePlanError(f"plan for `{plan.graph.name}`", f"is for another graph than {model}",
-                             expected=planned, got=found, hint="plan again.")  # fmt: skip
 
 
 def _subject(subject: Run | Package | str | Path, package: Package | str | Path | None) -> tuple[Run | None, Package]:

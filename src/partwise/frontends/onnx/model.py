@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import partwise.ir as ir
-from partwise.errors import ModelError, StalePlanError
+from partwise.errors import ModelError
 from partwise.extras import require
 from partwise.frontends.onnx.channels import known_channels
 from partwise.frontends.onnx.convert import convert
+from partwise.frontends.onnx.examples import inputs_text
 from partwise.frontends.onnx.infer import infer, inferred_model, value_dims
 from partwise.frontends.onnx.optimize import Optimized, open_session, optimize
 from partwise.frontends.onnx.read import read_model
 from partwise.frontends.onnx.symbols import Sizes, read_sizes
 from partwise.frontends.onnx.weights import Weights
-from partwise.frontends.source import CaptureOptions
+from partwise.frontends.source import CaptureOptions, as_captured
+from partwise.frontends.stale import refuse_other_graph
 from partwise.machine import machine_kind
 from partwise.onnx_values import dtype_of, from_ort_value, to_ort_value
 
@@ -45,7 +46,7 @@ class OnnxModel:
             ModelError, UnsafeFileError, UnsupportedOpError: the file cannot be read, or not be run.
         """
         if self._captured is None:
-            self._captured = _capture(self._path, self._options, {})
+            self._captured = _capture(self._path, self._options)
         return self._captured[0]
 
     def weights(self, graph: ir.Graph) -> Mapping[str, np.ndarray]:
@@ -55,14 +56,10 @@ class OnnxModel:
             StalePlanError: the file, captured in the same way here, gives another graph.
         """
         if self._captured is None or ir.graph_digest(self._captured[0]) != ir.graph_digest(graph):
-            settings = dict(graph.settings)
-            options = replace(
-                self._options, optimize=str(settings.get("optimize")), static=settings.get("static") is True
-            )
-            self._captured = _capture(self._path, options, graph.hints)
+            options = as_captured(graph, self._options)
+            self._captured = _capture(self._path, options)
         captured, optimized = self._captured
-        if ir.graph_digest(captured) != ir.graph_digest(graph):
-            raise _stale(self._path, graph, captured)
+        refuse_other_graph(graph, captured, str(self._path))
         return Weights(graph, optimized)
 
     def reference(self, graph: ir.Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -77,15 +74,22 @@ class OnnxModel:
         return {name: np.array(from_ort_value(result)) for name, result in zip(names, results, strict=True)}
 
 
-def _capture(path: Path, options: CaptureOptions, hints: Mapping[str, int]) -> tuple[ir.Graph, Optimized]:
+def _capture(path: Path, options: CaptureOptions) -> tuple[ir.Graph, Optimized]:
     model = read_model(path)
-    sizes = read_sizes(_inputs(model), options, hints)
+    sizes = read_sizes(_inputs(model), options)
     fixed = None
     if options.static and sizes.symbols:
         fixed, sizes = _fixed(path, sizes)
     level = options.optimize or "all"
     optimized = optimize(path, level, fixed)
-    settings = {"source": "onnx", "static": options.static, "optimize": level, **_environment(level)}
+    examples = inputs_text(sizes.specs, {name: symbol.hint for name, symbol in sizes.symbols.items()})
+    settings = {
+        "source": "onnx",
+        "static": options.static,
+        "optimize": level,
+        "inputs": examples,
+        **_environment(level),
+    }
     channels = known_channels(inferred_model(model).graph)
     return convert(optimized, infer(optimized, sizes), sizes, channels, settings), optimized
 
@@ -123,18 +127,3 @@ def _fixed(path: Path, sizes: Sizes) -> tuple[Any, Sizes]:
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
     return model, Sizes(dtypes=sizes.dtypes, inputs=dict(shapes))
-
-
-def _stale(path: Path, graph: ir.Graph, captured: ir.Graph) -> StalePlanError:
-    was, now = dict(graph.settings), dict(captured.settings)
-    changed = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
-    if changed:
-        expected, got = ({name: side.get(name) for name in changed} for side in (was, now))
-        hint = "plan it here" + ("; --optimize extended is portable." if "machine" in changed else ".")
-        return StalePlanError(
-            f"plan for {path}", "was made in other circumstances", expected=expected, got=got, hint=hint
-        )
-    digests = {"expected": ir.graph_digest(graph), "got": ir.graph_digest(captured)}
-    return StalePlanError(
-        f"plan for {path}", "belongs to another graph: the file differs", **digests, hint="plan again."
-    )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass, field, replace
 
 import partwise.ir as ir
 from partwise.errors import GraphError
+from partwise.frontends.onnx.examples import example_shapes
 from partwise.frontends.source import CaptureOptions
 from partwise.ir.dims import parse, symbols_of
 
@@ -49,11 +49,7 @@ class Sizes:
         return _expression(dim, self.names)
 
 
-def read_sizes(
-    inputs: Sequence[tuple[str, ir.DType, Sequence[int | str] | None]],
-    options: CaptureOptions,
-    hints: Mapping[str, int],
-) -> Sizes:
+def read_sizes(inputs: Sequence[tuple[str, ir.DType, Sequence[int | str] | None]], options: CaptureOptions) -> Sizes:
     """The symbols of a model's inputs.
 
     A dimension keeps the name that the file gives it; `batch` and `sequence` in other spellings get these names,
@@ -61,20 +57,18 @@ def read_sizes(
 
     Args:
         inputs: (name, type, dims) of each; None for an unknown rank.
-        options: asked-for sizes.
-        hints: sizes by symbol that outrank the options': those of a graph that is captured again.
+        options: asked-for sizes; examples outrank the others.
     """
     sizes = Sizes()
     for name, dtype, dims in inputs:
         sizes.dtypes[name] = dtype
         if dims is not None:
             sizes.inputs[name] = tuple(_dim(sizes, name, dtype, dims, place, options) for place in range(len(dims)))
-    examples = _example_shapes(options.example_inputs, [name for name, _, _ in inputs])
+    examples = example_shapes(options, [name for name, _, _ in inputs])
     for name, symbol in sizes.symbols.items():
         shape = examples.get(symbol.input or "", ())
         given = shape[symbol.dim] if symbol.dim is not None and symbol.dim < len(shape) else None
-        hint = hints.get(name) or given or symbol.hint
-        sizes.symbols[name] = ir.Symbol(name=name, hint=hint, input=symbol.input, dim=symbol.dim)
+        sizes.symbols[name] = replace(symbol, hint=given or symbol.hint)
     return sizes
 
 
@@ -135,11 +129,3 @@ def _expression(text: str, names: Mapping[str, str]) -> str | None:
 def _identifier(text: str) -> str:
     name = re.sub(r"\W+", "_", text).strip("_") or "size"
     return f"size_{name}" if name[0].isdigit() or keyword.iskeyword(name) or name in ("min", "max") else name
-
-
-def _example_shapes(examples: Any, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Shapes of the example inputs, given by name or in the model's order."""
-    if examples is None:
-        return {}
-    named = dict(cast(Any, examples if isinstance(examples, Mapping) else zip(names, examples, strict=False)))
-    return {str(name): tuple(int(size) for size in value.shape) for name, value in named.items()}

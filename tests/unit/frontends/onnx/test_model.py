@@ -104,7 +104,7 @@ def test_a_plan_for_another_file_is_stale(conv_net: Path) -> None:
     model = onnx_models.conv_net()
     model.graph.node[1].op_type = "Tanh"
     onnx_models.save(model, conv_net)
-    with pytest.raises(StalePlanError, match="the file differs"):
+    with pytest.raises(StalePlanError, match="another graph than"):
         OnnxModel(conv_net, CaptureOptions()).weights(graph)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from partwise.frontends.onnx.examples import inputs_text
 from partwise.frontends.onnx.symbols import Sizes, read_sizes
 from partwise.frontends.source import CaptureOptions
 from partwise.ir import DType
 
 
 def _read(*inputs: tuple[str, DType, list[int | str] | None], options: CaptureOptions | None = None) -> Sizes:
-    return read_sizes(inputs, options or CaptureOptions(), {})
+    return read_sizes(inputs, options or CaptureOptions())
 
 
 @pytest.mark.parametrize(
@@ -61,8 +62,10 @@ def test_hints_come_from_options_examples_and_a_former_capture() -> None:
     }
     given = CaptureOptions(example_inputs={"x": np.zeros((2, 3, 32, 48))})
     assert {s.name: s.hint for s in _read(*inputs, options=given).symbols.values()}["W"] == 48
-    again = read_sizes(inputs, CaptureOptions(batch=4), {"batch": 9})
-    assert again.symbols["batch"].hint == 9
+    text = inputs_text(sizes.specs, {"batch": 9, "H": 32, "W": 48, "sequence": 5})
+    assert text == "x=float32[9,3,32,48] ids=int64[9,5]"
+    again = _read(*inputs, options=CaptureOptions(inputs=text))
+    assert {name: s.hint for name, s in again.symbols.items()} == {"batch": 9, "H": 32, "W": 48, "sequence": 5}
 
 
 def test_an_unknown_rank_has_no_shape() -> None:
