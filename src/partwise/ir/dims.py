@@ -80,14 +80,18 @@ def names_in(tree: ast.expr) -> frozenset[str]:
 def holds(condition: str, bindings: Mapping[str, int]) -> bool:
     """Whether a condition such as `sequence > 8` is true where its symbols have the values of `bindings`.
 
+    It is false where a division in it has no result.
+
     Raises:
-        GraphError: a symbol without a value, a division by zero, or text that is no comparison.
+        GraphError: a symbol without a value, or text that is no comparison.
     """
     compare, left, right = comparison(condition)
     try:
         return compare(_evaluate(left, bindings), _evaluate(right, bindings))
-    except (KeyError, ZeroDivisionError) as error:
-        raise GraphError(f"condition `{condition}`", f"has no value: {error}") from None
+    except ZeroDivisionError:
+        return False
+    except KeyError as error:
+        raise GraphError(f"condition `{condition}`", f"symbol {error} has no value") from None
 
 
 @lru_cache(maxsize=65536)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from graphs import chain
 
+from graphs import chain
 from partwise.errors import GraphError
 from partwise.ir import Mutation, Output, Ref, Sym, Symbol, check_graph
 from partwise.ir.check import violations

@@ -69,7 +69,13 @@ def test_a_symbol_without_a_value_and_a_division_by_zero_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("condition", "expected"),
-    [("sequence > 8", False), ("sequence <= 8", True), ("batch % 4 == 0", True), ("batch*sequence != 8", True)],
+    [
+        ("sequence > 8", False),
+        ("sequence <= 8", True),
+        ("batch % 4 == 0", True),
+        ("batch*sequence != 8", True),
+        ("8 // (batch - 4) == 1", False),
+    ],
 )
 def test_conditions_compare_two_expressions(condition: str, expected: bool) -> None:
     assert holds(condition, {"batch": 4, "sequence": 7}) is expected

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from graphs import Builder, chain, random_graph
 
+from graphs import Builder, chain, random_graph
 from partwise.ir import DType, Graph, contract, divide
 
 
@@ -58,9 +58,7 @@ def test_parts_of_a_random_graph_can_run_one_after_the_other(seed: int) -> None:
     graph = random_graph(seed, 80)
     contraction = contract(graph)
     ends = sorted(random.Random(seed).sample(range(1, len(contraction.placed)), 4))
-    slices = [
-        contraction.placed[a:b] for a, b in zip([0, *ends], [*ends, len(contraction.placed)], strict=True)
-    ]
+    slices = [contraction.placed[a:b] for a, b in zip([0, *ends], [*ends, len(contraction.placed)], strict=True)]
     parts = divide(contraction, slices)
     assert sorted(i for part in parts for i in part.placed) == list(contraction.placed)
     _run_by_name(graph, parts)

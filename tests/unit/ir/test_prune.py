@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from graphs import Builder
-
 from partwise.ir import Mutation, prune
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from typing import Any
 
 __all__ = ["quiet", "without_cache"]
@@ -30,10 +31,10 @@ def without_cache(module: Any) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings and no logged graphs from torch: what matters of a failed export is in its exception."""
+    """No warnings and no printed graphs from torch: what matters of a failed export is in its exception."""
     logger = logging.getLogger("torch")
     before = logger.level
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stderr(StringIO()):
         warnings.simplefilter("ignore")
         logger.setLevel(logging.CRITICAL)
         try:

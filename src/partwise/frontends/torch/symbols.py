@@ -113,17 +113,17 @@ def _text(expr: Any, names: Mapping[str, str]) -> int | str:
         if expr.name not in names:
             raise SizeError(f"size `{expr}`", "only the data of a run decide it", hint=_BY_DATA)
         return names[expr.name]
-    arguments = [str(_text(argument, names)) for argument in expr.args]
     kind = type(expr).__name__
+    if kind in ("CeilToInt", "TruncToInt", "FloorToInt") and type(expr.args[0]).__name__ == "IntTrueDiv":
+        above, below = (_text(argument, names) for argument in expr.args[0].args)
+        return f"(-((-{above})//{below}))" if kind == "CeilToInt" else f"({above}//{below})"
+    arguments = [str(_text(argument, names)) for argument in expr.args]
     if kind in _INFIX:
         return "(" + _INFIX[kind].join(arguments) + ")"
     if kind in _FUNCTIONS:
         return f"{_FUNCTIONS[kind]}({', '.join(arguments)})"
     if kind == "Pow" and expr.args[1].is_Integer and 0 < int(expr.args[1]) <= 4:
         return "(" + "*".join([arguments[0]] * int(expr.args[1])) + ")"
-    if kind in ("CeilToInt", "TruncToInt", "FloorToInt") and type(expr.args[0]).__name__ == "IntTrueDiv":
-        above, below = (_text(argument, names) for argument in expr.args[0].args)
-        return f"(-((-{above})//{below}))" if kind == "CeilToInt" else f"({above}//{below})"
     raise SizeError(
         f"size `{expr}`", f"uses `{kind}`, which sizes of a graph cannot hold", hint="capture with --static."
     )

@@ -79,7 +79,7 @@ native_channel_shuffle.default permute_copy.default pixel_shuffle.default pixel_
 reflection_pad1d.default reflection_pad2d.default reflection_pad3d.default replication_pad1d.default
 replication_pad2d.default replication_pad3d.default roll.default rot90.default scatter.src scatter.value
 scatter_add.default scatter_reduce.two searchsorted.Tensor select_copy.int select_scatter.default slice_copy.Tensor
-slice_scatter.default squeeze_copy.dim stack.default take.default take_along_dim.default transpose_copy.int tril_indices.default
+slice_scatter.default as_strided_scatter.default squeeze_copy.dim stack.default take.default take_along_dim.default transpose_copy.int tril_indices.default
 triu_indices.default unfold_copy.default unsqueeze_copy.default view_copy.default vstack.default
 """.split()
 
@@ -92,7 +92,7 @@ upsample_trilinear3d.default upsample_trilinear3d.vec _upsample_bicubic2d_aa.def
 _upsample_bilinear2d_aa.default _upsample_bilinear2d_aa.vec _upsample_nearest_exact2d.default
 _upsample_nearest_exact2d.vec
 """.split()
-"""Their results may be larger than their arguments by a factor that stands in the graph."""
+"""Their results are larger than their arguments, by sizes that stand in the graph."""
 
 _FACTORY = """
 arange.default arange.start arange.start_step empty.memory_format empty_like.default empty_permuted.default
@@ -130,6 +130,11 @@ grid_sampler_2d.default grid_sampler_3d.default max_pool1d.default max_pool1d_wi
 max_pool2d.default max_pool2d_with_indices.default max_pool3d.default max_pool3d_with_indices.default
 """.split()
 
+_KEEPING_GAPS = frozenset(
+    """
+as_strided_scatter.default copy.default diagonal_scatter.default select_scatter.default slice_scatter.default
+""".split()
+)
 _EMBEDDING = ["embedding.default"]
 _STATE = ["index_copy.default"]
 _NEVER_CHEAP = frozenset(
@@ -158,7 +163,8 @@ def _plain_row(name: str, kind: Kind) -> Operator:
         name=f"aten.{name}",
         kind=kind,
         cheap=kind in _CHEAP_KINDS and name not in _NEVER_CHEAP and "fft" not in name,
-        limit=name in _GROWING or (kind is Kind.FACTORY and "_like." not in name and name != "scalar_tensor.default"),
+        limit=kind is Kind.FACTORY,
+        keeps_gaps=name in _KEEPING_GAPS,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -11,10 +12,10 @@ import partwise.ir as ir
 from partwise.errors import EngineError, InterfaceMismatchError, PartwiseError
 from partwise.extras import require
 from partwise.ir.dims import holds
-from partwise.ir.operators.limits import refuse_absurd
 from partwise.kernels import register_experts
 from partwise.packaging import Segment
 from partwise.packaging.arrays import ALIGNMENT, aligned_empty, stride_order
+from partwise.packaging.limits import check_factories
 from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeObserver
 from partwise.runtime.engines.torch_program import TorchProgram
 from partwise.torch_arrays import from_numpy, to_numpy
@@ -37,8 +38,7 @@ class TorchEngine:
         return self._settings
 
     def load(self, segment: Segment) -> LoadedSegment:
-        graph = ir.graph_from_data(msgspec.json.decode(segment.graph), segment.name)
-        refuse_absurd(graph, graph.hints)
+        graph = segment.ir or ir.graph_from_data(msgspec.json.decode(segment.graph), segment.name)
         return TorchSegment(graph, segment.weights, segment.name)
 
 
@@ -47,6 +47,7 @@ class TorchSegment:
 
     def __init__(self, graph: ir.Graph, weights: Mapping[str, np.ndarray], name: str) -> None:
         self._graph, self._name = graph, name
+        self._factories = replace(graph, nodes=tuple(node for node in graph.nodes if ir.operator(node.op).limit))
         self._program = TorchProgram(graph, {tensor: from_numpy(_own(value)) for tensor, value in weights.items()})
 
     def run(
@@ -72,7 +73,7 @@ class TorchSegment:
                 raise InterfaceMismatchError(
                     self._name, "its code was captured for other sizes", expected=condition, got=got,
                     hint="capture with example inputs of that size.")  # fmt: skip
-        refuse_absurd(self._graph, sizes)
+        check_factories(self._factories, sizes, self._name)
 
 
 def _own(array: np.ndarray) -> np.ndarray:

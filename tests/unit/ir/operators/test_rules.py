@@ -63,9 +63,7 @@ def test_a_transposed_convolution_spreads_its_input() -> None:
         ("ij->ji", [(3, 4)], (4, 3), 0),
     ],
 )
-def test_einsum_contracts_from_left_to_right(
-    equation: str, shapes: Sequence[Shape], out: Shape, expected: int
-) -> None:
+def test_einsum_contracts_from_left_to_right(equation: str, shapes: Sequence[Shape], out: Shape, expected: int) -> None:
     assert macs("aten.einsum.default", shapes, out, (equation,), listed=True) == expected
 
 
