@@ -44,6 +44,11 @@ literals = st.one_of(
 )
 
 
+settings_ = st.dictionaries(
+    st.text(max_size=4), st.one_of(st.none(), st.integers(0, 9), st.text(max_size=4)), max_size=2
+)
+
+
 def arguments(names: list[str]) -> st.SearchStrategy[Argument]:
     """Literals and references to these tensors, nested as deep as the format allows lists."""
     leaves = st.one_of(literals, st.sampled_from(names).map(Ref)) if names else literals
@@ -72,7 +77,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     return Graph(
         format=draw(st.sampled_from(list(Format))),
         name=draw(st.text(max_size=8)),
-        settings=tuple(sorted(draw(st.dictionaries(st.text(max_size=4), st.one_of(st.none(), st.integers(0, 9)), max_size=2)).items())),
+        settings=tuple(sorted(draw(settings_).items())),
         symbols=(Symbol(name="batch", hint=2, input=names[0], dim=0),),
         inputs=tuple(names),
         weights=tuple(Weight(tensor=n, key=n, trainable=draw(st.booleans())) for n in weights),

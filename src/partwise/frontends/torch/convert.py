@@ -109,7 +109,7 @@ def _placeholder(building: _Building, node: Any, source: Any) -> None:
             building.inputs.append(node.name)
             building.specify(node.name, value, node)
         return
-    key = building.naming.ties.get(source.target, source.target)
+    key = str(building.naming.ties.get(source.target, source.target))
     tensor = key if key not in building.inputs else f"{key}.weight"
     building.names[node] = tensor
     if tensor in building.specs:
@@ -169,7 +169,7 @@ def _ends(building: _Building) -> tuple[tuple[ir.Output, ...], tuple[ir.Mutation
             if value in building.names:
                 found.append(ir.Output(name=name, tensor=building.names[value]))
         elif kind == "BUFFER_MUTATION":
-            target = building.naming.ties.get(spec.target, spec.target)
+            target = str(building.naming.ties.get(spec.target, spec.target))
             mutations.append(ir.Mutation(target=target, tensor=building.names[value]))
     if not found:
         raise ModelError("model", "returns no tensor")

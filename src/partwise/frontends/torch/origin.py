@@ -12,9 +12,9 @@ __all__ = ["failing_module", "module_path", "origin"]
 
 def module_path(node: Any) -> str:
     """Dotted path of the module whose `forward` the node stands in; empty at the top."""
-    stack = node.meta.get("nn_module_stack") or {}
+    stack: dict[str, tuple[str, Any]] = node.meta.get("nn_module_stack") or {}
     paths = [path for path, kind in stack.values() if "metadata_hook" not in str(kind)]
-    return str(paths[-1]) if paths else ""
+    return paths[-1] if paths else ""
 
 
 def origin(node: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from typing import Any
@@ -13,7 +13,7 @@ __all__ = ["quiet", "without_cache"]
 
 
 @contextmanager
-def without_cache(module: Any) -> Iterator[None]:
+def without_cache(module: Any) -> Generator[None]:
     """A Hugging Face model without its growing K/V cache, whose objects cannot cross an export.
 
     The config of every submodule counts: the two stacks of T5 hold copies of the model's.
@@ -30,7 +30,7 @@ def without_cache(module: Any) -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """No warnings and no printed graphs from torch: what matters of a failed export is in its exception."""
     logger = logging.getLogger("torch")
     before = logger.level

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from partwise.errors import GraphError, UnsupportedOpError
-from partwise.ir.dims import comparison, names_in
+from partwise.ir.dims import names_in, parse_condition
 
 __all__ = ["Roles", "SizeError", "conditions", "expression", "roles", "unchosen"]
 
@@ -69,31 +69,36 @@ def conditions(program: Any, size_of: Callable[[str, int], int | str]) -> tuple[
         size_of: our expression of an input's dim.
 
     Returns:
-        Comparisons that must hold whenever the graph runs, and guards that are no comparisons of sizes.
+        Conditions that must hold whenever the graph runs, and guards that are none of the arithmetic.
     """
     kept, left = dict[str, None](), dict[str, None]()
     for guard in getattr(program, "_guards_code", None) or ():
         text = _GUARDED_SIZE.sub(lambda match: f"({size_of(match[1], int(match[2]))})", guard)
         text = _NAME_IN_BRACKETS.sub(r"\1", text).replace("Max(", "max(").replace("Min(", "min(")
         try:
-            _, one, other = comparison(text)
+            tree = parse_condition(text)
         except GraphError:
             left[guard] = None
         else:
-            if not _taken_for_granted(text, one, other):
+            if not _taken_for_granted(text, tree):
                 kept[text] = None
     return tuple(kept), tuple(left)
 
 
-def _taken_for_granted(text: str, one: ast.expr, other: ast.expr) -> bool:
-    """Sizes of two inputs that are one symbol here, and fixed ones; and "is neither 0 nor 1", which export asks of
-    sizes to tell broadcasting from plain arithmetic: the operators themselves do the right thing at size 1."""
-    fixed = not names_in(one) and not names_in(other)
-    return fixed or ast.dump(one) == ast.dump(other) or text.endswith(("!= 0", "!= 1", "> 1", ">= 2"))
-
-
 _GUARDED_SIZE = re.compile(r"L\['(\w+)'\]\.size\(\)\[(\d+)\]")
 _NAME_IN_BRACKETS = re.compile(r"\((\w+)\)")
+
+
+def _taken_for_granted(text: str, tree: ast.expr) -> bool:
+    """Sizes of two inputs that are one symbol here, and fixed ones; and "is neither 0 nor 1", which export asks of
+    sizes to tell broadcasting from plain arithmetic: the operators themselves do the right thing at size 1."""
+    if not names_in(tree):
+        return True
+    match tree:
+        case ast.Compare(left=left, comparators=[right]):
+            return ast.dump(left) == ast.dump(right) or text.endswith(("!= 0", "!= 1", "> 1", ">= 2"))
+        case _:
+            return False
 
 
 def _text_length(inputs: Mapping[str, Any], prefix: str) -> int | None:

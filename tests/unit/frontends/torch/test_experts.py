@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -14,10 +15,10 @@ from partwise.frontends.torch.capture import capture_module  # noqa: E402
 from partwise.frontends.torch.experts import SCHEMA, define_experts, experts_as_one_op  # noqa: E402
 from partwise.ir import Graph  # noqa: E402
 
-CONFIG: dict[str, Any] = dict(
-    vocab_size=31, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
-    intermediate_size=24, num_local_experts=4, num_experts_per_tok=2, head_dim=8,
-)  # fmt: skip
+CONFIG: dict[str, Any] = {
+    "vocab_size": 31, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1,
+    "intermediate_size": 24, "num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 8,
+}  # fmt: skip
 
 
 def model(activation: str = "silu") -> Any:
@@ -40,7 +41,7 @@ def test_a_layer_is_one_node_with_its_weights() -> None:
 def test_configs_are_restored_even_after_a_failure() -> None:
     module = model()
     before = module.config._experts_implementation
-    with pytest.raises(ZeroDivisionError), experts_as_one_op(module):
+    with contextlib.suppress(ZeroDivisionError), experts_as_one_op(module):
         assert module.config._experts_implementation == "partwise"
         raise ZeroDivisionError
     assert module.config._experts_implementation == before
