@@ -14,7 +14,6 @@ pytest.importorskip("transformers")
 
 from e2e.torch_chain import Chain, chain_of, example, over_the_wire  # noqa: E402
 from e2e.torch_families import FAMILIES, QUICK, REFUSED, build  # noqa: E402
-
 from partwise.errors import UnsupportedOpError  # noqa: E402
 from partwise.frontends.source import CaptureOptions  # noqa: E402
 from partwise.frontends.torch.model import TorchModel  # noqa: E402

@@ -34,6 +34,11 @@ _SPEECH = dict(vocab_size=32, hidden_size=64, num_hidden_layers=2, num_attention
                num_conv_pos_embedding_groups=4, num_feat_extract_layers=3)  # fmt: skip
 
 
+_BACKBONE = transformers.ResNetConfig(
+    embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic", out_features=["stage2"]
+)
+
+
 def _ids(length: int = LENGTH) -> Any:
     return torch.randint(3, VOCABULARY - 7, (BATCH, length))
 
@@ -213,6 +218,48 @@ _TABLE: dict[str, tuple[str, str, dict[str, Any], Callable[[], dict[str, Any]]]]
     "jamba": ("JambaForCausalLM", "JambaConfig", _DECODER | dict(num_hidden_layers=2, num_experts=4, num_experts_per_tok=2, attn_layer_period=2, attn_layer_offset=1, expert_layer_period=2, expert_layer_offset=1, mamba_d_state=8, mamba_dt_rank=4, use_mamba_kernels=False), _text),
     "minimax": ("MiniMaxForCausalLM", "MiniMaxConfig", _DECODER | dict(num_local_experts=4, num_experts_per_tok=2, head_dim=16, block_size=8, layer_types=["full_attention", "linear_attention"]), _text),
     "hunyuan_moe": ("HunYuanMoEV1ForCausalLM", "HunYuanMoEV1Config", _DECODER | dict(head_dim=16, num_experts=4, moe_topk=[2, 2]), _text),
+    "llama4": ("Llama4ForCausalLM", "Llama4TextConfig", _DECODER | dict(head_dim=16, intermediate_size_mlp=96, num_local_experts=4, num_experts_per_tok=1, interleave_moe_layer_step=1, attention_chunk_size=8), _text),
+    "dbrx": ("DbrxForCausalLM", "DbrxConfig", dict(d_model=64, n_heads=4, n_layers=2, max_seq_len=64, vocab_size=VOCABULARY, attn_config=dict(kv_n_heads=2, clip_qkv=8), ffn_config=dict(ffn_hidden_size=48, moe_num_experts=4, moe_top_k=2)), _text),
+    "switch": ("SwitchTransformersForConditionalGeneration", "SwitchTransformersConfig", _T5 | dict(num_experts=4, num_sparse_encoder_layers=1, num_sparse_decoder_layers=1), lambda: _pair()),
+    "jetmoe": ("JetMoeForCausalLM", "JetMoeConfig", _DECODER | dict(kv_channels=16, num_local_experts=4, num_experts_per_tok=2, num_key_value_heads=2), _text),
+    "deepseek_v4": ("DeepseekV4ForCausalLM", "DeepseekV4Config", _DECODER | dict(n_routed_experts=4, num_experts_per_tok=2, moe_intermediate_size=32), _text),
+    "nemotron_h": ("NemotronHForCausalLM", "NemotronHConfig", _DECODER | dict(head_dim=16, n_routed_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, moe_shared_expert_intermediate_size=32, n_group=1, topk_group=1, n_shared_experts=1, ssm_state_size=8, mamba_num_heads=4, mamba_head_dim=16, n_groups=1, chunk_size=8, layers_block_type=["mamba", "moe", "attention"], use_mamba_kernels=False), _text),
+    "aria": ("AriaTextForCausalLM", "AriaTextConfig", _DECODER | dict(moe_num_experts=4, moe_topk=2, moe_num_shared_experts=1), _text),
+    "qwen3_next": ("Qwen3NextForCausalLM", "Qwen3NextConfig", _MOE | dict(head_dim=16, linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=16, linear_value_head_dim=16, shared_expert_intermediate_size=48, layer_types=["linear_attention", "full_attention"]), _text),
+    "lfm2": ("Lfm2ForCausalLM", "Lfm2Config", _DECODER | dict(layer_types=["conv", "full_attention"]), _text),
+    "lfm2_moe": ("Lfm2MoeForCausalLM", "Lfm2MoeConfig", _DECODER | dict(layer_types=["conv", "full_attention"], num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, num_dense_layers=1), _text),
+    "bamba": ("BambaForCausalLM", "BambaConfig", _DECODER | dict(attn_layer_indices=[1], mamba_n_heads=8, mamba_d_head=16, mamba_d_state=8, mamba_chunk_size=8), _text),
+    "zamba2": ("Zamba2ForCausalLM", "Zamba2Config", _DECODER | dict(num_hidden_layers=3, mamba_d_state=8, n_mamba_heads=4, mamba_headdim=32, mamba_ngroups=1, chunk_size=8, num_mem_blocks=1, layers_block_type=["mamba", "hybrid", "mamba"], use_mem_rope=False, adapter_rank=8, num_key_value_heads=4), _text),
+    "granitemoehybrid": ("GraniteMoeHybridForCausalLM", "GraniteMoeHybridConfig", _DECODER | dict(num_local_experts=4, num_experts_per_tok=2, shared_intermediate_size=32, layer_types=["mamba", "attention"], mamba_n_heads=8, mamba_d_head=16, mamba_d_state=8, mamba_chunk_size=8), _text),
+    "dots1": ("Dots1ForCausalLM", "Dots1Config", _DECODER | dict(head_dim=16, n_routed_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, first_k_dense_replace=1, n_group=1, topk_group=1, n_shared_experts=1), _text),
+    "flex_olmo": ("FlexOlmoForCausalLM", "FlexOlmoConfig", _DECODER | dict(num_experts=4, num_experts_per_tok=2), _text),
+    "minimax_m2": ("MiniMaxM2ForCausalLM", "MiniMaxM2Config", _DECODER | dict(head_dim=16, num_local_experts=4, num_experts_per_tok=2), _text),
+    "kimi_linear": ("KimiLinearForCausalLM", "KimiLinearConfig", _DECODER, _text),
+    "xlstm": ("xLSTMForCausalLM", "xLSTMConfig", dict(vocab_size=VOCABULARY, hidden_size=64, num_hidden_layers=2, num_heads=4, chunk_size=4), _text),
+    "minicpm3": ("MiniCPM3ForCausalLM", "MiniCPM3Config", _DECODER | dict(num_key_value_heads=4, q_lora_rank=24, kv_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=16), _text),
+    "nanochat": ("NanoChatForCausalLM", "NanoChatConfig", _DECODER, _text),
+    "vaultgemma": ("VaultGemmaForCausalLM", "VaultGemmaConfig", _DECODER | dict(head_dim=16, sliding_window=8, query_pre_attn_scalar=16), _text),
+    "doge": ("DogeForCausalLM", "DogeConfig", _DECODER, _text),
+    "gpt_neox_japanese": ("GPTNeoXJapaneseForCausalLM", "GPTNeoXJapaneseConfig", _TEXT | dict(intermediate_multiple_size=2, max_position_embeddings=64), _text),
+    "modernbert_decoder": ("ModernBertDecoderForCausalLM", "ModernBertDecoderConfig", _TEXT | dict(intermediate_size=96, max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2, cls_token_id=1, sep_token_id=2, local_attention=8), _text),
+    "imagegpt": ("ImageGPTForCausalImageModeling", "ImageGPTConfig", dict(vocab_size=VOCABULARY, n_embd=64, n_layer=2, n_head=4, n_positions=64), _text),
+    "bert_generation": ("BertGenerationDecoder", "BertGenerationConfig", _ENCODER | dict(is_decoder=True), _text),
+    "ernie": ("ErnieForSequenceClassification", "ErnieConfig", _ENCODER, _masked),
+    "xmod": ("XmodForSequenceClassification", "XmodConfig", _ENCODER | dict(languages=["en_XX"], default_language="en_XX"), _masked),
+    "roberta_prelayernorm": ("RobertaPreLayerNormForSequenceClassification", "RobertaPreLayerNormConfig", _ENCODER, _masked),
+    "xlm_roberta_xl": ("XLMRobertaXLForSequenceClassification", "XLMRobertaXLConfig", _ENCODER, _masked),
+    "data2vec_text": ("Data2VecTextForSequenceClassification", "Data2VecTextConfig", _ENCODER, _masked),
+    "ibert": ("IBertForSequenceClassification", "IBertConfig", _ENCODER, _masked),
+    "eurobert": ("EuroBertForMaskedLM", "EuroBertConfig", _DECODER, _masked),
+    "nomic_bert": ("NomicBertForMaskedLM", "NomicBertConfig", _ENCODER, _masked),
+    "dpr": ("DPRQuestionEncoder", "DPRConfig", _ENCODER, _masked),
+    "tapas": ("TapasModel", "TapasConfig", _ENCODER | dict(type_vocab_sizes=[3, 16, 16, 2, 16, 16, 10]), _masked),
+    "lilt": ("LiltForTokenClassification", "LiltConfig", _ENCODER | dict(channel_shrink_ratio=2, max_2d_position_embeddings=64), _masked),
+    "mra": ("MraForSequenceClassification", "MraConfig", _ENCODER, _masked),
+    "yoso": ("YosoForSequenceClassification", "YosoConfig", _ENCODER | dict(use_expectation=True), _masked),
+    "roc_bert": ("RoCBertForSequenceClassification", "RoCBertConfig", _ENCODER | dict(pronunciation_vocab_size=VOCABULARY, shape_vocab_size=VOCABULARY, pronunciation_embed_dim=16, shape_embed_dim=16), _masked),
+    "markuplm": ("MarkupLMForSequenceClassification", "MarkupLMConfig", _ENCODER, _masked),
+    "bros": ("BrosModel", "BrosConfig", _ENCODER, lambda: _masked() | {"bbox": torch.rand(BATCH, LENGTH, 8)}),
     # encoder and decoder
     "t5": ("T5ForConditionalGeneration", "T5Config", _T5, _pair),
     "t5_encoder": ("T5EncoderModel", "T5Config", _T5, _masked),
@@ -246,7 +293,34 @@ _TABLE: dict[str, tuple[str, str, dict[str, Any], Callable[[], dict[str, Any]]]]
     "speech_to_text": ("Speech2TextForConditionalGeneration", "Speech2TextConfig", _SEQ2SEQ | dict(input_feat_per_channel=16, input_channels=1, conv_channels=32, max_source_positions=64, max_target_positions=32, num_conv_layers=2), lambda: {"input_features": torch.randn(BATCH, 48, 16), "decoder_input_ids": _ids(5)}),
     "moonshine": ("MoonshineForConditionalGeneration", "MoonshineConfig", dict(vocab_size=VOCABULARY, hidden_size=64, intermediate_size=96, encoder_num_hidden_layers=2, decoder_num_hidden_layers=2, encoder_num_attention_heads=4, decoder_num_attention_heads=4), lambda: {"input_values": torch.randn(BATCH, 4000), "decoder_input_ids": _ids(5)}),
     "encodec_mimi_clap": ("ClapAudioModel", "ClapAudioConfig", dict(spec_size=64, num_mel_bins=16, patch_embeds_hidden_size=16, depths=[1, 1], num_attention_heads=[2, 4], hidden_size=32, window_size=4, patch_stride=[4, 4]), lambda: {"input_features": torch.randn(BATCH, 1, 64, 16)}),
+    "seamless_m4t": ("SeamlessM4TForTextToText", "SeamlessM4TConfig", dict(vocab_size=VOCABULARY, hidden_size=64, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=96, decoder_ffn_dim=96, max_position_embeddings=64, speech_encoder_layers=1, t2u_encoder_layers=1, t2u_decoder_layers=1, t2u_encoder_ffn_dim=32, t2u_decoder_ffn_dim=32), _pair),
+    "sew_d": ("SEWDForCTC", "SEWDConfig", _SPEECH | dict(squeeze_factor=2, position_buckets=8, max_position_embeddings=64), _wave),
+    "unispeech_sat": ("UniSpeechSatForCTC", "UniSpeechSatConfig", _SPEECH, _wave),
+    "wav2vec2_bert": ("Wav2Vec2BertForCTC", "Wav2Vec2BertConfig", dict(vocab_size=32, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=96, feature_projection_input_dim=32, conv_depthwise_kernel_size=7), lambda: {"input_features": torch.randn(BATCH, 24, 32)}),
+    "encodec": ("EncodecModel", "EncodecConfig", dict(num_filters=8, hidden_size=16, codebook_dim=16, num_residual_layers=1, upsampling_ratios=[4, 2], codebook_size=32, target_bandwidths=[1.5]), lambda: {"input_values": torch.randn(BATCH, 1, 480)}),
+    "dac": ("DacModel", "DacConfig", dict(encoder_hidden_size=8, downsampling_ratios=[2, 4], decoder_hidden_size=32, n_codebooks=2, codebook_size=32, codebook_dim=4), lambda: {"input_values": torch.randn(BATCH, 1, 480)}),
+    "vits": ("VitsModel", "VitsConfig", dict(vocab_size=VOCABULARY), _text),
+    "informer": ("TimesFmModelForPrediction", "TimesFmConfig", dict(patch_length=8, context_length=32, horizon_length=8, hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, head_dim=16, quantiles=[0.5]), lambda: {"past_values": torch.randn(BATCH, 32)}),
     # several modalities, detection
+    "align_text": ("AlignTextModel", "AlignTextConfig", _ENCODER, _masked),
+    "xclip": ("XCLIPTextModel", "XCLIPTextConfig", _ENCODER, _masked),
+    "flava": ("FlavaTextModel", "FlavaTextConfig", _ENCODER, _masked),
+    "bridgetower": ("BridgeTowerTextModel", "BridgeTowerTextConfig", _ENCODER, _masked),
+    "llava": ("LlavaForConditionalGeneration", "LlavaConfig", dict(text_config=transformers.LlamaConfig(**_DECODER), vision_config=transformers.CLIPVisionConfig(**_VISION), image_token_index=VOCABULARY - 1), _text),
+    "paligemma_vision": ("SiglipVisionModel", "SiglipVisionConfig", _VISION | dict(vision_use_head=False), _pixels),
+    "git": ("GitForCausalLM", "GitConfig", _ENCODER | dict(vision_config=_VISION), _masked),
+    "pix2struct": ("Pix2StructVisionModel", "Pix2StructVisionConfig", dict(hidden_size=64, d_ff=96, num_hidden_layers=2, num_attention_heads=4, d_kv=16, patch_embed_hidden_size=48, seq_len=64), lambda: {"flattened_patches": torch.rand(BATCH, 16, 50)}),
+    "lxmert": ("LxmertModel", "LxmertConfig", _ENCODER | dict(l_layers=1, x_layers=1, r_layers=1, visual_feat_dim=16), lambda: _masked() | {"visual_feats": torch.randn(BATCH, 5, 16), "visual_pos": torch.rand(BATCH, 5, 4)}),
+    "visual_bert": ("VisualBertModel", "VisualBertConfig", _ENCODER | dict(visual_embedding_dim=16), lambda: _masked() | {"visual_embeds": torch.randn(BATCH, 5, 16)}),
+    "depth_anything": ("DepthAnythingForDepthEstimation", "DepthAnythingConfig", dict(backbone_config=transformers.Dinov2Config(**_VISION, out_features=["stage1", "stage2"], reshape_hidden_states=False), reassemble_hidden_size=64, reassemble_factors=[2, 1], neck_hidden_sizes=[16, 32], fusion_hidden_size=16, patch_size=16), _pixels),
+    "zoedepth_vitpose": ("VitPoseForPoseEstimation", "VitPoseConfig", dict(backbone_config=transformers.VitPoseBackboneConfig(image_size=[SIDE, SIDE], patch_size=[16, 16], hidden_size=64, num_hidden_layers=2, num_attention_heads=4, out_features=["stage2"]), num_labels=5), _pixels),
+    "superpoint": ("SuperPointForKeypointDetection", "SuperPointConfig", dict(), _pixels),
+    "vitmatte": ("VitMatteForImageMatting", "VitMatteConfig", dict(backbone_config=transformers.VitDetConfig(image_size=SIDE, pretrain_image_size=SIDE, patch_size=16, num_channels=4, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, out_features=["stage2"]), hidden_size=64, fusion_hidden_sizes=[32, 16, 8, 4], convstream_hidden_sizes=[4, 8, 16]), lambda: {"pixel_values": torch.randn(BATCH, 4, SIDE, SIDE)}),
+    "conditional_detr": ("ConditionalDetrForObjectDetection", "ConditionalDetrConfig", dict(backbone_config=_BACKBONE, use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, num_queries=5, d_model=32, encoder_layers=1, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, num_labels=4), _pixels),
+    "table_transformer": ("TableTransformerForObjectDetection", "TableTransformerConfig", dict(backbone_config=_BACKBONE, use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, num_queries=5, d_model=32, encoder_layers=1, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, num_labels=4), _pixels),
+    "rt_detr": ("RTDetrForObjectDetection", "RTDetrConfig", dict(backbone_config=transformers.RTDetrResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 16, 32], depths=[1, 1, 1, 1], layer_type="basic", out_features=["stage2", "stage3", "stage4"]), encoder_hidden_dim=32, encoder_in_channels=[16, 16, 32], feat_strides=[8, 16, 32], encoder_ffn_dim=48, d_model=32, num_queries=8, decoder_in_channels=[32, 32, 32], decoder_ffn_dim=48, decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2, num_labels=4), _pixels),
+    "dab_detr": ("DabDetrForObjectDetection", "DabDetrConfig", dict(backbone_config=_BACKBONE, use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, num_queries=5, hidden_size=32, encoder_layers=1, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, num_labels=4), _pixels),
+    "maskformer": ("MaskFormerForInstanceSegmentation", "MaskFormerConfig", dict(backbone_config=transformers.SwinConfig(image_size=SIDE, patch_size=4, embed_dim=16, depths=[1, 1, 1, 1], num_heads=[1, 2, 2, 4], window_size=4, out_features=["stage1", "stage2", "stage3", "stage4"]), decoder_config=transformers.DetrConfig(d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=48, decoder_ffn_dim=48, num_queries=5, backbone_config=_BACKBONE, use_timm_backbone=False, backbone=None), fpn_feature_size=32, mask_feature_size=32), _pixels),
     "clip": ("CLIPModel", "CLIPConfig", dict(text_config=_ENCODER, vision_config=_VISION, projection_dim=32), lambda: _masked() | _pixels()),
     "clip_vision": ("CLIPVisionModelWithProjection", "CLIPVisionConfig", _VISION | dict(projection_dim=32), _pixels),
     "clip_text": ("CLIPTextModelWithProjection", "CLIPTextConfig", _ENCODER | dict(projection_dim=32), _masked),
@@ -277,9 +351,8 @@ def build(family: str) -> Built:
 
 
 def _detr() -> Built:
-    backbone = transformers.ResNetConfig(embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic", out_features=["stage2"])  # fmt: skip
     config = transformers.DetrConfig(
-        backbone_config=backbone, use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, num_queries=5, d_model=32,
+        backbone_config=_BACKBONE, use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, num_queries=5, d_model=32,
         encoder_layers=2, decoder_layers=2, encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=48,
         decoder_ffn_dim=48, num_labels=4)  # fmt: skip
     return transformers.DetrForObjectDetection(config).eval(), _pixels()

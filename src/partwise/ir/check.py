@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from partwise.errors import GraphError
 from partwise.ir.arguments import Argument, Sym
-from partwise.ir.dims import comparison, names_in, symbols_of
+from partwise.ir.dims import names_in, parse_condition, symbols_of
 from partwise.ir.graph import Graph
 
 __all__ = ["check_graph", "violations"]
@@ -74,8 +74,7 @@ def _unbound(graph: Graph) -> Iterator[str]:
 
 def _unbound_conditions(graph: Graph, symbols: set[str]) -> Iterator[str]:
     for condition in graph.conditions:
-        _, left, right = comparison(condition)
-        for name in sorted((names_in(left) | names_in(right)) - symbols):
+        for name in sorted(names_in(parse_condition(condition)) - symbols):
             yield f"condition `{condition}` uses the unknown symbol `{name}`"
 
 

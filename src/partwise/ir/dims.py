@@ -1,7 +1,7 @@
 """Dimensions: an int, or an expression over symbols such as `batch` or `(sequence + 15)//16`.
 
 An expression is text in a small arithmetic: `+ - * // % min max` over names and integers; a condition compares
-two of them. Both are parsed by `ast` and evaluated by this module alone, so a stranger's file runs nothing.
+them. Both are parsed by `ast` and evaluated by this module alone, so a stranger's file runs nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from math import prod
 
 from partwise.errors import GraphError
 
-__all__ = ["Dim", "comparison", "count", "evaluate", "evaluate_shape", "holds", "names_in", "parse", "symbols_of"]
+__all__ = ["Dim", "count", "evaluate", "evaluate_shape", "holds", "names_in", "parse", "parse_condition", "symbols_of"]
 
 _NOT_ARITHMETIC = "not an arithmetic expression over symbols"
 Dim = int | str
@@ -80,14 +80,17 @@ def names_in(tree: ast.expr) -> frozenset[str]:
 def holds(condition: str, bindings: Mapping[str, int]) -> bool:
     """Whether a condition such as `sequence > 8` is true where its symbols have the values of `bindings`.
 
+    It is false where a division in it has no result.
+
     Raises:
-        GraphError: a symbol without a value, a division by zero, or text that is no comparison.
+        GraphError: a symbol without a value, or text that is no condition.
     """
-    compare, left, right = comparison(condition)
     try:
-        return compare(_evaluate(left, bindings), _evaluate(right, bindings))
-    except (KeyError, ZeroDivisionError) as error:
-        raise GraphError(f"condition `{condition}`", f"has no value: {error}") from None
+        return _truth(parse_condition(condition), bindings)
+    except ZeroDivisionError:
+        return False
+    except KeyError as error:
+        raise GraphError(f"condition `{condition}`", f"symbol {error} has no value") from None
 
 
 @lru_cache(maxsize=65536)
@@ -105,22 +108,19 @@ def parse(text: str) -> ast.expr:
     return tree
 
 
-def comparison(text: str) -> tuple[Callable[[int, int], bool], ast.expr, ast.expr]:
-    """A condition's comparison and its two sides, checked to hold nothing but the arithmetic.
+@lru_cache(maxsize=65536)
+def parse_condition(text: str) -> ast.expr:
+    """The syntax tree of a condition, checked to hold nothing but comparisons of the arithmetic, `and` and `or`.
 
     Raises:
         GraphError: anything else, or text too long or too deep.
     """
     try:
-        match _tree(text):
-            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARED:
-                _check(left, _MAX_DEPTH)
-                _check(right, _MAX_DEPTH)
-                return _COMPARED[type(op)], left, right
-            case _:
-                raise ValueError
+        tree = _tree(text)
+        _check_condition(tree, _MAX_DEPTH)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise GraphError(f"condition `{_shown(text)}`", "not a comparison of sizes") from None
+    return tree
 
 
 def _tree(text: str) -> ast.expr:
@@ -151,6 +151,28 @@ def _check(node: ast.expr, depth: int) -> None:
                 _check(argument, depth - 1)
         case _:
             raise ValueError
+
+
+def _check_condition(node: ast.expr, depth: int) -> None:
+    match node:
+        case ast.BoolOp(values=values) if depth:
+            for value in values:
+                _check_condition(value, depth - 1)
+        case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARED:
+            _check(left, depth)
+            _check(right, depth)
+        case _:
+            raise ValueError
+
+
+def _truth(node: ast.expr, bindings: Mapping[str, int]) -> bool:
+    match node:
+        case ast.BoolOp(op=op, values=values):
+            return (all if isinstance(op, ast.And) else any)(_truth(value, bindings) for value in values)
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            return _COMPARED[type(op)](_evaluate(left, bindings), _evaluate(right, bindings))
+        case _:
+            raise GraphError("condition", "not a comparison of sizes")
 
 
 def _evaluate(node: ast.expr, bindings: Mapping[str, int]) -> int:

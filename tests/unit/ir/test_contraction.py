@@ -41,13 +41,13 @@ def test_a_look_up_in_a_large_weight_is_placed() -> None:
     assert contraction.is_placed(1)
 
 
-def test_a_long_chain_of_cheap_values_is_broken() -> None:
+def test_cheap_values_are_repeated_only_so_far() -> None:
     make = Builder()
     value = make.node("aten._to_copy.default", [make.input((2, 8), DType.INT64)], (2, 8))
     for _ in range(2000):
         value = make.relu(value)
     contraction = contract(make.graph(make.linear(value, 8)))
-    assert 2 <= len(contraction.placed) <= 8
+    assert len(contraction.placed) == 2002 - 512
     assert max(len(contraction.reads(index).repeated) for index in contraction.placed) <= 512
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from partwise.errors import GraphError
-from partwise.ir.dims import comparison, count, evaluate, evaluate_shape, holds, parse, symbols_of
+from partwise.ir.dims import count, evaluate, evaluate_shape, holds, parse, parse_condition, symbols_of
 
 
 @pytest.mark.parametrize(
@@ -69,16 +69,24 @@ def test_a_symbol_without_a_value_and_a_division_by_zero_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("condition", "expected"),
-    [("sequence > 8", False), ("sequence <= 8", True), ("batch % 4 == 0", True), ("batch*sequence != 8", True)],
+    [
+        ("sequence > 8", False),
+        ("sequence <= 8", True),
+        ("batch % 4 == 0", True),
+        ("batch*sequence != 8", True),
+        ("8 // (batch - 4) == 1", False),
+        ("batch == 3 or sequence == 7", True),
+        ("batch == 4 and (sequence == 8 or sequence < 3)", False),
+    ],
 )
 def test_conditions_compare_two_expressions(condition: str, expected: bool) -> None:
     assert holds(condition, {"batch": 4, "sequence": 7}) is expected
 
 
-@pytest.mark.parametrize("text", ["sequence", "1 < 2 < 3", "a in b", "not a", "a < b.c", "f(x) == 1"])
+@pytest.mark.parametrize("text", ["sequence", "1 < 2 < 3", "a in b", "not a", "a < b.c", "f(x) == 1", "a < b or c"])
 def test_anything_but_one_comparison_is_refused(text: str) -> None:
     with pytest.raises(GraphError, match="not a comparison"):
-        comparison(text)
+        parse_condition(text)
 
 
 def test_a_condition_without_a_value_is_named() -> None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import partwise.ir as ir
 from partwise.errors import ModelError, UnsupportedOpError
+from partwise.frontends.torch.definite import definite
 from partwise.frontends.torch.literals import Literals, constant, is_size, is_tensor
 from partwise.frontends.torch.origin import module_path, origin
 
@@ -108,7 +109,7 @@ def _placeholder(building: _Building, node: Any, source: Any) -> None:
             building.inputs.append(node.name)
             building.specify(node.name, value, node)
         return
-    key = building.naming.ties.get(source.target, source.target)
+    key = str(building.naming.ties.get(source.target, source.target))
     tensor = key if key not in building.inputs else f"{key}.weight"
     building.names[node] = tensor
     if tensor in building.specs:
@@ -126,22 +127,10 @@ def _call(building: _Building, node: Any) -> None:
         return
     if getattr(node.target, "__name__", "") == "getitem":
         building.names[node] = f"{building.names[node.args[0]]}.{node.args[1]}"
-    elif target == "aten.type_as.default":
-        _type_as(building, node, value)
+    elif target == "aten.type_as.default" and value.dtype == node.args[0].meta["val"].dtype:
+        building.names[node] = building.names[node.args[0]]
     else:
         _operation(building, node, target, value)
-
-
-def _type_as(building: _Building, node: Any, value: Any) -> None:
-    """A cast, or nothing at all: an operator that is a copy or an alias by its arguments has no place in a graph."""
-    given = node.args[0]
-    if value.dtype == given.meta["val"].dtype:
-        building.names[node] = building.names[given]
-        return
-    building.specify(node.name, value, node)
-    building.names[node] = node.name
-    dtype = building.literals.argument(value.dtype, node)
-    _append(building, node, "aten._to_copy.default", (ir.Ref(building.names[given]),), {"dtype": dtype}, (node.name,))
 
 
 def _operation(building: _Building, node: Any, target: str, value: Any) -> None:
@@ -153,24 +142,19 @@ def _operation(building: _Building, node: Any, target: str, value: Any) -> None:
     outputs = tuple(f"{node.name}.{i}" for i in range(len(values))) if several else (node.name,)
     for output, item in zip(outputs, values, strict=True):
         building.specify(output, item, node)
-    ir.operator(target, origin(node))
+    op, args, kwargs = definite(target, node.args, {k: v for k, v in node.kwargs.items() if k not in _DROPPED}, value)
+    ir.operator(op, origin(node))
     building.names[node] = node.name
     literals = building.literals
-    kwargs = {k: literals.argument(v, node) for k, v in node.kwargs.items() if k not in _DROPPED}
-    args = tuple(literals.argument(argument, node) for argument in node.args)
-    _append(building, node, target, args, kwargs, outputs)
-
-
-def _append(
-    building: _Building,
-    node: Any,
-    op: str,
-    args: tuple[ir.Argument, ...],
-    kwargs: dict[str, ir.Argument],
-    outputs: tuple[str, ...],
-) -> None:
-    named = tuple(sorted(kwargs.items()))
-    building.nodes.append(ir.Node(op=op, args=args, kwargs=named, outputs=outputs, module=module_path(node)))
+    building.nodes.append(
+        ir.Node(
+            op=op,
+            args=tuple(literals.argument(argument, node) for argument in args),
+            kwargs=tuple(sorted((name, literals.argument(argument, node)) for name, argument in kwargs.items())),
+            outputs=outputs,
+            module=module_path(node),
+        )
+    )
 
 
 def _ends(building: _Building) -> tuple[tuple[ir.Output, ...], tuple[ir.Mutation, ...]]:
@@ -185,7 +169,7 @@ def _ends(building: _Building) -> tuple[tuple[ir.Output, ...], tuple[ir.Mutation
             if value in building.names:
                 found.append(ir.Output(name=name, tensor=building.names[value]))
         elif kind == "BUFFER_MUTATION":
-            target = building.naming.ties.get(spec.target, spec.target)
+            target = str(building.naming.ties.get(spec.target, spec.target))
             mutations.append(ir.Mutation(target=target, tensor=building.names[value]))
     if not found:
         raise ModelError("model", "returns no tensor")

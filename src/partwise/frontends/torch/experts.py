@@ -8,10 +8,10 @@ enters as an opaque fallback, fails on a guard that depends on data, or sends ga
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from partwise.errors import UnsupportedOpError
 from partwise.extras import require
@@ -58,7 +58,7 @@ def define_experts() -> Any:
 
 
 @contextmanager
-def experts_as_one_op(module: Any) -> Iterator[None]:
+def experts_as_one_op(module: Any) -> Generator[None]:
     """While this lasts, the experts in `module` are calls of `partwise::experts`."""
     layers = [layer for layer in module.modules() if hasattr(layer, "_apply_gate") and hasattr(layer, "has_gate")]
     if not layers:
@@ -103,15 +103,18 @@ def _gate(layer: Any) -> str | None:
     """Our name of a layer's gate; None for one that we do not know."""
     if not layer.has_gate:
         return "none"
-    method = type(layer)._apply_gate
-    return _GATES.get(f"{method.__module__}.{method.__qualname__}")
+    return _GATES.get(_qualified_gate(layer))
+
+
+def _qualified_gate(layer: Any) -> str:
+    gate: Any = cast(Any, type(layer))._apply_gate
+    return f"{gate.__module__}.{gate.__qualname__}"
 
 
 def _refuse_unknown(path: str, layer: Any) -> None:
     subject = f"experts `{path}` ({type(layer).__name__})"
     if _gate(layer) is None:
-        gate = type(layer)._apply_gate
-        raise UnsupportedOpError(subject, f"its gate `{gate.__module__}.{gate.__qualname__}` is unknown", hint=_HINT)
+        raise UnsupportedOpError(subject, f"its gate `{_qualified_gate(layer)}` is unknown", hint=_HINT)
     activation = getattr(layer, "act_fn", None)
     if activation is not None and type(activation).__name__ not in _ACTIVATIONS:
         raise UnsupportedOpError(subject, f"its activation `{type(activation).__name__}` is unknown",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,7 +50,7 @@ class TorchModel:
         return {output.name: to_numpy(leaf) for output, leaf in zip(graph.outputs, leaves, strict=True)}
 
     @contextmanager
-    def _unchanged(self, graph: ir.Graph) -> Iterator[None]:
+    def _unchanged(self, graph: ir.Graph) -> Generator[None]:
         """The module's state is after this what it was before."""
         held = [self._tensor(graph.held[mutation.target].key) for mutation in graph.mutations]
         before = [tensor.clone() for tensor in held]

@@ -12,9 +12,9 @@ __all__ = ["failing_module", "module_path", "origin"]
 
 def module_path(node: Any) -> str:
     """Dotted path of the module whose `forward` the node stands in; empty at the top."""
-    stack = node.meta.get("nn_module_stack") or {}
+    stack: dict[str, tuple[str, Any]] = node.meta.get("nn_module_stack") or {}
     paths = [path for path, kind in stack.values() if "metadata_hook" not in str(kind)]
-    return str(paths[-1]) if paths else ""
+    return paths[-1] if paths else ""
 
 
 def origin(node: Any) -> str:
@@ -23,7 +23,7 @@ def origin(node: Any) -> str:
 
 
 def failing_module(error: BaseException, module: Any) -> str:
-    """The innermost submodule at work when export failed, with the line: `path (Class), file:line`; empty if none."""
+    """The innermost submodule at work when export failed, with the line: path (Class), file:line; empty if none."""
     torch = require("torch")
     paths = {id(part): path for path, part in module.named_modules()}
     found, traceback = "", error.__traceback__
@@ -31,7 +31,8 @@ def failing_module(error: BaseException, module: Any) -> str:
         owner = traceback.tb_frame.f_locals.get("self")
         if isinstance(owner, torch.nn.Module) and id(owner) in paths and "/torch/nn/" not in _file(traceback):
             kind = type(owner).__name__
-            found = f"`{paths[id(owner)]}` ({kind}), {_file(traceback)}:{traceback.tb_lineno}"
+            path = paths[id(owner)] or "the model itself"
+            found = f"{path} ({kind}), {_file(traceback)}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
     return found
 

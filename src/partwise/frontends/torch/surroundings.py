@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from typing import Any
 
 __all__ = ["quiet", "without_cache"]
 
 
 @contextmanager
-def without_cache(module: Any) -> Iterator[None]:
+def without_cache(module: Any) -> Generator[None]:
     """A Hugging Face model without its growing K/V cache, whose objects cannot cross an export.
 
     The config of every submodule counts: the two stacks of T5 hold copies of the model's.
@@ -29,11 +30,11 @@ def without_cache(module: Any) -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """No warnings and no logged graphs from torch: what matters of a failed export is in its exception."""
+def quiet() -> Generator[None]:
+    """No warnings and no printed graphs from torch: what matters of a failed export is in its exception."""
     logger = logging.getLogger("torch")
     before = logger.level
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), redirect_stderr(StringIO()):
         warnings.simplefilter("ignore")
         logger.setLevel(logging.CRITICAL)
         try:

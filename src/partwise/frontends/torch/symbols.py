@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from partwise.errors import GraphError, UnsupportedOpError
-from partwise.ir.dims import comparison, names_in
+from partwise.ir.dims import names_in, parse_condition
 
 __all__ = ["Roles", "SizeError", "conditions", "expression", "roles", "unchosen"]
 
@@ -69,31 +69,36 @@ def conditions(program: Any, size_of: Callable[[str, int], int | str]) -> tuple[
         size_of: our expression of an input's dim.
 
     Returns:
-        Comparisons that must hold whenever the graph runs, and guards that are no comparisons of sizes.
+        Conditions that must hold whenever the graph runs, and guards that are none of the arithmetic.
     """
     kept, left = dict[str, None](), dict[str, None]()
     for guard in getattr(program, "_guards_code", None) or ():
         text = _GUARDED_SIZE.sub(lambda match: f"({size_of(match[1], int(match[2]))})", guard)
         text = _NAME_IN_BRACKETS.sub(r"\1", text).replace("Max(", "max(").replace("Min(", "min(")
         try:
-            _, one, other = comparison(text)
+            tree = parse_condition(text)
         except GraphError:
             left[guard] = None
         else:
-            if not _taken_for_granted(text, one, other):
+            if not _taken_for_granted(text, tree):
                 kept[text] = None
     return tuple(kept), tuple(left)
 
 
-def _taken_for_granted(text: str, one: ast.expr, other: ast.expr) -> bool:
-    """Sizes of two inputs that are one symbol here, and fixed ones; and "is neither 0 nor 1", which export asks of
-    sizes to tell broadcasting from plain arithmetic: the operators themselves do the right thing at size 1."""
-    fixed = not names_in(one) and not names_in(other)
-    return fixed or ast.dump(one) == ast.dump(other) or text.endswith(("!= 0", "!= 1", "> 1", ">= 2"))
-
-
 _GUARDED_SIZE = re.compile(r"L\['(\w+)'\]\.size\(\)\[(\d+)\]")
 _NAME_IN_BRACKETS = re.compile(r"\((\w+)\)")
+
+
+def _taken_for_granted(text: str, tree: ast.expr) -> bool:
+    """Sizes of two inputs that are one symbol here, and fixed ones; and "is neither 0 nor 1", which export asks of
+    sizes to tell broadcasting from plain arithmetic: the operators themselves do the right thing at size 1."""
+    if not names_in(tree):
+        return True
+    match tree:
+        case ast.Compare(left=left, comparators=[right]):
+            return ast.dump(left) == ast.dump(right) or text.endswith(("!= 0", "!= 1", "> 1", ">= 2"))
+        case _:
+            return False
 
 
 def _text_length(inputs: Mapping[str, Any], prefix: str) -> int | None:
@@ -113,17 +118,17 @@ def _text(expr: Any, names: Mapping[str, str]) -> int | str:
         if expr.name not in names:
             raise SizeError(f"size `{expr}`", "only the data of a run decide it", hint=_BY_DATA)
         return names[expr.name]
-    arguments = [str(_text(argument, names)) for argument in expr.args]
     kind = type(expr).__name__
+    if kind in ("CeilToInt", "TruncToInt", "FloorToInt") and type(expr.args[0]).__name__ == "IntTrueDiv":
+        above, below = (_text(argument, names) for argument in expr.args[0].args)
+        return f"(-((-{above})//{below}))" if kind == "CeilToInt" else f"({above}//{below})"
+    arguments = [str(_text(argument, names)) for argument in expr.args]
     if kind in _INFIX:
         return "(" + _INFIX[kind].join(arguments) + ")"
     if kind in _FUNCTIONS:
         return f"{_FUNCTIONS[kind]}({', '.join(arguments)})"
     if kind == "Pow" and expr.args[1].is_Integer and 0 < int(expr.args[1]) <= 4:
         return "(" + "*".join([arguments[0]] * int(expr.args[1])) + ")"
-    if kind in ("CeilToInt", "TruncToInt", "FloorToInt") and type(expr.args[0]).__name__ == "IntTrueDiv":
-        above, below = (_text(argument, names) for argument in expr.args[0].args)
-        return f"(-((-{above})//{below}))" if kind == "CeilToInt" else f"({above}//{below})"
     raise SizeError(
         f"size `{expr}`", f"uses `{kind}`, which sizes of a graph cannot hold", hint="capture with --static."
     )

@@ -6,6 +6,8 @@ read. The others are their siblings: other overloads and other dimensions of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from partwise.ir.operators import rules
 from partwise.ir.operators.row import Kind, Operator, Rule
 
@@ -29,70 +31,68 @@ _RECURRENCES = "lstm.input gru.input rnn_tanh.input rnn_relu.input".split()
 # A view gives memory of its argument, always. What may do so or not (`contiguous`, `reshape`, `to`) is not
 # functional and never in these graphs; `type_as` is resolved by the frontend.
 _VIEWS = """
-_conj.default alias.default as_strided.default broadcast_tensors.default chunk.default detach.default diagonal.default
-expand.default expand_as.default flatten.using_ints imag.default mH.default mT.default meshgrid.default
-meshgrid.indexing movedim.int movedim.intlist moveaxis.int narrow.default numpy_T.default permute.default positive.default real.default
-select.int slice.Tensor split.Tensor split.sizes split_with_sizes.default squeeze.default squeeze.dim squeeze.dims
-swapaxes.default swapdims.default t.default tensor_split.sections tensor_split.indices transpose.int unbind.int
-unflatten.int unfold.default unsafe_chunk.default unsafe_split.Tensor unsafe_split_with_sizes.default
-unsqueeze.default view.default view.dtype view_as.default view_as_complex.default view_as_real.default
-_unsafe_view.default
+_conj.default _unsafe_view.default alias.default as_strided.default broadcast_tensors.default chunk.default
+detach.default diagonal.default expand.default expand_as.default flatten.using_ints imag.default meshgrid.default
+meshgrid.indexing mH.default moveaxis.int movedim.int movedim.intlist mT.default narrow.default numpy_T.default
+permute.default positive.default real.default select.int slice.Tensor split.sizes split.Tensor
+split_with_sizes.default squeeze.default squeeze.dim squeeze.dims swapaxes.default swapdims.default t.default
+tensor_split.indices tensor_split.sections transpose.int unbind.int unflatten.int unfold.default unsafe_chunk.default
+unsafe_split.Tensor unsafe_split_with_sizes.default unsqueeze.default view.default view.dtype view_as.default
+view_as_complex.default view_as_real.default
 """.split()
 
 _ELEMENTWISE = """
 __and__.Scalar __and__.Tensor __lshift__.Scalar __lshift__.Tensor __or__.Scalar __or__.Tensor __rshift__.Scalar
-__rshift__.Tensor __xor__.Scalar __xor__.Tensor abs.default absolute.default acos.default acosh.default add.Scalar
-add.Tensor addcdiv.default addcmul.default angle.default arctan2.default asin.default asinh.default atan.default
-atan2.default atanh.default bitwise_and.Scalar bitwise_and.Tensor bitwise_left_shift.Tensor
+__rshift__.Tensor __xor__.Scalar __xor__.Tensor _weight_norm.default abs.default absolute.default acos.default
+acosh.default add.Scalar add.Tensor addcdiv.default addcmul.default angle.default arctan2.default asin.default
+asinh.default atan.default atan2.default atanh.default bitwise_and.Scalar bitwise_and.Tensor bitwise_left_shift.Tensor
 bitwise_left_shift.Tensor_Scalar bitwise_not.default bitwise_or.Scalar bitwise_or.Tensor bitwise_right_shift.Tensor
-bitwise_right_shift.Tensor_Scalar bitwise_xor.Scalar bitwise_xor.Tensor ceil.default celu.default clamp.Tensor
-clamp.default clamp_max.Tensor clamp_max.default clamp_min.Tensor clamp_min.default clip.default complex.default
+bitwise_right_shift.Tensor_Scalar bitwise_xor.Scalar bitwise_xor.Tensor ceil.default celu.default clamp.default
+clamp.Tensor clamp_max.default clamp_max.Tensor clamp_min.default clamp_min.Tensor clip.default complex.default
 copysign.Scalar copysign.Tensor cos.default cosh.default deg2rad.default div.Scalar div.Scalar_mode div.Tensor
 div.Tensor_mode divide.Scalar divide.Tensor elu.default eq.Scalar eq.Tensor erf.default erfc.default erfinv.default
-exp.default exp2.default expm1.default fix.default float_power.Tensor_Scalar floor.default floor_divide.Scalar
-floor_divide.default fmax.default fmin.default fmod.Scalar fmod.Tensor frac.default ge.Scalar ge.Tensor gelu.default
-greater.Scalar greater.Tensor greater_equal.Scalar greater_equal.Tensor gt.Scalar gt.Tensor hardshrink.default
-hardsigmoid.default hardswish.default hardtanh.default heaviside.default hypot.default isfinite.default isinf.default
-isnan.default isneginf.default isposinf.default ldexp.Tensor le.Scalar le.Tensor leaky_relu.default lerp.Scalar
-lerp.Tensor less.Scalar less.Tensor less_equal.Scalar less_equal.Tensor lgamma.default log.default log10.default
-log1p.default log2.default log_sigmoid.default logaddexp.default logaddexp2.default logical_and.default
-logical_not.default logical_or.default logical_xor.default logit.default lt.Scalar lt.Tensor masked_fill.Scalar
-masked_fill.Tensor max.other maximum.default min.other minimum.default mish.default mul.Scalar mul.Tensor
-multiply.Scalar multiply.Tensor nan_to_num.default ne.Scalar ne.Tensor neg.default negative.default not_equal.Scalar
-not_equal.Tensor polar.default pow.Scalar pow.Tensor_Scalar pow.Tensor_Tensor prelu.default
+exp.default exp2.default expm1.default fix.default float_power.Tensor_Scalar floor.default floor_divide.default
+floor_divide.Scalar fmax.default fmin.default fmod.Scalar fmod.Tensor frac.default ge.Scalar ge.Tensor gelu.default
+glu.default greater.Scalar greater.Tensor greater_equal.Scalar greater_equal.Tensor gt.Scalar gt.Tensor
+hardshrink.default hardsigmoid.default hardswish.default hardtanh.default heaviside.default hypot.default
+isfinite.default isinf.default isnan.default isneginf.default isposinf.default ldexp.Tensor le.Scalar le.Tensor
+leaky_relu.default lerp.Scalar lerp.Tensor less.Scalar less.Tensor less_equal.Scalar less_equal.Tensor lgamma.default
+log.default log10.default log1p.default log2.default log_sigmoid.default logaddexp.default logaddexp2.default
+logical_and.default logical_not.default logical_or.default logical_xor.default logit.default lt.Scalar lt.Tensor
+masked_fill.Scalar masked_fill.Tensor max.other maximum.default min.other minimum.default mish.default mul.Scalar
+mul.Tensor multiply.Scalar multiply.Tensor nan_to_num.default ne.Scalar ne.Tensor neg.default negative.default
+not_equal.Scalar not_equal.Tensor polar.default pow.Scalar pow.Tensor_Scalar pow.Tensor_Tensor prelu.default
 rad2deg.default reciprocal.default relu.default relu6.default remainder.Scalar remainder.Scalar_Tensor
 remainder.Tensor round.decimals round.default rsqrt.default rsub.Scalar rsub.Tensor selu.default sgn.default
 sigmoid.default sign.default signbit.default silu.default sin.default sinc.default sinh.default softplus.default
 softshrink.default special_expit.default sqrt.default square.default sub.Scalar sub.Tensor subtract.Scalar
-subtract.Tensor tan.default tanh.default threshold.default tril.default triu.default
-true_divide.Scalar true_divide.Tensor trunc.default where.Scalar where.ScalarOther where.ScalarSelf where.self
-xlogy.Tensor  glu.default _weight_norm.default
+subtract.Tensor tan.default tanh.default threshold.default tril.default triu.default true_divide.Scalar
+true_divide.Tensor trunc.default where.Scalar where.ScalarOther where.ScalarSelf where.self xlogy.Tensor
 """.split()
 
 _MOVEMENT = """
-_to_copy.default block_diag.default bucketize.Tensor cat.default channel_shuffle.default clone.default
-col2im.default column_stack.default concat.default copy.default diag.default diag_embed.default
+_to_copy.default as_strided_scatter.default block_diag.default bucketize.Tensor cat.default channel_shuffle.default
+clone.default col2im.default column_stack.default concat.default copy.default diag.default diag_embed.default
 diagonal_scatter.default diff.default expand_copy.default fill.Scalar fill.Tensor flip.default fliplr.default
 flipud.default gather.default hstack.default im2col.default index.Tensor index_add.default index_fill.int_Scalar
-index_put.default index_select.default lift_fresh_copy.default masked_scatter.default
-native_channel_shuffle.default permute_copy.default pixel_shuffle.default pixel_unshuffle.default put.default
-reflection_pad1d.default reflection_pad2d.default reflection_pad3d.default replication_pad1d.default
-replication_pad2d.default replication_pad3d.default roll.default rot90.default scatter.src scatter.value
-scatter_add.default scatter_reduce.two searchsorted.Tensor select_copy.int select_scatter.default slice_copy.Tensor
-slice_scatter.default squeeze_copy.dim stack.default take.default take_along_dim.default transpose_copy.int tril_indices.default
-triu_indices.default unfold_copy.default unsqueeze_copy.default view_copy.default vstack.default
+index_put.default index_select.default lift_fresh_copy.default masked_scatter.default native_channel_shuffle.default
+permute_copy.default pixel_shuffle.default pixel_unshuffle.default put.default reflection_pad1d.default
+reflection_pad2d.default reflection_pad3d.default replication_pad1d.default replication_pad2d.default
+replication_pad3d.default roll.default rot90.default scatter.src scatter.value scatter_add.default scatter_reduce.two
+searchsorted.Tensor select_copy.int select_scatter.default slice_copy.Tensor slice_scatter.default squeeze_copy.dim
+stack.default take.default take_along_dim.default transpose_copy.int tril_indices.default triu_indices.default
+unfold_copy.default unsqueeze_copy.default view_copy.default vstack.default
 """.split()
 
 _GROWING = """
-constant_pad_nd.default one_hot.default pad.default repeat.default repeat_interleave.self_int tile.default
-upsample_bicubic2d.default upsample_bicubic2d.vec upsample_bilinear2d.default upsample_bilinear2d.vec
-upsample_linear1d.default upsample_linear1d.vec upsample_nearest1d.default upsample_nearest1d.vec
-upsample_nearest2d.default upsample_nearest2d.vec upsample_nearest3d.default upsample_nearest3d.vec
-upsample_trilinear3d.default upsample_trilinear3d.vec _upsample_bicubic2d_aa.default _upsample_bicubic2d_aa.vec
-_upsample_bilinear2d_aa.default _upsample_bilinear2d_aa.vec _upsample_nearest_exact2d.default
-_upsample_nearest_exact2d.vec
+_upsample_bicubic2d_aa.default _upsample_bicubic2d_aa.vec _upsample_bilinear2d_aa.default _upsample_bilinear2d_aa.vec
+_upsample_nearest_exact2d.default _upsample_nearest_exact2d.vec constant_pad_nd.default one_hot.default pad.default
+repeat.default repeat_interleave.self_int tile.default upsample_bicubic2d.default upsample_bicubic2d.vec
+upsample_bilinear2d.default upsample_bilinear2d.vec upsample_linear1d.default upsample_linear1d.vec
+upsample_nearest1d.default upsample_nearest1d.vec upsample_nearest2d.default upsample_nearest2d.vec
+upsample_nearest3d.default upsample_nearest3d.vec upsample_trilinear3d.default upsample_trilinear3d.vec
 """.split()
-"""Their results may be larger than their arguments by a factor that stands in the graph."""
+"""Their results are larger than their arguments, by sizes that stand in the graph."""
 
 _FACTORY = """
 arange.default arange.start arange.start_step empty.memory_format empty_like.default empty_permuted.default
@@ -102,34 +102,39 @@ new_zeros.default ones.default ones_like.default scalar_tensor.default zeros.def
 """.split()
 
 _REDUCTION = """
-_log_softmax.default _softmax.default all.default all.dim all.dims amax.default amin.default aminmax.default
-any.default any.dim any.dims argmax.default argmin.default argsort.default argsort.stable count_nonzero.default
-count_nonzero.dim_IntList cummax.default cummin.default cumprod.default cumsum.default histc.default
-linalg_norm.default linalg_vector_norm.default log_softmax.int logcumsumexp.default logsumexp.default max.default
-max.dim mean.default mean.dim median.default median.dim min.default min.dim nanmean.default nansum.default
-norm.Scalar norm.ScalarOpt_dim prod.default prod.dim_int softmax.int sort.default sort.stable std.correction
-std.default std.dim std_mean.correction sum.default sum.dim_IntList topk.default trace.default var.correction
-var.default var.dim var_mean.correction cosine_similarity.default pairwise_distance.default cdist.default
-_cdist_forward.default kthvalue.default fft_fft.default fft_fft2.default fft_fftn.default fft_ifft.default
-fft_ifft2.default fft_ifftn.default fft_irfft.default fft_irfft2.default fft_irfftn.default fft_rfft.default
-fft_rfft2.default fft_rfftn.default fft_hfft.default fft_ihfft.default fft_fftshift.default fft_ifftshift.default
-_fft_c2c.default _fft_c2r.default _fft_r2c.default
+_cdist_forward.default _fft_c2c.default _fft_c2r.default _fft_r2c.default _log_softmax.default _softmax.default
+all.default all.dim all.dims amax.default amin.default aminmax.default any.default any.dim any.dims argmax.default
+argmin.default argsort.default argsort.stable cdist.default cosine_similarity.default count_nonzero.default
+count_nonzero.dim_IntList cummax.default cummin.default cumprod.default cumsum.default fft_fft.default
+fft_fft2.default fft_fftn.default fft_fftshift.default fft_hfft.default fft_ifft.default fft_ifft2.default
+fft_ifftn.default fft_ifftshift.default fft_ihfft.default fft_irfft.default fft_irfft2.default fft_irfftn.default
+fft_rfft.default fft_rfft2.default fft_rfftn.default histc.default kthvalue.default linalg_norm.default
+linalg_vector_norm.default log_softmax.int logcumsumexp.default logsumexp.default max.default max.dim mean.default
+mean.dim median.default median.dim min.default min.dim nanmean.default nansum.default norm.Scalar norm.ScalarOpt_dim
+pairwise_distance.default prod.default prod.dim_int softmax.int sort.default sort.stable std.correction std.default
+std.dim std_mean.correction sum.default sum.dim_IntList topk.default trace.default var.correction var.default var.dim
+var_mean.correction
 """.split()
 
 _NORM = """
 _fused_rms_norm.default _native_batch_norm_legit.no_stats _native_batch_norm_legit_no_training.default
-batch_norm.default group_norm.default instance_norm.default layer_norm.default native_group_norm.default
-native_layer_norm.default rms_norm.default linalg_cross.default renorm.default
+batch_norm.default group_norm.default instance_norm.default layer_norm.default linalg_cross.default
+native_group_norm.default native_layer_norm.default renorm.default rms_norm.default
 """.split()
 
 _POOL = """
 _adaptive_avg_pool2d.default _adaptive_avg_pool3d.default adaptive_avg_pool1d.default adaptive_avg_pool2d.default
 adaptive_avg_pool3d.default adaptive_max_pool1d.default adaptive_max_pool2d.default adaptive_max_pool3d.default
 affine_grid_generator.default avg_pool1d.default avg_pool2d.default avg_pool3d.default grid_sampler.default
-grid_sampler_2d.default grid_sampler_3d.default max_pool1d.default max_pool1d_with_indices.default
-max_pool2d.default max_pool2d_with_indices.default max_pool3d.default max_pool3d_with_indices.default
+grid_sampler_2d.default grid_sampler_3d.default max_pool1d.default max_pool1d_with_indices.default max_pool2d.default
+max_pool2d_with_indices.default max_pool3d.default max_pool3d_with_indices.default
 """.split()
 
+_KEEPING_GAPS = frozenset(
+    """
+as_strided_scatter.default copy.default diagonal_scatter.default select_scatter.default slice_scatter.default
+""".split()
+)
 _EMBEDDING = ["embedding.default"]
 _STATE = ["index_copy.default"]
 _NEVER_CHEAP = frozenset(
@@ -140,7 +145,7 @@ _softmax.default softmax.int _log_softmax.default log_softmax.int cdist.default 
 """Reductions that are a layer's work, not arithmetic on positions."""
 
 _CHEAP_KINDS = {Kind.VIEW, Kind.ELEMENTWISE, Kind.MOVEMENT, Kind.FACTORY, Kind.REDUCTION}
-_LISTED: tuple[tuple[Kind, list[str]], ...] = (
+_LISTED: tuple[tuple[Kind, Sequence[str]], ...] = (
     (Kind.VIEW, _VIEWS),
     (Kind.ELEMENTWISE, _ELEMENTWISE),
     (Kind.MOVEMENT, [*_MOVEMENT, *_GROWING]),
@@ -158,7 +163,8 @@ def _plain_row(name: str, kind: Kind) -> Operator:
         name=f"aten.{name}",
         kind=kind,
         cheap=kind in _CHEAP_KINDS and name not in _NEVER_CHEAP and "fft" not in name,
-        limit=name in _GROWING or (kind is Kind.FACTORY and "_like." not in name and name != "scalar_tensor.default"),
+        limit=kind is Kind.FACTORY,
+        keeps_gaps=name in _KEEPING_GAPS,
     )
 
 

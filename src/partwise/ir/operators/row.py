@@ -90,6 +90,9 @@ class Operator:
     """Small enough beside its input that a stage may compute it again rather than receive it."""
     limit: bool = False
     """Its output's size is a literal: a package may not ask for an absurd one."""
+    keeps_gaps: bool = False
+    """Its output has the strides of its argument, gaps between elements included. A cut closes gaps, and they
+    change which path a kernel takes: an engine closes them at once, cut or not."""
 
     def count_macs(self, graph: Graph, node: Node, bindings: Mapping[str, int]) -> int:
         """Multiply-accumulates of a node at the given sizes."""

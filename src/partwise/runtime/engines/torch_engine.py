@@ -38,7 +38,6 @@ class TorchEngine:
 
     def load(self, segment: Segment) -> LoadedSegment:
         graph = segment.ir or ir.graph_from_data(msgspec.json.decode(segment.graph), segment.name)
-        refuse_absurd(graph, graph.hints)
         return TorchSegment(graph, segment.weights, segment.name)
 
 
@@ -47,6 +46,7 @@ class TorchSegment:
 
     def __init__(self, graph: ir.Graph, weights: Mapping[str, np.ndarray], name: str) -> None:
         self._graph, self._name = graph, name
+        self._allowed: dict[str, int] | None = None  # sizes that were checked last: streams seldom change them
         self._program = TorchProgram(graph, {tensor: from_numpy(_own(value)) for tensor, value in weights.items()})
 
     def run(
@@ -66,13 +66,16 @@ class TorchSegment:
         return {name: to_numpy(result) for name, result in zip(names, results, strict=True)}
 
     def _refuse_sizes(self, sizes: Mapping[str, int]) -> None:
+        if sizes == self._allowed:
+            return
         for condition in self._graph.conditions:
             if not holds(condition, sizes):
                 got = ", ".join(f"{symbol.name} = {sizes[symbol.name]}" for symbol in self._graph.symbols)
                 raise InterfaceMismatchError(
                     self._name, "its code was captured for other sizes", expected=condition, got=got,
                     hint="capture with example inputs of that size.")  # fmt: skip
-        refuse_absurd(self._graph, sizes)
+        refuse_absurd(self._graph, sizes, self._name)
+        self._allowed = dict(sizes)
 
 
 def _own(array: np.ndarray) -> np.ndarray:

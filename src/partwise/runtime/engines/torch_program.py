@@ -32,7 +32,7 @@ class _List:
     items: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
     """One operator."""
 
@@ -44,6 +44,7 @@ class _Call:
     """Lists that hold tensors or sizes, inner ones first; a list of literals is a literal."""
     several: bool
     """Whether it returns a sequence of tensors."""
+    keeps_gaps: bool
     outputs: tuple[int, ...]
     dead: tuple[int, ...]
     """Slots that nothing reads after this call."""
@@ -70,12 +71,7 @@ class TorchProgram:
             sizes: a value for each symbol.
             observe: called after each operator with its node's name, start and end [s].
         """
-        values = self._filled.copy()
-        for slot, expression in self._sizes:
-            values[slot] = evaluate(expression, sizes)
-        for slot, value in zip(self._inputs, inputs, strict=True):
-            values[slot] = value
-        inputs.clear()
+        values = self._start(inputs, sizes)
         for call in self._calls:
             if observe is None:
                 _perform(call, values)
@@ -88,13 +84,23 @@ class TorchProgram:
             self._filled[target] = values[slot].clone()
         return results
 
+    def _start(self, inputs: list[Any], sizes: Mapping[str, int]) -> list[Any]:
+        """The slots before the first call; only they hold the inputs then."""
+        values = self._filled.copy()
+        for slot, expression in self._sizes:
+            values[slot] = evaluate(expression, sizes)
+        for slot, value in zip(self._inputs, inputs, strict=True):
+            values[slot] = value
+        inputs.clear()
+        return values
+
 
 def _perform(call: _Call, values: list[Any]) -> None:
     for item in call.lists:
         values[item.slot] = [values[slot] for slot in item.items]
     result = call.target(*[values[slot] for slot in call.args], **{name: values[slot] for name, slot in call.kwargs})
     if not call.several:
-        values[call.outputs[0]] = result
+        values[call.outputs[0]] = _without_gaps(result) if call.keeps_gaps else result
     else:
         if len(result) != len(call.outputs):
             raise EngineError(call.name, "gives another number of values", expected=len(call.outputs), got=len(result))
@@ -103,6 +109,12 @@ def _perform(call: _Call, values: list[Any]) -> None:
         result = None
     for slot in call.dead:
         values[slot] = None
+
+
+def _without_gaps(value: Any) -> Any:
+    """The same elements in the same order of dims, next to each other."""
+    order = sorted(range(value.dim()), key=lambda dim: -value.stride(dim))
+    return value.permute(order).contiguous().permute(sorted(range(value.dim()), key=order.__getitem__))
 
 
 def _with_deaths(calls: Sequence[_Call], keep: set[int], made: set[int]) -> tuple[_Call, ...]:
@@ -140,7 +152,17 @@ class _Slots:
         self.named.update(zip(node.outputs, outputs, strict=True))
         returns = target._schema.returns
         several = len(returns) != 1 or str(returns[0].type) != "Tensor"
-        return _Call(node.name, target, args, kwargs, tuple(lists), several, outputs, ())
+        return _Call(
+            name=node.name,
+            target=target,
+            args=args,
+            kwargs=kwargs,
+            lists=tuple(lists),
+            several=several,
+            keeps_gaps=ir.operator(node.op).keeps_gaps,
+            outputs=outputs,
+            dead=(),
+        )
 
     def _argument(self, value: ir.Argument, lists: list[_List]) -> int:
         match value:
@@ -148,8 +170,8 @@ class _Slots:
                 return self.named[name]
             case ir.Sym(expression):
                 return self._size(expression)
-            case ir.Enum(_, name):
-                return self._slot(getattr(require("torch"), name))
+            case ir.Enum(space, name):
+                return self._slot(_framework_constant(space, name))
             case tuple() if any(isinstance(item, ir.Ref | ir.Sym | ir.Enum | tuple) for item in value):
                 items = tuple(self._argument(item, lists) for item in value)
                 lists.append(_List(self._slot(None, made=True), items))
@@ -171,6 +193,14 @@ class _Slots:
         if made:
             self.made.add(len(self.filled) - 1)
         return len(self.filled) - 1
+
+
+def _framework_constant(space: str, name: str) -> Any:
+    torch = require("torch")
+    value = getattr(torch, name, None)
+    if not isinstance(value, getattr(torch, space)):
+        raise EngineError(f"`{name}`", f"is no {space} of torch")
+    return value
 
 
 def _overload(node: ir.Node) -> Any:
