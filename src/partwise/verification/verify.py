@@ -31,7 +31,7 @@ __all__ = ["RELATIVE_LIMIT", "verify_package", "verify_run"]
 
 RELATIVE_LIMIT = 1e-5
 """Of the largest magnitude of an output: how far a whole may be from its source where an operator takes another
-kernel than the model's own code (experts; a weight of the model off a cache line). Assumed: ten times what 26 architectures needed."""
+kernel than the model's own code (experts; a weight of the model off a cache line). Assumed."""
 
 
 def verify_package(

@@ -163,7 +163,7 @@ def _plain_row(name: str, kind: Kind) -> Operator:
         name=f"aten.{name}",
         kind=kind,
         cheap=kind in _CHEAP_KINDS and name not in _NEVER_CHEAP and "fft" not in name,
-        limit=kind is Kind.FACTORY,
+        limit=name in _GROWING or (kind is Kind.FACTORY and "_like." not in name and name != "scalar_tensor.default"),
         keeps_gaps=name in _KEEPING_GAPS,
     )
 
