@@ -89,7 +89,9 @@ class RunWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in self._files:
+        for archive, file in zip(self._archives, self._files, strict=True):
+            with contextlib.suppress(OSError):
+                archive.close()
             with contextlib.suppress(OSError):
                 file.close()
         shutil.rmtree(self._partial, ignore_errors=True)

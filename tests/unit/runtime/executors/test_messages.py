@@ -1,0 +1,57 @@
+"""Messages: whole records over a socket, or nothing."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Generator
+
+import msgspec
+import pytest
+
+from partwise.errors import WorkerLostError
+from partwise.runtime.executors.messages import Channel, Failed, Task
+
+
+@pytest.fixture
+def ends() -> Generator[tuple[Channel, Channel]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield Channel(ours), Channel(theirs)
+
+
+def test_messages_arrive_whole_and_in_order(ends: tuple[Channel, Channel]) -> None:
+    ours, theirs = ends
+    sent = [Task(number, {"batch": number}, (), (1, 2)) for number in range(5)]
+    for message in sent:
+        ours.send(message)
+    assert theirs.receive() == sent[0]
+    assert theirs.waiting() == sent[1:]
+
+
+def test_a_message_in_pieces(ends: tuple[Channel, Channel]) -> None:
+    ours, theirs = ends
+    message = Failed("EngineError", "a", "b" * 1000, None, "c", "")
+    ours.send(message)
+    data = theirs.connection.recv(1 << 16)
+    for piece in (data[:2], data[2:9], data[9:-1]):
+        ours.connection.send(piece)
+        theirs.fill()
+        assert theirs.waiting() == []
+    ours.connection.send(data[-1:])
+    assert theirs.receive() == message
+
+
+def test_the_other_side_is_gone(ends: tuple[Channel, Channel]) -> None:
+    ours, theirs = ends
+    ours.close()
+    assert theirs.receive() is None
+    with pytest.raises(WorkerLostError):
+        theirs.send(Task(0, {}, (), ()))
+
+
+def test_what_is_no_message_is_refused(ends: tuple[Channel, Channel]) -> None:
+    ours, theirs = ends
+    data = msgspec.msgpack.encode({"type": "Exec", "code": "import os"})
+    ours.connection.sendall(len(data).to_bytes(4) + data)
+    with pytest.raises(msgspec.DecodeError):
+        theirs.receive()
