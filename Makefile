@@ -23,10 +23,7 @@ lint: $(STAMP)
 	$(BIN)/lint-imports --no-logo
 
 unit: $(STAMP)
-	$(BIN)/coverage erase
-	$(BIN)/python -m pytest -m "not slow and not network" -n $(WORKERS) --dist worksteal --cov --cov-report= --durations=15
-	$(BIN)/coverage combine -q --append 2>/dev/null || true
-	$(BIN)/coverage report --skip-covered
+	$(BIN)/python -m pytest -m "not slow and not network" -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered --durations=15
 
 deps:            ## Debian and npm packages that `make test-all` needs (as root)
 	@test ! -s deps/debian.txt || (apt-get update -qq && xargs -a deps/debian.txt apt-get install -y -qq)

@@ -89,11 +89,10 @@ class RunWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for archive, file in zip(self._archives, self._files, strict=True):
+        # An archive that is left open writes its table when it is collected, into a file that is closed by then.
+        for open_one in (*self._archives, *self._files):
             with contextlib.suppress(OSError):
-                archive.close()
-            with contextlib.suppress(OSError):
-                file.close()
+                open_one.close()
         shutil.rmtree(self._partial, ignore_errors=True)
 
     def _number(self) -> Path:
