@@ -65,7 +65,13 @@ def dequantizer(source: ModelConfig) -> Any:
         what = f"is needed to dequantize this checkpoint ({method}) and not installed"
         raise MissingExtraError(f"`{absent[0]}`", what, hint=f"pip install {' '.join(absent)}")
     settings = {key: value for key, value in quantization.items() if key not in ("quant_method", "dequantize")}
-    return getattr(require("transformers"), row.config)(**settings, dequantize=True)
+    try:
+        return getattr(require("transformers"), row.config)(**settings, dequantize=True)
+    except ImportError as error:
+        raise MissingExtraError(f"`{error.name}`", f"is needed by {row.packages[-1]} and not installed",
+                                hint=f"pip install {error.name}") from None  # fmt: skip
+    except (TypeError, ValueError) as error:
+        raise ModelError(source.subject, f"its quantization ({method}) is described in an unknown way: {error}") from None
 
 
 def _method(quantization: dict[str, Any]) -> str:

@@ -108,9 +108,10 @@ class _Unpickler(pickle.Unpickler):
                 return _shifted(storage, rest[0]) if rest and rest[0] is not None else storage
             case ("storage", *_):
                 return Refused()  # of a kind outside the table, which is noted already
+            case ("module", *_):
+                return Refused  # a class with its source code (torch before 1.6); its name is noted already
             case _:
-                self._reader.refused[f"persistent id {str(pid)[:60]}"] = None
-                return Refused()
+                raise Broken(f"holds a persistent id of no known kind: {str(pid)[:60]}")
 
 
 def _shifted(storage: Storage, view: Any) -> Any:

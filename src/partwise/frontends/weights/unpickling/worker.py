@@ -6,6 +6,7 @@ with one line of JSON: {"notes": [...]}, {"refused": [...]}, {"broken": "..."} o
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import pickle
@@ -21,6 +22,8 @@ __all__ = ["convert_file", "main"]
 
 _MEMORY_BYTES, _CPU_S, _BYTES_PER_S = 1 << 30, 60, 20_000_000
 """Room beside twice the file, and time beside reading it slowly: assumed, well above what honest files need."""
+_CODECS = ("ascii", "latin1", "utf-8", "cp437")
+"""What names in pickles and zip archives are encoded in; Python imports them when first used."""
 _FORBIDDEN = ("import", "exec", "compile", "open", "os.", "subprocess.", "socket.", "ctypes.", "shutil.", "urllib.")
 
 
@@ -30,6 +33,8 @@ def main() -> None:
     size = os.path.getsize(path)
     with open(path, "rb") as file, open(out, "wb") as target:
         _limit(size)
+        for codec in _CODECS:
+            codecs.lookup(codec)
         sys.addaudithook(_forbid)
         print(json.dumps(convert_file(file, size, target)))
 

@@ -1,0 +1,54 @@
+"""`package.module:function`: what it may return, and what each failure says."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from partwise.errors import ModelError
+from partwise.frontends.function import build
+from partwise.frontends.open import open_model
+from partwise.frontends.source import CaptureOptions
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no_such_package.models:build", "module `no_such_package` is not found"),
+        ("tiny_models:nothing", "has no function `nothing`"),
+        ("tiny_models:not_a_module", "returned something else; expected an nn.Module"),
+        ("tiny_models:save_bert", "failed: TypeError"),
+    ],
+)
+def test_failures_say_which_part(name: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        build(name)
+
+
+def test_the_working_directory_is_importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here_alone.py").write_text("import torch\ndef net():\n    return torch.nn.Linear(2, 3).eval()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
+    module, inputs = build("here_alone:net")
+    assert type(module).__name__ == "Linear"
+    assert inputs is None
+
+
+def test_a_module_that_fails_to_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_here.py").write_text("raise RuntimeError('no')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(ModelError, match="importing `broken_here` failed: RuntimeError: no"):
+        build("broken_here:net")
+
+
+def test_its_example_inputs_are_used_and_can_be_overruled() -> None:
+    import torch
+
+    assert open_model("tiny_models:mlp_with_inputs").capture().hints == {"batch": 2}
+    options = CaptureOptions(example_inputs=(torch.zeros(5, 4),))
+    assert open_model("tiny_models:mlp_with_inputs", options).capture().hints == {"batch": 5}
+    with pytest.raises(ModelError, match="needs example inputs"):
+        open_model("tiny_models:mlp").capture()
