@@ -29,13 +29,14 @@ gate `clamped`."""
 
 _NAME = "partwise"
 _ACTIVATIONS = {
+    "torch.nn.functional.silu": "silu",
+    "torch.nn.functional.relu": "relu",
     "SiLU": "silu",
     "SiLUActivation": "silu",
     "GELU": "gelu",
     "GELUActivation": "gelu",
     "GELUTanh": "gelu_tanh",
     "PytorchGELUTanh": "gelu_tanh",
-    "NewGELUActivation": "gelu_new",
     "ReLU": "relu",
     "ReLUSquaredActivation": "relu2",
 }
@@ -92,7 +93,7 @@ def _forward(layer: Any, hidden: Any, index: Any, weights: Any) -> Any:
         getattr(layer, f"{up}_bias", None) if layer.has_bias else None,
         layer.down_proj_bias if layer.has_bias else None,
         _gate(layer) or "",
-        _ACTIVATIONS[type(layer.act_fn).__name__] if hasattr(layer, "act_fn") else "silu",
+        _ACTIVATIONS[_activation(layer)],
         bool(layer.is_transposed),
         float(getattr(layer, "alpha", 0.0)),
         float(getattr(layer, "limit", 0.0)),
@@ -111,13 +112,22 @@ def _qualified_gate(layer: Any) -> str:
     return f"{gate.__module__}.{gate.__qualname__}"
 
 
+def _activation(layer: Any) -> str:
+    """The class of a layer's activation, or the function's full name; a layer without one has its own in its gate."""
+    activation: Any = getattr(layer, "act_fn", None)
+    if activation is None:
+        return "SiLU"
+    if hasattr(activation, "__qualname__"):
+        return f"{activation.__module__}.{activation.__qualname__}"
+    return str(cast(Any, type(activation)).__name__)
+
+
 def _refuse_unknown(path: str, layer: Any) -> None:
     subject = f"experts `{path}` ({type(layer).__name__})"
     if _gate(layer) is None:
         raise UnsupportedOpError(subject, f"its gate `{_qualified_gate(layer)}` is unknown", hint=_HINT)
-    activation = getattr(layer, "act_fn", None)
-    if activation is not None and type(activation).__name__ not in _ACTIVATIONS:
-        raise UnsupportedOpError(subject, f"its activation `{type(activation).__name__}` is unknown",
+    if _activation(layer) not in _ACTIVATIONS:
+        raise UnsupportedOpError(subject, f"its activation `{_activation(layer)}` is unknown",
                                  expected=", ".join(sorted(set(_ACTIVATIONS.values()))), hint=_HINT)  # fmt: skip
     if layer.has_post_expert_norm or layer._is_expert_parallel:
         what = "a norm after each expert" if layer.has_post_expert_norm else "experts spread over ranks"

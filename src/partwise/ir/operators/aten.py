@@ -72,7 +72,7 @@ true_divide.Tensor trunc.default where.Scalar where.ScalarOther where.ScalarSelf
 
 _MOVEMENT = """
 _to_copy.default as_strided_scatter.default block_diag.default bucketize.Tensor cat.default channel_shuffle.default
-clone.default col2im.default column_stack.default concat.default copy.default diag.default diag_embed.default
+clone.default col2im.default column_stack.default concat.default concatenate.default copy.default diag.default diag_embed.default
 diagonal_scatter.default diff.default expand_copy.default fill.Scalar fill.Tensor flip.default fliplr.default
 flipud.default gather.default hstack.default im2col.default index.Tensor index_add.default index_fill.int_Scalar
 index_put.default index_select.default lift_fresh_copy.default masked_scatter.default native_channel_shuffle.default

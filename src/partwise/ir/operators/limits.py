@@ -51,7 +51,7 @@ def refuse_absurd(graph: Graph, bindings: Mapping[str, int], subject: str = "gra
             continue
         factory = row.kind is Kind.FACTORY
         most = MOST_ELEMENTS if factory else MOST_GROWTH
-        asked = _made(node, bindings) if factory else max(_all_numbers(node, bindings), default=0)
+        asked = _made(node, bindings) if factory else max(_growth(node, bindings), default=0)
         if not asked <= most:  # so that a NaN is refused too
             raise GraphError(f"{subject}, node `{node.name}` ({node.op})", "asks for an absurd size",
                              expected=f"≤ {most}", got=asked if asked < 1e18 else "more than 10^18")  # fmt: skip
@@ -71,6 +71,14 @@ def _made(node: Node, bindings: Mapping[str, int]) -> float:
         length = (found["end"] or 0) - (found.get("start") or 0)
         return abs(length) // abs(found.get("step") or 1)  # of whole numbers exact, however large
     return prod(abs(found[name] or 0) for name in ("n", "m", "steps") if name in found) ** (2 if names == ("n",) else 1)
+
+
+def _growth(node: Node, bindings: Mapping[str, int]) -> list[float]:
+    """Numbers by which an operator multiplies sizes; what a pad is filled with is none, though it may be -inf."""
+    lists = [argument for argument in _arguments(node) if isinstance(argument, tuple)]
+    if not lists:
+        return _all_numbers(node, bindings)
+    return [abs(number) for argument in lists for number in _numbers(argument, bindings)]
 
 
 def _all_numbers(node: Node, bindings: Mapping[str, int]) -> list[float]:
