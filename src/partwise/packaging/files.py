@@ -45,12 +45,11 @@ def read_manifest(folder: Path) -> bytes:
     file = folder / MANIFEST_NAME
     try:
         with _open(folder, file) as handle:
-            data = handle.read(MANIFEST_BYTES + 1)
+            if os.fstat(handle.fileno()).st_size > MANIFEST_BYTES:
+                raise ManifestError(str(file), "absurdly large", expected=f"≤ {MANIFEST_BYTES} bytes")
+            return handle.read(MANIFEST_BYTES)
     except OSError as error:
         raise ManifestError(str(folder), f"no package: {MANIFEST_NAME} cannot be read ({error.strerror})") from None
-    if len(data) > MANIFEST_BYTES:
-        raise ManifestError(str(file), "absurdly large", expected=f"≤ {MANIFEST_BYTES} bytes")
-    return data
 
 
 def read_blob(folder: Path, path: Path, descriptor: Descriptor) -> np.ndarray:
