@@ -72,7 +72,8 @@ def torch_segment(case: Case) -> Segment:
 
 def onnx_segment(case: Case) -> Segment:
     onnx = pytest.importorskip("onnx")
-    helper, kind = onnx.helper, onnx.TensorProto.DataType.Value(case.dtype.replace("float32", "float").upper())
+    names = {"float32": "FLOAT", "float64": "DOUBLE"}
+    helper, kind = onnx.helper, onnx.TensorProto.DataType.Value(names.get(case.dtype, case.dtype.upper()))
     value = helper.make_tensor_value_info
     weight = helper.make_tensor("w", kind, [4, 4], case.weight.tobytes(), raw=True)
     graph = helper.make_graph(
@@ -193,7 +194,7 @@ def test_other_types(name: str, engine: Engine, dtype: str) -> None:
     try:
         loaded = engine.load(SEGMENTS[name](case))
     except PartwiseError as error:  # an engine may lack a kernel for a type, and says so
-        assert dtype in str(error).lower() or "not implemented" in str(error).lower(), error  # noqa: PT017
+        assert "implement" in str(error), error  # noqa: PT017
         return
     found = loaded.run(inputs, {"rows": 3})["y"]
     assert found.dtype == case.numpy

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
 import numpy as np
 
 import partwise.ir as ir
@@ -15,6 +14,7 @@ from partwise.ir.operators.limits import refuse_absurd
 from partwise.kernels import register_experts
 from partwise.packaging import Segment
 from partwise.packaging.arrays import ALIGNMENT, aligned_empty, stride_order
+from partwise.packaging.screen import graph_from_bytes
 from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeObserver
 from partwise.runtime.engines.torch_program import TorchProgram
 from partwise.torch_arrays import from_numpy, to_numpy
@@ -37,7 +37,7 @@ class TorchEngine:
         return self._settings
 
     def load(self, segment: Segment) -> LoadedSegment:
-        graph = segment.ir or ir.graph_from_data(msgspec.json.decode(segment.graph), segment.name)
+        graph = segment.ir or graph_from_bytes(segment.graph, segment.name)
         return TorchSegment(graph, segment.weights, segment.name)
 
 
