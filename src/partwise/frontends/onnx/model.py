@@ -65,7 +65,7 @@ class OnnxModel:
     def reference(self, graph: ir.Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The answer of the original file, fully optimized by onnxruntime as it does by default."""
         session = open_session(str(self._path), str(self._path), "all", {"session.disable_prepacking": "0"})
-        given = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
+        given = {name: np.asarray(value, order="C") for name, value in inputs.items()}
         names = [output.name for output in graph.outputs]
         try:
             results = session.run_with_ort_values(names, {name: to_ort_value(value) for name, value in given.items()})

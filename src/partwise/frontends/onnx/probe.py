@@ -23,6 +23,9 @@ __all__ = ["Seen", "fit", "probe"]
 _PROBE_BYTES = 1 << 32
 """Inputs larger than this are not made up for a probe. Assumed: the activations take a multiple of it."""
 _STRIDES = (2, 4, 8, 16, 32, 64)
+_DATA = (1,)
+_OTHER_DATA = ((0, 1, 1), (1, 2, 3), (23, 17, 29))
+"""Token ids, masks, sizes; a model that refuses one of them is probed without it."""
 _IMAGE_STEP = 32  # down-sampling networks take multiples of this
 
 
@@ -56,8 +59,9 @@ def probe(session: Any, shapes: Mapping[str, Sequence[ir.Dim | None] | None], si
         return Seen({}, notes=(f"{len(unknown)} values have unknown sizes: a trial run at the sizes asked for failed",))
     seen = [(point, run) for point, run in zip(points, runs, strict=True) if run is not None]
     complete = len(seen) == len(points)
-    if (again := _run(session, list(unknown), sizes, points[0], period=3)) is not None:
-        seen.append((points[0], again))  # the same sizes and other data: what differs, the data decide
+    for pattern in _OTHER_DATA:  # the same sizes again: what differs, the data decide
+        if (again := _run(session, list(unknown), sizes, points[0], pattern)) is not None:
+            seen.append((points[0], again))
     found, decided = dict[str, tuple[ir.Dim, ...]](), dict[tuple[int, ...], ir.Symbol]()
     for name, shape in unknown.items():
         observed = [(point, run[name]) for point, run in seen]
@@ -157,21 +161,19 @@ def _other(symbol: ir.Symbol, sizes: Sizes) -> int:
 
 
 def _run(
-    session: Any, names: list[str], sizes: Sizes, point: Point, period: int = 0
+    session: Any, names: list[str], sizes: Sizes, point: Point, pattern: tuple[int, ...] = _DATA
 ) -> dict[str, tuple[int, ...]] | None:
     """Shapes of the values at these sizes; None where the model cannot run at them.
 
     Args:
-        period: the inputs are ones; with a period, every so many of them is zero.
+        pattern: what the inputs hold, again and again.
     """
     arrays = dict[str, np.ndarray]()
     for name, dtype in sizes.dtypes.items():
         shape = sizes.inputs.get(name)
         if shape is None or count(shape, point) * dtype.bits > 8 * _PROBE_BYTES:
             return None
-        arrays[name] = np.ones(evaluate_shape(shape, point), dtype=numpy_dtype(dtype))
-        if period:
-            arrays[name].reshape(-1)[::period] = 0
+        arrays[name] = np.resize(np.array(pattern), evaluate_shape(shape, point)).astype(numpy_dtype(dtype))
     try:
         results = session.run_with_ort_values(names, {name: to_ort_value(array) for name, array in arrays.items()})
     except Exception:  # noqa: BLE001 - onnxruntime raises a dozen types of its own; all mean the same here

@@ -65,7 +65,7 @@ class OnnxSegment:
     def __init__(self, segment: Segment, threads: int) -> None:
         self._segment, self._threads = segment, threads
         # onnxruntime works on this memory itself: it must live as long as the session.
-        self._weights = {name: np.ascontiguousarray(value) for name, value in segment.weights.items()}
+        self._weights = {name: np.asarray(value, order="C") for name, value in segment.weights.items()}
         self._session = self._open()
         self._inputs = [value.name for value in self._session.get_inputs()]
         self._outputs = [value.name for value in self._session.get_outputs()]
