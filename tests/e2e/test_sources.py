@@ -14,7 +14,8 @@ import transformers
 import partwise
 from partwise.frontends.open import open_model
 from partwise.frontends.source import CaptureOptions, as_captured
-from partwise.ir import Graph, evaluate_shape, graph_digest
+from partwise.ir import Graph, graph_digest
+from partwise.ir.dims import evaluate_shape
 from tiny_models import mlp, save_bert
 
 _TEXT: dict[str, Any] = {
@@ -52,15 +53,14 @@ _FOLDERS: dict[str, Callable[[], Any]] = {
 _QUICK = ("LlamaForCausalLM", "ViTForImageClassification", "CLIPModel")
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in _QUICK else pytest.param(n, marks=pytest.mark.slow) for n in _FOLDERS]
-)
+@pytest.mark.parametrize("name", [n if n in _QUICK else pytest.param(n, marks=pytest.mark.slow) for n in _FOLDERS])
 def test_hugging_face_folders(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     torch.manual_seed(0)
     transformers.utils.logging.disable_progress_bar()
     getattr(transformers, name)(_FOLDERS[name]()).eval().save_pretrained(folder)
-    graph = partwise.capture(folder, batch=2, sequence=6)
+    sequence = None if name.startswith("Wav2Vec2") else 6  # there it would be six samples of sound
+    graph = partwise.capture(folder, batch=2, sequence=sequence, static=name in _QUICK)
     assert dict(graph.settings)["task"] == name
     _whole_way(folder, graph, tmp_path / "package")
 
@@ -102,12 +102,12 @@ def test_a_saved_graph_is_planned_and_cut_from_its_model(tmp_path: Path) -> None
 
 
 def _whole_way(model: Path, graph: Graph, package: Path, options: dict[str, Any] | None = None) -> None:
-    """Cut in three, run, and compare with the source's own answer; captured again, the graph is the same."""
+    """Cut in three, run, and compare with the source's own answer; `cut` captures again and refuses another graph."""
     source = open_model(model, as_captured(graph, CaptureOptions(**(options or {}))))
-    assert graph_digest(source.capture()) == graph_digest(graph)
     inputs = _inputs(graph)
     expected = source.reference(graph, inputs)
-    cut = partwise.cut(model, partwise.plan(graph, stages=min(3, len(graph.nodes))), package, **(options or {}))
+    plan = partwise.plan(graph, stages=min(3, len(graph.nodes)))
+    cut = partwise.cut(model, plan, package, check=False, **(options or {}))  # captures again, and compares
     outputs = partwise.run(cut, inputs).outputs
     assert outputs.keys() == expected.keys()
     for name, value in expected.items():
@@ -125,5 +125,5 @@ def _inputs(graph: Graph) -> dict[str, np.ndarray]:
         if spec.dtype.is_float:
             found[name] = random.standard_normal(shape).astype(np.float32)
         else:
-            found[name] = np.ones(shape, np.int64) if "mask" in name else random.integers(0, 40, shape)
+            found[name] = np.ones(shape, np.int64) if "mask" in name else random.integers(0, 30, shape)
     return found

@@ -187,14 +187,19 @@ class _Maker:
         width = self.attribute("input_feat_per_channel", "feature_projection_input_dim", "input_dim")
         if width is None and length and bins:
             return self.floats(int(bins), 2 * int(length))
-        return self.floats(self._options.sequence or _FRAMES, int(width or bins or _MEL_BINS))
+        return self.floats(self._length() or _FRAMES, int(width or bins or _MEL_BINS))
 
     def samples(self) -> Any:
         """Raw speech, or a spectrogram of fixed length (AST)."""
         length, bins = self.attribute("max_length"), self.attribute("num_mel_bins")
         if length and bins:
             return self.floats(int(length), int(bins))
-        return self.floats(self._options.sequence or _SAMPLES)
+        return self.floats(self._length() or _SAMPLES)
+
+    def _length(self) -> int | None:
+        """`sequence`, where the model has no text that it would be the length of."""
+        text = {"input_ids", "decoder_input_ids"} & set(self._takes)
+        return None if text else self._options.sequence
 
     def series(self) -> Any:
         """[batch, time, channels] of a time series."""
