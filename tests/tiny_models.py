@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-__all__ = ["BERT", "COMMIT", "LLAMA", "mlp", "mlp_with_inputs", "not_a_module", "save_bert", "serve_hub", "write_config"]
+__all__ = [
+    "BERT", "COMMIT", "LLAMA", "mlp", "mlp_with_inputs", "not_a_module", "save_bert", "serve_hub", "write_config",
+]  # fmt: skip
 
 BERT: dict[str, Any] = {
     "architectures": ["BertForSequenceClassification"], "model_type": "bert", "vocab_size": 31, "hidden_size": 16,

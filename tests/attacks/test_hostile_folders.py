@@ -79,7 +79,7 @@ def test_weights_named_by_the_config_are_not_followed(folder: Path, graph: Graph
 def test_an_index_cannot_leave_its_folder(name: str, folder: Path, graph: Graph) -> None:
     (folder / "model.safetensors").rename(folder.parent / "secret.safetensors")
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
-    with pytest.raises((UnsafeFileError, ModelError), match="elsewhere|lacks"):
+    with pytest.raises((UnsafeFileError, ModelError), match=r"elsewhere|lacks"):
         open_model(folder).weights(graph)
 
 
@@ -98,7 +98,7 @@ def test_a_link_cannot_leave_its_folder(file: str, folder: Path, graph: Graph) -
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"weight_map": {}}', '{"weight_map": {"a": 3}}'])
 def test_an_index_that_is_none(text: str, folder: Path, graph: Graph) -> None:
     (folder / "model.safetensors.index.json").write_text(text)
-    with pytest.raises(ModelError, match="is no index|is no JSON"):
+    with pytest.raises(ModelError, match=r"is no index|is no JSON"):
         open_model(folder).weights(graph)
 
 
@@ -124,7 +124,13 @@ def test_a_truncated_shard_is_named(folder: Path, graph: Graph) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"intermediate_size": -1}, {"hidden_size": 1 << 62}, {"num_attention_heads": 0}, {"vocab_size": -5}, {"hidden_act": "os"}],
+    [
+        {"intermediate_size": -1},
+        {"hidden_size": 1 << 62},
+        {"num_attention_heads": 0},
+        {"vocab_size": -5},
+        {"hidden_act": "os"},
+    ],
 )
 def test_absurd_configs_are_model_errors(changes: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(PartwiseError):
@@ -132,7 +138,8 @@ def test_absurd_configs_are_model_errors(changes: dict[str, Any], tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "name", ["acme/../../etc", "acme/tiny@../../../etc/passwd", "acme/tiny;rm -rf", "acme/%2e%2e", "-acme/x", "https://x/y"]
+    "name",
+    ["acme/../../etc", "acme/tiny@../../../etc/passwd", "acme/tiny;rm -rf", "acme/%2e%2e", "-acme/x", "https://x/y"],
 )
 def test_hub_names_are_names(name: str) -> None:
     with pytest.raises((ModelError, UnsafeFileError)):

@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from partwise.errors import ModelError
 from partwise.extras import require
 from partwise.frontends.source import CaptureOptions, Source
 from partwise.frontends.torch.model import TorchModel
+from partwise.frontends.untrusted import as_list
 
 __all__ = ["build", "find_function", "open_function", "open_module"]
 
@@ -46,11 +47,11 @@ def build(name: str) -> tuple[Any, Any]:
         ModelError: it cannot be imported, is not callable without arguments, or returns something else.
     """
     returned = _call(find_function(name), name)
-    pair = cast(tuple[Any, Any], returned) if isinstance(returned, tuple) else (returned, None)
+    pair = as_list(returned) or [returned, None]
     if len(pair) != 2 or not isinstance(pair[0], require("torch").nn.Module):
-        expected = "an nn.Module, or (module, example inputs)"
-        raise ModelError(name, "returned something else", expected=expected, got=type(returned).__name__)
-    return pair
+        expected, got = "an nn.Module, or (module, example inputs)", returned.__class__.__name__
+        raise ModelError(name, "returned something else", expected=expected, got=got)
+    return pair[0], pair[1]
 
 
 def find_function(name: str) -> Callable[[], Any]:

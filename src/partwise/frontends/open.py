@@ -29,8 +29,8 @@ def open_model(model: Any, options: CaptureOptions | None = None) -> Source:
     """Any model as a source.
 
     Args:
-        model: an `nn.Module`; a source, which is returned as it is; or a path or name: an ONNX file, a Hugging Face folder or hub name, a file of
-            weights, a `.pt2`, a saved graph, or `package.module:function`.
+        model: an `nn.Module`; a source, which is returned as it is; or a path or name: an ONNX file, a Hugging
+            Face folder or hub name, a file of weights, a `.pt2`, a saved graph, or `package.module:function`.
         options: how to capture it.
 
     Raises:

@@ -91,7 +91,7 @@ class StateDictModel:
 
 def _float(name: str) -> Any:
     torch = require("torch")
-    found = getattr(torch, name, None)
+    found: Any = getattr(torch, name, None)
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ModelError(f"dtype `{name}`", "is no floating-point type")
     return found

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from partwise.errors import ModelError
+from partwise.frontends.untrusted import as_dict
 
 __all__ = ["unknown"]
 
@@ -53,10 +55,10 @@ def _file(name: str, path: Path) -> ModelError:
 
 def _keys(path: Path) -> str:
     try:
-        data = json.loads(path.read_bytes()[: 1 << 20])
+        data: Any = json.loads(path.read_bytes()[: 1 << 20])
     except (ValueError, RecursionError):
         return "text that does not parse"
-    return f"an object with {', '.join(sorted(data)[:6])}" if isinstance(data, dict) else type(data).__name__
+    return f"an object with {', '.join(sorted(data)[:6])}" if as_dict(data) else type(data).__name__
 
 
 def _missing(name: str, path: Path) -> ModelError:

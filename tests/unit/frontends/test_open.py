@@ -54,7 +54,7 @@ def test_wrong_turns_are_explained(files: dict[str, str], name: str, message: st
 
 @pytest.mark.parametrize("name", ["a b", "json:", "no-such:1x", "x::y"])
 def test_names_that_are_nothing(name: str) -> None:
-    with pytest.raises(ModelError, match="is no|is neither|does not exist"):
+    with pytest.raises(ModelError, match=r"is no|is neither|does not exist"):
         open_model(name)
 
 

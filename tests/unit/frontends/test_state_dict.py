@@ -48,8 +48,8 @@ def test_with_a_config(suffix: str, tmp_path: Path) -> None:
 
 def test_dtype_and_no_weights(tmp_path: Path) -> None:
     path, _ = _save(tmp_path / "w.safetensors")
-    graph = open_model(path, CaptureOptions(module="tiny_models:mlp", dtype="float64",
-                                            example_inputs=(torch.zeros(2, 4, dtype=torch.float64),))).capture()  # fmt: skip
+    inputs = (torch.zeros(2, 4, dtype=torch.float64),)
+    graph = open_model(path, CaptureOptions(module="tiny_models:mlp", dtype="float64", example_inputs=inputs)).capture()
     assert graph.spec["0.weight"].dtype == "float64"
     with pytest.raises(ModelError, match="--no-weights"):
         open_model(path, CaptureOptions(module="tiny_models:mlp_with_inputs", weights=False)).weights(graph)

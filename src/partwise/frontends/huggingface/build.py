@@ -7,7 +7,7 @@ and the parts kept in float32 are the same; then every parameter and buffer beco
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ __all__ = ["fake_module"]
 
 
 @contextmanager
-def fake_module(kind: Any, config: Any, dtype: str) -> Iterator[Any]:
+def fake_module(kind: Any, config: Any, dtype: str) -> Generator[Any]:
     """A module of this class without weights: for shapes, never for values. Used inside the context alone.
 
     Args:

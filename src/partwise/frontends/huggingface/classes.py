@@ -7,6 +7,7 @@ from typing import Any
 from partwise.errors import ModelError
 from partwise.extras import require
 from partwise.frontends.huggingface.config import ModelConfig, refuse_custom_code
+from partwise.frontends.untrusted import as_list
 
 __all__ = ["model_class"]
 
@@ -53,15 +54,13 @@ def _notes(source: ModelConfig, found: Any) -> tuple[str, ...]:
 
 
 def _bare(source: ModelConfig) -> tuple[Any, tuple[str, ...]]:
-    mapping = require("transformers").MODEL_MAPPING
     try:
-        found = mapping[type(source.config)]
+        mapped: Any = require("transformers").MODEL_MAPPING[type(source.config)]
     except KeyError:
         hint = 'add "architectures": ["…"] to config.json.'
         raise ModelError(source.subject, "its config names no architecture", hint=hint) from None
-    if isinstance(found, tuple | list):
-        found = found[0]  # pyright: ignore[reportUnknownVariableType]
-    return found, (f"the config names no architecture: the model without a head, {found.__name__}, is taken",)  # pyright: ignore[reportUnknownMemberType]
+    found = (as_list(mapped) or [mapped])[0]
+    return found, (f"the config names no architecture: the model without a head, {found.__name__}, is taken",)
 
 
 def _heads(config: Any) -> list[str]:

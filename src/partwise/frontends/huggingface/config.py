@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from partwise.errors import ModelError, UnsafeFileError
 from partwise.extras import require
+from partwise.frontends.untrusted import as_dict, as_list
 from partwise.ir import DType
 
 __all__ = ["ModelConfig", "read_config"]
@@ -68,15 +69,16 @@ def read_config(path: Path, subject: str = "") -> ModelConfig:
 
 def from_data(data: dict[str, Any], subject: str) -> ModelConfig:
     """The config in a JSON object."""
-    names = data.get("architectures") or []
-    architectures = tuple(str(name) for name in cast(list[object], names)) if isinstance(names, list) else ()
+    architectures = tuple(str(name) for name in as_list(data.get("architectures")))
     custom = any("auto_map" in level for level in _levels(data))
     _check_dtypes(data, subject)
     config = _build(_clean(data), architectures, custom, subject)
     _switch_off_caches(config)
-    quantization = next((q for level in _levels(data) if isinstance(q := level.get("quantization_config"), dict)), None)
-    return ModelConfig(config=config, architectures=architectures, custom_code=custom,
-                       quantization=cast("dict[str, Any] | None", quantization), subject=subject)  # fmt: skip
+    found = (as_dict(level.get("quantization_config")) for level in _levels(data))
+    quantization = next((settings for settings in found if settings), None)
+    return ModelConfig(
+        config=config, architectures=architectures, custom_code=custom, quantization=quantization, subject=subject
+    )
 
 
 def refuse_custom_code(subject: str, what: str) -> UnsafeFileError:
@@ -88,27 +90,27 @@ def _read(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _MAX_BYTES:
         raise ModelError(str(path), "is too large for a config", expected=f"≤ {_MAX_BYTES} bytes")
     try:
-        data = json.loads(path.read_bytes())
+        data: Any = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ModelError(str(path), f"is no JSON ({error})") from None
-    if not isinstance(data, dict):
+    if not as_dict(data):
         raise ModelError(str(path), "is no config", expected="a JSON object", got=type(data).__name__)
-    return cast(dict[str, Any], data)
+    return data
 
 
 def _levels(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The object and all objects within it that are configs of parts."""
     yield data
     for key, value in data.items():
-        if isinstance(value, dict) and key.endswith("config"):
-            yield from _levels(cast(dict[str, Any], value))
+        if as_dict(value) and key.endswith("config"):
+            yield from _levels(value)
 
 
 def _clean(data: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in data.items() if key not in _DROPPED}
     for key, value in kept.items():
-        if isinstance(value, dict) and key.endswith("config"):
-            kept[key] = _clean(cast(dict[str, Any], value))
+        if as_dict(value) and key.endswith("config"):
+            kept[key] = _clean(value)
     if "use_pretrained_backbone" in kept:
         kept["use_pretrained_backbone"] = False  # building the model would fetch the backbone's weights
     return kept
@@ -149,8 +151,8 @@ def _config_class(data: dict[str, Any], architectures: tuple[str, ...]) -> Any:
         return transformers.CONFIG_MAPPING[model_type]
     if model_type is not None:
         return None
-    classes = (getattr(transformers, name, None) for name in architectures)  # configs of 2019 have no model type
-    return next((c.config_class for c in classes if getattr(c, "config_class", None) is not None), None)
+    kinds: list[Any] = [getattr(transformers, name, None) for name in architectures]  # of 2019: no model type
+    return next((kind.config_class for kind in kinds if getattr(kind, "config_class", None) is not None), None)
 
 
 def _switch_off_caches(config: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -91,7 +91,7 @@ class HuggingFaceModel:
 
     def _capture_first(self, module: Any) -> tuple[ir.Graph, ExampleInputs]:
         """The graph at the first set of inputs that the model takes; the first refusal where it takes none."""
-        kind, static = type(module), self._options.static
+        kind, static = cast(Any, type(module)), self._options.static
         refused: ModelError | None = None
         for inputs in candidates(kind, self._source.config, self._options):
             try:

@@ -15,6 +15,7 @@ from typing import Any, cast
 from partwise.errors import ModelError
 from partwise.extras import require
 from partwise.frontends.source import CaptureOptions
+from partwise.frontends.untrusted import as_dict, as_list
 
 __all__ = ["ExampleInputs", "candidates", "example_inputs"]
 
@@ -104,7 +105,7 @@ class _Maker:
         self._torch, self._config, self._options, self._kind = require("torch"), config, options, kind.__name__
         self._takes = inspect.signature(kind.forward).parameters
         main = getattr(kind, "main_input_name", "input_ids")
-        self.main: tuple[str, ...] = tuple(main) if isinstance(main, list | tuple) else (main,)
+        self.main: tuple[str, ...] = tuple(as_list(main)) or (main,)
         self.batch = options.batch or self._default_batch()
         self.sequence = options.sequence or min(_SEQUENCE, int(self.attribute("max_position_embeddings") or _SEQUENCE))
 
@@ -158,11 +159,8 @@ class _Maker:
     def sides(self) -> tuple[int, int]:
         """Height and width of an image, pixels."""
         stated = self._options.image_size or self.attribute("image_size", "input_size", "img_size") or _IMAGE
-        if isinstance(stated, dict):
-            stated = tuple(stated.values())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        if isinstance(stated, list | tuple):
-            return int(stated[-2]), int(stated[-1])  # pyright: ignore[reportUnknownArgumentType]
-        return int(stated), int(stated)
+        sides = as_list(stated) or list(as_dict(stated).values()) or [stated, stated]
+        return int(sides[-2]), int(sides[-1])
 
     def tokens(self, *more: int) -> Any:
         """[batch, sequence, …] of zeros; [batch, 2, sequence] for a head that chooses between texts."""
@@ -189,14 +187,19 @@ class _Maker:
         width = self.attribute("input_feat_per_channel", "feature_projection_input_dim", "input_dim")
         if width is None and length and bins:
             return self.floats(int(bins), 2 * int(length))
-        return self.floats(self._options.sequence or _FRAMES, int(width or bins or _MEL_BINS))
+        return self.floats(self._length() or _FRAMES, int(width or bins or _MEL_BINS))
 
     def samples(self) -> Any:
         """Raw speech, or a spectrogram of fixed length (AST)."""
         length, bins = self.attribute("max_length"), self.attribute("num_mel_bins")
         if length and bins:
             return self.floats(int(length), int(bins))
-        return self.floats(self._options.sequence or _SAMPLES)
+        return self.floats(self._length() or _SAMPLES)
+
+    def _length(self) -> int | None:
+        """`sequence`, where the model has no text that it would be the length of."""
+        text = {"input_ids", "decoder_input_ids"} & set(self._takes)
+        return None if text else self._options.sequence
 
     def series(self) -> Any:
         """[batch, time, channels] of a time series."""

@@ -71,7 +71,8 @@ def dequantizer(source: ModelConfig) -> Any:
         raise MissingExtraError(f"`{error.name}`", f"is needed by {row.packages[-1]} and not installed",
                                 hint=f"pip install {error.name}") from None  # fmt: skip
     except (TypeError, ValueError) as error:
-        raise ModelError(source.subject, f"its quantization ({method}) is described in an unknown way: {error}") from None
+        what = f"its quantization ({method}) is described in an unknown way: {error}"
+        raise ModelError(source.subject, what) from None
 
 
 def _method(quantization: dict[str, Any]) -> str:

@@ -87,7 +87,8 @@ def open_archive(path: Path) -> Archive:
         with path.open("rb") as file:
             entries = StoredZip(file, path.stat().st_size)
             if _PROGRAM not in entries.names:
-                raise ModelError(str(path), f"has no {_PROGRAM}", expected="an archive of torch.export", hint=_SAVE_AGAIN)
+                expected = "an archive of torch.export"
+                raise ModelError(str(path), f"has no {_PROGRAM}", expected=expected, hint=_SAVE_AGAIN)
             program = json.loads(entries.read(_PROGRAM, _MAX_JSON_BYTES))
             return Archive(path=path, program=program, tensors=_tensors(path, entries))
     except Broken as error:

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ import partwise.ir as ir
 from partwise.errors import ModelError, UnsupportedOpError
 from partwise.frontends.pt2.archive import DTYPES, Archive, Tensors
 from partwise.frontends.pt2.sizes import Sizes, roles
+from partwise.frontends.untrusted import as_dict, as_list
 
 __all__ = ["convert"]
 
@@ -23,7 +24,9 @@ _ASSERTIONS = ("aten._assert_", "aten.sym_constrain_range")
 _CONSTANT_BYTES = 1 << 16
 """A literal above this size is kept as a weight."""
 _MEMORY_FORMATS = {1: "contiguous_format", 2: "channels_last", 3: "channels_last_3d", 4: "preserve_format"}
-_LITERALS = ("as_int", "as_ints", "as_bool", "as_bools", "as_float", "as_floats", "as_string", "as_strings", "as_int_lists")
+_LITERALS = (
+    "as_int", "as_ints", "as_int_lists", "as_bool", "as_bools", "as_float", "as_floats", "as_string", "as_strings",
+)  # fmt: skip
 _KEYWORD = 2
 _FUNCTIONAL = "save the program after run_decompositions({})."
 
@@ -157,8 +160,8 @@ def _is_size(node: dict[str, Any]) -> bool:
 def _output_names(output: dict[str, Any]) -> Iterator[str]:
     ((kind, value),) = output.items()
     for item in value if kind == "as_tensors" else [value]:
-        if isinstance(item, dict) and "name" in item:
-            yield str(cast(dict[str, Any], item)["name"])
+        if name := as_dict(item).get("name"):
+            yield str(name)
 
 
 def _refuse(op: str, module: str) -> None:
@@ -202,8 +205,8 @@ def _argument(building: _Building, argument: dict[str, Any], op: str) -> ir.Argu
 def _literal(kind: str, value: Any) -> ir.Argument:
     """Numbers as they are; infinities, which JSON lacks, come as words."""
     if isinstance(value, list):
-        return tuple(_literal(kind, item) for item in cast(list[Any], value))
-    return float(value) if kind.startswith("as_float") else cast(ir.Argument, value)
+        return tuple(_literal(kind, item) for item in as_list(value))
+    return float(value) if kind.startswith("as_float") else value
 
 
 def _module_path(node: Mapping[str, Any]) -> str:
@@ -227,7 +230,8 @@ def _ends(
             target = body.get("buffer_name") or body["user_input_name"]
             mutations.append(ir.Mutation(target=target, tensor=building.names[body["arg"]["name"]]))
         else:
-            raise UnsupportedOpError(f"output of kind `{kind}`", "is no result of a forward", hint="export in eval mode.")
+            what, hint = "is no result of a forward", "export in eval mode."
+            raise UnsupportedOpError(f"output of kind `{kind}`", what, hint=hint)
     return tuple(outputs), tuple(mutations)
 
 
@@ -243,8 +247,7 @@ def _leaf_names(tree: dict[str, Any], path: tuple[str, ...] = ()) -> list[str]:
 
 def _keys(context: str | None, count: int) -> list[str]:
     """Keys of a dict or of a dataclass of results; places of a tuple or list."""
-    found = json.loads(context) if context else None
-    if isinstance(found, list) and len(found) == 2 and isinstance(found[-1], list):
-        found = found[-1]  # a class registered with its fields: [class, [key, ...]]
-    items = cast(list[Any], found) if isinstance(found, list) else []
+    items = as_list(json.loads(context)) if context else []
+    if len(items) == 2 and as_list(items[-1]):
+        items = as_list(items[-1])  # a class registered with its fields: [class, [key, ...]]
     return [str(key) for key in items] if len(items) == count else [str(place) for place in range(count)]

@@ -53,5 +53,3 @@ class Pt2Model:
     def reference(self, graph: ir.Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the program gives, run as it stands in the archive."""
         return evaluate(self.capture(), self.weights(graph), inputs)
-
-

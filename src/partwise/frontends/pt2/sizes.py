@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from partwise.errors import UnsupportedOpError
+from partwise.frontends.untrusted import as_dict
 from partwise.ir import Dim, Symbol
 
 __all__ = ["Sizes", "roles", "symbol_in"]
@@ -104,7 +105,7 @@ def roles(inputs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Symbol
             theirs = symbol_in(size)
             if theirs is None or theirs in seen:
                 continue
-            hint = int((size["as_expr"].get("hint") or {}).get("as_int", _HINT))
+            hint = int(as_dict(size["as_expr"].get("hint")).get("as_int", _HINT))
             role = _role(dim, meta)
             if role is None or found.get(role, _ANY).hint not in (hint, _ANY.hint):
                 role = f"{name}_{dim}"

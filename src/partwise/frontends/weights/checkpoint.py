@@ -10,9 +10,10 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from partwise.errors import ModelError, UnsafeFileError
+from partwise.frontends.untrusted import as_dict
 from partwise.frontends.weights.header import check_safetensors
 
 __all__ = ["GGUF_NAME", "Checkpoint", "FileKind", "find_checkpoint", "stage"]
@@ -98,8 +99,7 @@ def _read_index(folder: Path, name: str) -> dict[str, str]:
         data: Any = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ModelError(str(path), f"is no JSON ({error})") from None
-    found: Any = cast(dict[str, Any], data).get("weight_map") if isinstance(data, dict) else None
-    shards = cast(dict[str, Any], found) if isinstance(found, dict) else {}
+    shards = as_dict(as_dict(data).get("weight_map"))
     if not shards or not all(isinstance(name, str) for name in shards.values()):
         raise ModelError(str(path), "is no index", expected='{"weight_map": {tensor: file}}')
     return shards

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ _NEVER = "nothing of it was executed; take safetensors, or a state dict of tenso
 
 
 @contextmanager
-def converted(checkpoint: Checkpoint) -> Iterator[Checkpoint]:
+def converted(checkpoint: Checkpoint) -> Generator[Checkpoint]:
     """The same checkpoint as safetensors files, which live as long as the context.
 
     Raises:

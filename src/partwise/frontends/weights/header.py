@@ -10,9 +10,10 @@ import json
 import struct
 from math import prod
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from partwise.errors import ModelError
+from partwise.frontends.untrusted import as_dict, as_list
 
 __all__ = ["check_safetensors", "read_header"]
 
@@ -60,7 +61,7 @@ def read_header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
             data: Any = json.loads(file.read(length))
         except (ValueError, RecursionError) as error:
             raise _broken(path, f"has a header that is no JSON ({error})") from None
-    entries = cast(dict[str, Any], data) if isinstance(data, dict) else {"": None}
+    entries: dict[str, Any] = as_dict(data) or {"": None}
     entries.pop("__metadata__", None)
     for name, entry in entries.items():
         if not _is_entry(entry):
@@ -70,8 +71,8 @@ def read_header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
 
 def _is_entry(entry: Any) -> bool:
     match entry:
-        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(), int()]}:
-            return dtype in _BITS and all(type(size) is int and size >= 0 for size in cast(list[Any], shape))
+        case {"dtype": str(dtype), "shape": list(), "data_offsets": [int(), int()]}:
+            return dtype in _BITS and all(type(size) is int and size >= 0 for size in as_list(entry["shape"]))
         case _:
             return False
 

@@ -92,7 +92,7 @@ def test_missing_and_misshapen_weights_are_named(bert: tuple[Path, Graph], tmp_p
     with pytest.raises(ModelError, match=r"lack `classifier.bias`, `classifier.weight`.*holds `other.classifier.bias`"):
         open_model(tmp_path).weights(graph)
     safetensors.torch.save_file(whole | {"classifier.bias": whole["classifier.bias"].repeat(2)}, path, {"format": "pt"})
-    with pytest.raises(ModelError, match=r"do not fit BertForSequenceClassification: `classifier.bias \(4,\) for \(2,\)"):
+    with pytest.raises(ModelError, match=r"do not fit .*: `classifier.bias \(4,\) for \(2,\)"):
         open_model(tmp_path).weights(graph)
 
 

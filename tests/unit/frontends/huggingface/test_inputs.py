@@ -78,5 +78,6 @@ def test_given_inputs_come_back_from_their_text() -> None:
     given = example_inputs(transformers.BertModel, transformers.BertConfig(), CaptureOptions(example_inputs=values))
     assert given.given == "input_ids=int64[2,5] scale=float32[]"
     again = example_inputs(transformers.BertModel, transformers.BertConfig(), CaptureOptions(inputs=given.given))
-    assert {n: (v.shape, v.dtype) for n, v in again.values.items()} == {n: (v.shape, v.dtype) for n, v in values.items()}
+    shapes = {name: (value.shape, value.dtype) for name, value in values.items()}
+    assert {name: (value.shape, value.dtype) for name, value in again.values.items()} == shapes
     assert again.given == given.given

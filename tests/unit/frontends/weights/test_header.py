@@ -44,12 +44,13 @@ def test_lies(header: Any, data: int, message: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x01", struct.pack("<Q", 1 << 60) + b"{}", struct.pack("<Q", 9) + b"{}", struct.pack("<Q", 2) + b"{["]
+    "data",
+    [b"", b"\x01", struct.pack("<Q", 1 << 60) + b"{}", struct.pack("<Q", 9) + b"{}", struct.pack("<Q", 2) + b"{["],
 )
 def test_no_header(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(data)
-    with pytest.raises(ModelError, match="is no safetensors file|is no JSON"):
+    with pytest.raises(ModelError, match=r"is no safetensors file|is no JSON"):
         check_safetensors(path)
 
 

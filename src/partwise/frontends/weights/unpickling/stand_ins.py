@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from partwise.frontends.untrusted import as_list
 from partwise.frontends.weights.stored_zip import Broken, Span
 
 __all__ = ["GLOBALS", "Array", "Element", "Refused", "Storage", "Tensor"]
@@ -104,7 +105,7 @@ def _strides(shape: tuple[int, ...], order: str) -> tuple[int, ...]:
 
 
 def _are_sizes(value: Any) -> bool:
-    return isinstance(value, tuple) and all(type(size) is int and size >= 0 for size in value)  # pyright: ignore[reportUnknownVariableType]
+    return isinstance(value, tuple) and all(type(size) is int and size >= 0 for size in as_list(value))
 
 
 def _frombuffer(data: Any, kind: Any, shape: Any, order: str, *_: object) -> Array:
@@ -127,7 +128,7 @@ def _same(data: Any, *_: object) -> Any:
     return data
 
 
-def _encode(text: str, encoding: str = "latin1") -> bytes:
+def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     if encoding != "latin1" or not isinstance(text, str):
         raise Broken(f"encodes a string as {str(encoding)[:40]!r}")
     return text.encode("latin1")
@@ -137,7 +138,7 @@ def _nothing(*_: object) -> None: ...
 
 
 def _tuple(items: Any = ()) -> tuple[Any, ...]:
-    return tuple(items) if isinstance(items, list | tuple) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return tuple(as_list(items))
 
 
 _ELEMENTS = {

@@ -8,6 +8,7 @@ import struct
 import zipfile
 from typing import IO, Any
 
+from partwise.frontends.untrusted import as_list
 from partwise.frontends.weights.stored_zip import Broken, Span, StoredZip
 from partwise.frontends.weights.unpickling.stand_ins import GLOBALS, Element, Refused, Storage
 
@@ -63,8 +64,8 @@ class Reader:
         if self._load(file, find) != _PROTOCOL or self._load(file, find).get("little_endian") is not True:
             raise Broken("is in torch's older format, of an unknown version or byte order")
         result, keys = self._load(file, find), self._load(file, find)
-        for key in keys if isinstance(keys, list) else ():  # pyright: ignore[reportUnknownVariableType]
-            self._place(file, storages.get(str(key)), nested)  # pyright: ignore[reportUnknownArgumentType]
+        for key in as_list(keys):
+            self._place(file, storages.get(str(key)), nested)
         return result
 
     def _load(self, file: IO[bytes], find: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from partwise.frontends.untrusted import as_dict
 from partwise.frontends.weights.stored_zip import Broken, Span
 from partwise.frontends.weights.unpickling.stand_ins import Array, Tensor
 
@@ -15,6 +16,8 @@ __all__ = ["named_tensors", "write_safetensors"]
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "params", "weights")
 """Keys under which training loops put the state dict beside their own state."""
+_DEPTH = 3
+"""Of such wrappers; a dict may hold itself."""
 _GROWTH = 4
 """A dense copy may be this many times the file: tied weights are written once for each name."""
 _PIECE = 1 << 20
@@ -26,16 +29,16 @@ def named_tensors(root: Any) -> tuple[dict[str, Tensor], list[str]]:
     Raises:
         Broken: no dict of tensors.
     """
-    notes = list[str]()
-    for _ in range(2):
-        found = _tensors(root)
-        wrapper = next((key for key in _WRAPPERS if isinstance(root, dict) and isinstance(root.get(key), dict)), None)  # pyright: ignore[reportUnknownMemberType]
+    notes, found = list[str](), _tensors(root)
+    for _ in range(_DEPTH):
+        wrapper = next((key for key in _WRAPPERS if as_dict(as_dict(root).get(key))), None)
         if found or wrapper is None:
             break
         notes.append(f"the state dict is the one under `{wrapper}`")
-        root = root[wrapper]  # pyright: ignore[reportUnknownVariableType]
+        root = root[wrapper]
+        found = _tensors(root)
     if not found:
-        raise Broken(f"holds no state dict, but a {type(root).__name__}")  # pyright: ignore[reportUnknownArgumentType]
+        raise Broken(f"holds no state dict, but a {type(root).__name__}")
     if all(name.startswith("module.") for name in found):
         notes.append("`module.` is taken off every name (DataParallel)")
         found = {name.removeprefix("module."): tensor for name, tensor in found.items()}
@@ -43,10 +46,8 @@ def named_tensors(root: Any) -> tuple[dict[str, Tensor], list[str]]:
 
 
 def _tensors(root: Any) -> dict[str, Tensor]:
-    if not isinstance(root, dict):
-        return {}
-    values = ((name, v.tensor if isinstance(v, Array) else v) for name, v in root.items())  # pyright: ignore[reportUnknownVariableType]
-    return {name: v for name, v in values if isinstance(name, str) and isinstance(v, Tensor)}
+    values = ((name, v.tensor if isinstance(v, Array) else v) for name, v in as_dict(root).items())
+    return {str(name): v for name, v in values if isinstance(v, Tensor)}
 
 
 def write_safetensors(tensors: dict[str, Tensor], source: IO[bytes], size: int, out: IO[bytes]) -> None:
