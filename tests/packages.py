@@ -1,8 +1,8 @@
 """A small package for tests, made by hand: no model, no framework.
 
-    x [batch, 4] ── linear ─ relu ──┬── linear ──┬── add ── linear ── y [batch, 3]
-    mask [batch] ─ to float ── view ┼────────────┴── mul      (the mask's part is derived: repeated, never sent)
-                                    └── skips the second segment
+x [batch, 4] ── linear ─ relu ──┬── linear ──┬── add ── linear ── y [batch, 3]
+mask [batch] ─ to float ── view ┼────────────┴── mul      (the mask's part is derived: repeated, never sent)
+                                └── skips the second segment
 """
 
 from __future__ import annotations
@@ -18,10 +18,30 @@ import numpy as np
 from partwise.cutting import segment_graph
 from partwise.digest import canonical_json, sha256_digest
 from partwise.ir import (
-    DType, Format, Graph, Node, Output, Ref, Symbol, TensorSpec, Weight, contract, divide, graph_digest, graph_to_data,
+    DType,
+    Format,
+    Graph,
+    Node,
+    Output,
+    Ref,
+    Symbol,
+    TensorSpec,
+    Weight,
+    contract,
+    divide,
+    graph_digest,
+    graph_to_data,
 )  # fmt: skip
 from partwise.packaging import (
-    MANIFEST_VERSION, Descriptor, Manifest, Package, Port, SegmentEntry, SegmentFile, open_package, write_package,
+    MANIFEST_VERSION,
+    Descriptor,
+    Manifest,
+    Package,
+    Port,
+    SegmentEntry,
+    SegmentFile,
+    open_package,
+    write_package,
 )  # fmt: skip
 
 __all__ = ["change_graph", "change_manifest", "example", "small_graph", "small_package", "weights"]

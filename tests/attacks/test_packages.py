@@ -17,7 +17,13 @@ from typing import Any
 import pytest
 
 from partwise.errors import (
-    DigestMismatchError, GraphError, InputError, ManifestError, PackageError, PartwiseError, UnsafeFileError,
+    DigestMismatchError,
+    GraphError,
+    InputError,
+    ManifestError,
+    PackageError,
+    PartwiseError,
+    UnsafeFileError,
     UnsupportedOpError,
 )  # fmt: skip
 from partwise.packaging import Package, open_package

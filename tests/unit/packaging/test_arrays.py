@@ -8,7 +8,14 @@ import pytest
 
 from partwise.ir import DType
 from partwise.packaging.arrays import (
-    ALIGNMENT, aligned_bytes, aligned_empty, dense, from_bytes, numpy_dtype, stride_order, tensor_digest,
+    ALIGNMENT,
+    aligned_bytes,
+    aligned_empty,
+    dense,
+    from_bytes,
+    numpy_dtype,
+    stride_order,
+    tensor_digest,
 )  # fmt: skip
 
 

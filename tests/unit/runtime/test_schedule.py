@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from partwise.errors import RunError
 from partwise.runtime.route import CALLER, Route
 from partwise.runtime.schedule import (
-    Answer, Collect, Compute, Ended, Fetch, Finished, Instruction, Offered, Release, Schedule,
+    Answer,
+    Collect,
+    Compute,
+    Ended,
+    Fetch,
+    Finished,
+    Instruction,
+    Offered,
+    Release,
+    Schedule,
 )  # fmt: skip
 
 LINE = Route(received=({CALLER: ("x",)}, {0: ("a",)}), returned=((), ("b",)))
