@@ -92,13 +92,27 @@ def _smallest(lines: Sequence[Line], rest: Limits, field: _Field) -> _Smallest |
 
 
 def _attempt(line: Line, rest: Limits, field: _Field, amount: int | None) -> _Smallest | None:
-    """The fewest stages under a limit, and the most that one of them needs; None where they are too many."""
+    """Stages under a limit, so many as asked for, and the most that one of them needs; None where there are none."""
     room = Room(line, replace(rest, **{field.limit: amount}))
     cuts = room.greedy()
-    if cuts is None or (rest.stages is not None and len(cuts) - 1 > rest.stages):
+    if cuts is not None and rest.stages is not None:
+        cuts = _split(room, cuts, rest.stages)
+    if cuts is None:
         return None
     needs = [room.need(i, j) for i, j in itertools.pairwise(cuts)]
     return _Smallest(max(getattr(need, field.need) for need in needs), line, cuts)
+
+
+def _split(room: Room, cuts: list[int], stages: int) -> list[int] | None:
+    """Exactly so many stages: repeated nodes can make two halves need more than the whole, so each is asked."""
+    while len(cuts) - 1 < stages:
+        pairs = itertools.pairwise(cuts)
+        inner = ((i, m, j) for i, j in pairs for m in range(i + 1, j))
+        found = next((m for i, m, j in inner if room.fits(i, m) and room.fits(m, j)), None)
+        if found is None:
+            return None
+        cuts = sorted([*cuts, found])
+    return cuts if len(cuts) - 1 == stages else None
 
 
 def _error(smallest: _Smallest, field: _Field, rest: Limits, given: int) -> InfeasibleError:
