@@ -104,15 +104,17 @@ new_zeros.default ones.default ones_like.default scalar_tensor.default zeros.def
 _REDUCTION = """
 _cdist_forward.default _fft_c2c.default _fft_c2r.default _fft_r2c.default _log_softmax.default _softmax.default
 all.default all.dim all.dims amax.default amin.default aminmax.default any.default any.dim any.dims argmax.default
-argmin.default argsort.default argsort.stable cdist.default cosine_similarity.default count_nonzero.default
-count_nonzero.dim_IntList cummax.default cummin.default cumprod.default cumsum.default fft_fft.default
-fft_fft2.default fft_fftn.default fft_fftshift.default fft_hfft.default fft_ifft.default fft_ifft2.default
-fft_ifftn.default fft_ifftshift.default fft_ihfft.default fft_irfft.default fft_irfft2.default fft_irfftn.default
-fft_rfft.default fft_rfft2.default fft_rfftn.default histc.default kthvalue.default linalg_norm.default
+argmin.default argsort.default argsort.stable binary_cross_entropy.default binary_cross_entropy_with_logits.default
+cdist.default cosine_similarity.default count_nonzero.default count_nonzero.dim_IntList cross_entropy_loss.default
+cummax.default cummin.default cumprod.default cumsum.default fft_fft.default fft_fft2.default fft_fftn.default
+fft_fftshift.default fft_hfft.default fft_ifft.default fft_ifft2.default fft_ifftn.default fft_ifftshift.default
+fft_ihfft.default fft_irfft.default fft_irfft2.default fft_irfftn.default fft_rfft.default fft_rfft2.default
+fft_rfftn.default histc.default huber_loss.default kl_div.default kthvalue.default l1_loss.default linalg_norm.default
 linalg_vector_norm.default log_softmax.int logcumsumexp.default logsumexp.default max.default max.dim mean.default
-mean.dim median.default median.dim min.default min.dim nanmean.default nansum.default norm.Scalar norm.ScalarOpt_dim
-pairwise_distance.default prod.default prod.dim_int softmax.int sort.default sort.stable std.correction std.default
-std.dim std_mean.correction sum.default sum.dim_IntList topk.default trace.default var.correction var.default var.dim
+mean.dim median.default median.dim min.default min.dim mse_loss.default nanmean.default nansum.default
+nll_loss_forward.default nll_loss_nd.default norm.Scalar norm.ScalarOpt_dim pairwise_distance.default prod.default
+prod.dim_int smooth_l1_loss.default softmax.int sort.default sort.stable std.correction std.default std.dim
+std_mean.correction sum.default sum.dim_IntList topk.default trace.default var.correction var.default var.dim
 var_mean.correction
 """.split()
 
