@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from math import prod
 
 import ml_dtypes
@@ -21,6 +22,7 @@ ALIGNMENT = 64
 (measured: docs/capture.md)."""
 
 
+@cache
 def numpy_dtype(dtype: DType) -> np.dtype[np.generic]:
     """numpy's or ml_dtypes' type of the same name. int4 and uint4 take a byte an element, as ml_dtypes has them."""
     return np.dtype(getattr(ml_dtypes, dtype.value, dtype.value))

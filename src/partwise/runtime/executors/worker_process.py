@@ -20,6 +20,8 @@ from partwise.runtime.executors.messages import Channel, Failed, Load, Message, 
 
 __all__ = ["Crew", "WorkerProcess"]
 
+_WAITING = "OMP_WAIT_POLICY"
+"""OpenMP 5.2, section 21.6: whether waiting threads spin or sleep."""
 _GRACE_S = 2.0
 """How long a worker may take to notice that its parent has hung up; it needs a millisecond (assumed margin)."""
 
@@ -149,9 +151,15 @@ def _error_of(failed: Failed) -> PartwiseError:
 
 
 def _environment() -> dict[str, str]:
-    """The parent's, and this package importable: it may have been found by `sys.path` alone."""
+    """The parent's, with two things added.
+
+    This package must be importable: the parent may have found it by `sys.path` alone. And threads that wait must
+    sleep: several stages have more threads together than there are cores, and threads that spin at a barrier keep
+    those that work from running (measured: 3 stages of 2 threads on 2 busy cores, 1.1 requests/s spinning, 23.7
+    sleeping). The user's own choice stands.
+    """
+    environment = {_WAITING: "PASSIVE"} | dict(os.environ)
     root = str(Path(partwise.errors.__file__).parents[1])
-    if root in site.getsitepackages():
-        return dict(os.environ)
-    known = os.environ.get("PYTHONPATH")
-    return os.environ | {"PYTHONPATH": root + (os.pathsep + known if known else "")}
+    if root not in site.getsitepackages():
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
+    return environment
