@@ -10,7 +10,7 @@ import msgspec
 
 from partwise.digest import is_digest
 from partwise.errors import GraphError, ManifestError
-from partwise.ir import DType
+from partwise.ir import DType, Format
 from partwise.ir.dims import symbols_of
 from partwise.packaging.arrays import numpy_dtype
 from partwise.packaging.manifest import MANIFEST_VERSION, Manifest, Port, SegmentEntry, WeightEntry
@@ -74,6 +74,8 @@ def _check_digests(manifest: Manifest, subject: str) -> None:
             )
     if not is_digest(manifest.graph):
         raise ManifestError(subject, "names its graph by no digest", got=manifest.graph[:80])
+    if manifest.format is Format.TORCH and manifest.whole.digest != manifest.graph:
+        raise ManifestError(subject, "its whole is not its graph", expected=manifest.graph, got=manifest.whole.digest)
 
 
 def _check_symbols(manifest: Manifest, subject: str) -> None:

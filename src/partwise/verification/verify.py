@@ -76,9 +76,10 @@ def verify_run(run: Run, package: Package, original: Original | None = None, inp
     settings = run.record.engines[0] if run.record.engines else None
     engine = settings.engine if settings else package.manifest.engine
     threads = min(max(settings.threads if settings else 1, 1), 4 * default_threads())
-    case = _Case([dict(values) for values in given], engine, threads, claimed)
     here = make_engine(engine, threads).settings
-    if any(stated != here for stated in run.record.engines):
+    case = _Case([dict(values) for values in given], engine, threads, claimed)
+    case.settled = all(stated == here for stated in run.record.engines)
+    if not case.settled:
         case.notes.append(f"the run states other settings than were used here: {run.record.engines[0]}")
     return _judge(package, original, case)
 
@@ -89,6 +90,8 @@ class _Case:
     engine: str
     threads: int
     claimed: Sequence[Values] | None = None
+    settled: bool = True
+    """Whether the settings here are those of the claim, so that the same inputs must give the same bits."""
     notes: list[str] = field(default_factory=list[str])
 
 
@@ -103,7 +106,7 @@ def _judge(package: Package, original: Original | None, case: _Case) -> Verdict:
     recorded = worst(map(compare, case.claimed, ours)) if case.claimed is not None else ()
     source = worst(map(compare, uncut, original.answers(case.requests))) if original else ()
     tampered = _other_weight(package, original) if original else None
-    outcome, reason = _decide(package, chain, source, recorded, tampered, settled=not case.notes)
+    outcome, reason = _decide(package, chain, source, recorded, tampered, settled=case.settled)
     return Verdict(
         outcome=outcome,
         reason=reason,

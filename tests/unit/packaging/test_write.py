@@ -71,7 +71,7 @@ def test_the_check_decides_what_the_manifest_says(tmp_path: Path) -> None:
 
 def test_a_failed_check_leaves_nothing(tmp_path: Path) -> None:
     def check(package: Package) -> Manifest:
-        raise PackageError("check", "failed")
+        raise PackageError(repr(package), "failed")
 
     with pytest.raises(PackageError, match="failed"):
         small_package(tmp_path / "p", check=check)

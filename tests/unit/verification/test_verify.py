@@ -26,19 +26,17 @@ pytest.importorskip("torch")
 
 
 class Model:
-    """The model of `tests.packages`, computed by torch as its makers meant it."""
+    """The model of `tests.packages`, computed by torch as its makers meant it, off by as much as is asked for."""
 
     def __init__(self, **changed: np.ndarray) -> None:
         self.own = weights() | changed
-        self.off = 0.0
+        self.off, self.rows = 0.0, 99
 
     def capture(self) -> Graph:
         return small_graph()
 
     def weights(self, graph: Graph) -> Mapping[str, np.ndarray]:
-        if "w0" not in self.own:
-            raise StalePlanError("weight `w0`", "the model has none of this name")
-        return self.own
+        return {weight.tensor: self.own[weight.tensor] for weight in graph.weights}
 
     def reference(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         import torch
@@ -47,7 +45,7 @@ class Model:
         x, mask = (torch.from_numpy(inputs[name]) for name in ("x", "mask"))
         active = torch.relu(x @ w0.T)
         y = ((active @ w1.T) * mask.float()[:, None] + active) @ w2.T
-        return {"y": y.numpy() + np.float32(self.off)}
+        return {graph.outputs[0].name: y.numpy()[: self.rows] + np.float32(self.off)}
 
 
 @pytest.fixture
@@ -58,6 +56,10 @@ def package(tmp_path: Path) -> Package:
 @pytest.fixture
 def original() -> Original:
     return Original(Model(), small_graph())
+
+
+def _refuse(graph: Graph) -> Mapping[str, np.ndarray]:
+    raise StalePlanError(f"weight of `{graph.name}`", "the model has none of this name")
 
 
 def _saved(package: Package) -> Run:
@@ -126,8 +128,7 @@ def test_another_model(package: Package, original: Original) -> None:
     verdict = verify_package(package, original, example())
     assert verdict.outcome is Outcome.REJECTED
     assert "differs from the model" in verdict.reason
-    del model.own["w0"]
-    model.reference = lambda graph, inputs: {"y": np.zeros(1)}  # type: ignore[method-assign]
+    model.weights = _refuse  # type: ignore[method-assign]
     assert "another one" in verify_package(package, original, example()).reason
 
 
@@ -183,6 +184,14 @@ def test_absurd_threads_in_a_record_are_no_order(package: Package) -> None:
     assert verify_run(run, package).notes
 
 
+def test_a_model_with_another_graph(package: Package) -> None:
+    verdict = verify_package(package, Original(Model(), replace(small_graph(), name="other")), example())
+    assert (verdict.outcome, verdict.reason) == (
+        Outcome.REJECTED,
+        "the package was cut from another graph than the model's",
+    )
+
+
 def test_no_request_settles_nothing(package: Package) -> None:
     assert verify_package(package, inputs=[]).outcome is Outcome.INCONCLUSIVE
 
@@ -208,7 +217,7 @@ def test_the_cutters_check_finds_a_chain_that_differs(package: Package) -> None:
 
 def test_a_difference_without_a_size_is_an_error(package: Package) -> None:
     model = Model()
-    model.reference = lambda graph, inputs: {"y": np.zeros(1)}  # type: ignore[method-assign]
+    model.rows = 1
     with pytest.raises(VerifyError, match="another type, shape or kind"):
         check_package(package, model, inputs=example())
 
