@@ -98,8 +98,10 @@ def _relative(got: np.ndarray, expected: np.ndarray) -> float:
     assert (got.dtype, got.shape) == (expected.dtype, expected.shape)
     if _same(got, expected) or got.size == 0:
         return 0.0
-    wide = expected.astype(np.float64)
-    return float(np.abs(got.astype(np.float64) - wide).max() / (np.abs(wide).max() or 1.0))
+    finite = np.isfinite(expected)
+    assert np.array_equal(np.isfinite(got), finite)
+    wide, mine = expected[finite].astype(np.float64), got[finite].astype(np.float64)
+    return float(np.abs(mine - wide).max(initial=0.0) / (np.abs(wide).max(initial=0.0) or 1.0))
 
 
 def _aligned(array: np.ndarray) -> np.ndarray:

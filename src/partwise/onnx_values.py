@@ -15,7 +15,16 @@ from partwise.errors import UnsupportedOpError
 from partwise.extras import require
 from partwise.ir import DType
 
-__all__ = ["dtype_of", "element_type", "from_ort_value", "op_domain", "op_name", "session_dtype", "to_ort_value"]
+__all__ = [
+    "dtype_of",
+    "element_type",
+    "from_ort_value",
+    "is_plain",
+    "op_domain",
+    "op_name",
+    "session_dtype",
+    "to_ort_value",
+]
 
 _STANDARD = "onnx"
 """The standard's own domain, which ONNX writes as the empty string."""
@@ -90,6 +99,11 @@ def session_dtype(word: str, subject: str) -> DType:
     if name not in _BY_WORD:
         raise UnsupportedOpError(subject, f"has an element type that Partwise does not know ({name})")
     return _BY_WORD[name]
+
+
+def is_plain(dtype: DType) -> bool:
+    """Whether numpy has this type itself, so that arrays need no wrapping."""
+    return dtype not in _SAME_BITS
 
 
 def to_ort_value(array: np.ndarray) -> Any:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from partwise.runtime.engines.engine import NodeObserver
 
 __all__ = ["run_observed"]
@@ -21,20 +23,23 @@ _KERNEL, _RUN = "_kernel_time", "model_run"
 
 
 def run_observed(
-    open_session: Callable[..., Any], outputs: list[str], given: Mapping[str, Any], observe: NodeObserver
-) -> list[Any]:
+    compute: Callable[..., list[np.ndarray]],
+    open_session: Callable[..., Any],
+    given: Mapping[str, np.ndarray],
+    observe: NodeObserver,
+) -> list[np.ndarray]:
     """Run once with the profiler on, and tell of each node in the order of their work.
 
     Args:
+        compute: runs a session on inputs.
         open_session: makes the session, with these attributes of `SessionOptions`.
-        outputs: names of the values asked for.
-        given: inputs as values of onnxruntime.
+        given: the inputs by name.
         observe: told of each node after the run.
     """
     with tempfile.TemporaryDirectory(prefix="partwise-trace-") as folder:
         session = open_session(enable_profiling=True, profile_file_prefix=f"{folder}/profile")
         start = time.monotonic()
-        results = session.run_with_ort_values(outputs, given)
+        results = compute(given, session)
         events = json.loads(Path(session.end_profiling()).read_text())
     # The profiler counts microseconds from its own start; the run is an event too, and `start` is when it began.
     origin = next((event["ts"] for event in events if event["name"] == _RUN), 0)
