@@ -7,8 +7,7 @@ and the parts kept in float32 are the same; then every parameter and buffer beco
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 from partwise.errors import ModelError
@@ -17,9 +16,11 @@ from partwise.extras import require
 __all__ = ["fake_module"]
 
 
-@contextmanager
-def fake_module(kind: Any, config: Any, dtype: str) -> Generator[Any]:
-    """A module of this class without weights: for shapes, never for values. Used inside the context alone.
+def fake_module(kind: Any, config: Any, dtype: str) -> tuple[Any, Any]:
+    """A module of this class without weights, for shapes, never for values; and the mode that its tensors are of.
+
+    Inputs must be made within the mode. Exporting need not run in it: constants that the forward makes would
+    lose their values.
 
     Args:
         kind: a class of transformers.
@@ -33,9 +34,10 @@ def fake_module(kind: Any, config: Any, dtype: str) -> Generator[Any]:
     shapes = require("torch.fx.experimental.symbolic_shapes")
     wanted = getattr(require("torch"), dtype)
     module = _lay_out(kind, config, wanted)
-    with fake.FakeTensorMode(shape_env=shapes.ShapeEnv(), allow_non_fake_inputs=True):
+    mode = fake.FakeTensorMode(shape_env=shapes.ShapeEnv(), allow_non_fake_inputs=True)
+    with mode:
         _off_meta(module, _types(module, wanted))
-        yield module.eval()
+    return module.eval(), mode
 
 
 def _lay_out(kind: Any, config: Any, dtype: Any) -> Any:

@@ -55,8 +55,7 @@ class HuggingFaceModel:
         """
         kind, notes = model_class(self._source, self._options.task)
         dtype = self._dtype()
-        with fake_module(kind, self._source.config, dtype) as module:
-            graph, inputs = self._capture_first(module)
+        graph, inputs = self._capture_first(*fake_module(kind, self._source.config, dtype))
         settings = {
             **dict(graph.settings),
             "source": "huggingface",
@@ -89,11 +88,13 @@ class HuggingFaceModel:
             raise ModelError(f"dtype `{dtype}`", "cannot hold a model's weights", expected=" | ".join(_DTYPES))
         return dtype
 
-    def _capture_first(self, module: Any) -> tuple[ir.Graph, ExampleInputs]:
+    def _capture_first(self, module: Any, mode: Any) -> tuple[ir.Graph, ExampleInputs]:
         """The graph at the first set of inputs that the model takes; the first refusal where it takes none."""
         kind, static = cast(Any, type(module)), self._options.static
         refused: ModelError | None = None
-        for inputs in candidates(kind, self._source.config, self._options):
+        with mode:
+            tried = list(candidates(kind, self._source.config, self._options))
+        for inputs in tried:
             try:
                 return capture_module(module, inputs.values, static=static, name=kind.__name__), inputs
             except ModelError as error:

@@ -110,6 +110,15 @@ def test_torchscript_is_refused(tmp_path: Path) -> None:
         _convert(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_an_exported_program_under_another_suffix_is_told_apart(tmp_path: Path) -> None:
+    program = torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),), strict=False)
+    torch.export.save(program, tmp_path / "m.pt2")
+    (tmp_path / "m.pt2").rename(tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=r"read under the suffix \.pt2"):
+        _convert(tmp_path)
+
+
 def _zipped() -> bytes:
     import io
 

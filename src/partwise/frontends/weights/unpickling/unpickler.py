@@ -141,6 +141,8 @@ def _check_kind(entries: StoredZip) -> None:
     if "constants.pkl" in entries.names or any(name.startswith("code/") for name in entries.names):
         raise Broken("is a TorchScript program, which is code; save the module's state_dict() instead")
     if "data.pkl" not in entries.names:
-        raise Broken("is a zip archive that torch.save did not write")
+        exported = "models/model.json" in entries.names
+        other = "a program of torch.export, read under the suffix .pt2" if exported else "a zip archive of another kind"
+        raise Broken(f"is {other}; torch.save did not write it")
     if "byteorder" in entries.names and entries.read("byteorder") != b"little":
         raise Broken("was written on a big-endian machine")
