@@ -5,17 +5,20 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from partwise.errors import ModelError
 from partwise.extras import require
-from partwise.frontends.source import CaptureOptions, Source
+from partwise.frontends.source import CaptureOptions, Source, with_settings
 from partwise.frontends.torch.model import TorchModel
 from partwise.frontends.untrusted import as_list
+from partwise.ir import Graph
 
-__all__ = ["build", "find_function", "open_function", "open_module"]
+__all__ = ["PretrainedModule", "build", "find_function", "open_function", "open_module"]
 
 
 def open_function(name: str, options: CaptureOptions) -> Source:
@@ -31,10 +34,31 @@ def open_module(module: Any, options: CaptureOptions) -> Source:
     transformers = sys.modules.get("transformers")
     known = transformers is not None and isinstance(module, transformers.PreTrainedModel)
     if options.example_inputs is None and known:
+        return PretrainedModule(module, options)
+    return TorchModel(module, options)
+
+
+class PretrainedModule:
+    """A module of transformers in memory, at example inputs of the sizes asked for."""
+
+    def __init__(self, module: Any, options: CaptureOptions) -> None:
         from partwise.frontends.huggingface.inputs import example_inputs
 
-        options = replace(options, example_inputs=example_inputs(type(module), module.config, options).values)
-    return TorchModel(module, options)
+        inputs = example_inputs(type(module), module.config, options)
+        self._sizes = inputs.sizes
+        self._model = TorchModel(module, replace(options, example_inputs=inputs.values))
+
+    def capture(self) -> Graph:
+        """The graph; its settings tell the sizes."""
+        return with_settings(self._model.capture(), **self._sizes)
+
+    def weights(self, graph: Graph) -> Mapping[str, np.ndarray]:
+        """The graph's weights, as the module holds them."""
+        return self._model.weights(graph)
+
+    def reference(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The module's own answer."""
+        return self._model.reference(graph, inputs)
 
 
 def build(name: str) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from partwise.ir import Graph
 
-__all__ = ["CaptureOptions", "Source", "as_captured"]
+__all__ = ["CaptureOptions", "Source", "as_captured", "with_settings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,11 @@ def as_captured(graph: Graph, options: CaptureOptions | None = None) -> CaptureO
     names = {field.name for field in fields(CaptureOptions)}
     kept: dict[str, Any] = {name: value for name, value in graph.settings if name in names}
     return replace(options or CaptureOptions(), **kept)
+
+
+def with_settings(graph: Graph, **settings: str | int | bool | None) -> Graph:
+    """A graph that also tells these settings of its capture."""
+    return replace(graph, settings=tuple(sorted({**dict(graph.settings), **settings}.items())))
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ from partwise.extras import require
 from partwise.frontends.function import build, open_module
 from partwise.frontends.huggingface.config import read_config
 from partwise.frontends.huggingface.folder import HuggingFaceModel
-from partwise.frontends.source import CaptureOptions, Source
+from partwise.frontends.source import CaptureOptions, Source, with_settings
 from partwise.frontends.weights.checkpoint import Checkpoint, FileKind
 from partwise.frontends.weights.convert import converted
 from partwise.frontends.weights.header import check_safetensors
@@ -63,7 +63,7 @@ class StateDictModel:
 
     def capture(self) -> Graph:
         """The graph of the module, without reading a weight."""
-        return self._model.capture()
+        return with_settings(self._model.capture(), dtype=self._options.dtype)
 
     def weights(self, graph: Graph) -> Mapping[str, np.ndarray]:
         """The graph's weights, read from the file.

@@ -10,7 +10,8 @@ import pytest
 from partwise.errors import ModelError
 from partwise.frontends.function import build
 from partwise.frontends.open import open_model
-from partwise.frontends.source import CaptureOptions
+from partwise.frontends.source import CaptureOptions, as_captured
+from tiny_models import save_bert
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,12 @@ def test_its_example_inputs_are_used_and_can_be_overruled() -> None:
     assert open_model("tiny_models:mlp_with_inputs", options).capture().hints == {"batch": 5}
     with pytest.raises(ModelError, match="needs example inputs"):
         open_model("tiny_models:mlp").capture()
+
+
+def test_a_module_of_transformers_gets_inputs_of_the_sizes_asked_for(tmp_path: Path) -> None:
+    module = save_bert(tmp_path)
+    options = CaptureOptions(batch=3, sequence=7, static=True)
+    graph = open_model(module, options).capture()
+    assert graph.spec["input_ids"].shape == (3, 7)
+    assert open_model(module, as_captured(graph)).capture() == graph
+    assert len(open_model(module).weights(graph)) == len(graph.weights)

@@ -51,6 +51,7 @@ def test_dtype_and_no_weights(tmp_path: Path) -> None:
     inputs = (torch.zeros(2, 4, dtype=torch.float64),)
     graph = open_model(path, CaptureOptions(module="tiny_models:mlp", dtype="float64", example_inputs=inputs)).capture()
     assert graph.spec["0.weight"].dtype == "float64"
+    assert as_captured(graph).dtype == "float64"
     with pytest.raises(ModelError, match="--no-weights"):
         open_model(path, CaptureOptions(module="tiny_models:mlp_with_inputs", weights=False)).weights(graph)
     with pytest.raises(ModelError, match="no floating-point type"):

@@ -17,7 +17,7 @@ from partwise.frontends.huggingface.config import ModelConfig, read_config
 from partwise.frontends.huggingface.inputs import ExampleInputs, candidates
 from partwise.frontends.huggingface.load import load_module
 from partwise.frontends.huggingface.quantized import quantization_note
-from partwise.frontends.source import CaptureOptions
+from partwise.frontends.source import CaptureOptions, with_settings
 from partwise.frontends.torch.model import TorchModel, capture_module
 from partwise.frontends.weights.checkpoint import Checkpoint, find_checkpoint
 
@@ -56,18 +56,9 @@ class HuggingFaceModel:
         kind, notes = model_class(self._source, self._options.task)
         dtype = self._dtype()
         graph, inputs = self._capture_first(*fake_module(kind, self._source.config, dtype))
-        settings = {
-            **dict(graph.settings),
-            "source": "huggingface",
-            "task": kind.__name__,
-            "dtype": dtype,
-            "batch": inputs.batch,
-            "sequence": inputs.sequence,
-            "image_size": inputs.image_size,
-            "inputs": inputs.given,
-        }
         notes = (*quantization_note(self._source.quantization), *notes, *inputs.notes, *graph.notes)
-        return replace(graph, settings=tuple(sorted(settings.items())), notes=notes)
+        settings = {"source": "huggingface", "task": kind.__name__, "dtype": dtype, "inputs": inputs.given}
+        return with_settings(replace(graph, notes=notes), **settings, **inputs.sizes)
 
     def weights(self, graph: ir.Graph) -> Mapping[str, np.ndarray]:
         """The graph's weights, read from the checkpoint in the type that the graph was captured in.

@@ -44,6 +44,11 @@ class ExampleInputs:
     given: str | None = None
     """What `CaptureOptions.inputs` holds, where the caller chose the inputs."""
 
+    @property
+    def sizes(self) -> dict[str, int | None]:
+        """The sizes as settings of a capture."""
+        return {"batch": self.batch, "sequence": self.sequence, "image_size": self.image_size}
+
 
 def example_inputs(kind: Any, config: Any, options: CaptureOptions) -> ExampleInputs:
     """Example inputs for a class and its config: the first of `candidates`."""
