@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
 import traceback
 
@@ -29,6 +30,7 @@ VERBS = {
 """Verb and one line about it, in the order of the pipeline; each lives in the module of its name."""
 
 _INTERNAL = 70  # EX_SOFTWARE of sysexits.h
+_TERMINATED = 143  # 128 + SIGTERM
 
 
 class Verbs(click.Group):
@@ -67,6 +69,8 @@ def partwise() -> None:
 def main() -> None:
     """The command's entry point."""
     as_json = "--json" in sys.argv
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait must not take a stage's processor
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         sys.exit(partwise.main(standalone_mode=False) or 0)
     except click.exceptions.Exit as stop:
@@ -87,6 +91,12 @@ def main() -> None:
         traceback.print_exc()
         click.echo("This is a defect of Partwise, not of what you gave it; please report the lines above.", err=True)
         sys.exit(_INTERNAL)
+
+
+def _terminate(number: int, frame: object) -> None:
+    """Leave by the way of all `with` blocks, which end what they started."""
+    del number, frame
+    sys.exit(_TERMINATED)
 
 
 def _report(error: PartwiseError, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def read_blob(folder: Path, path: Path, descriptor: Descriptor) -> np.ndarray:
 _HINT = "a file of the package is missing, cut short or changed; cut the model again."
 
 
-def _open(folder: Path, path: Path):
+def _open(folder: Path, path: Path) -> BufferedReader:
     """A regular file, reached without following a link below the package's folder.
 
     A link could point at any file of the reader's machine, or at one that never ends.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 
 from partwise.digest import canonical_json
 from partwise.errors import InputError
 from partwise.files import write_whole
 from partwise.packaging import Package, open_package
-from partwise.runtime.engines.engine import EngineSettings
 from partwise.runtime.executors import Answer, Executor, Options, Progress, Values, start_executor
 from partwise.runtime.folder import RunWriter, load_run
 from partwise.runtime.inputs import Inputs, open_inputs
@@ -62,33 +61,49 @@ def run_package(
         RunError: a stage failed, or its process died.
     """
     opened = package if isinstance(package, Package) else open_package(package)
-    notes = _notes(opened, engine)
-    measured = Trace() if trace is not None else None
     options = Options(
         engine=engine or opened.manifest.engine,
         threads=default_threads() if threads is None else _at_least_one("threads", threads),
         in_flight=None if in_flight is None else _at_least_one("in flight", in_flight),
-        trace=measured,
+        trace=None if trace is None else Trace(),
         probe=Probe(memory=trace is not None, nodes=trace is not None and trace_nodes),
         on_progress=on_progress or _silent,
     )
-    with ExitStack() as stack:
-        working = stack.enter_context(start_executor(executor, opened, options))  # workers start while inputs are read
+    folder = Path(run_dir) if run_dir is not None else opened.path.resolve().parent / "run"
+    with start_executor(executor, opened, options) as working:  # workers start while inputs are read
         given = open_inputs(inputs, opened, sizes=sizes, seed=seed)
-        folder = Path(run_dir) if run_dir is not None else opened.path.resolve().parent / "run"
-        writer = stack.enter_context(RunWriter(folder, stream=given.is_stream)) if save else None
+        run = _execute(opened, working, given, executor, options, folder if save else None)
+    if trace is not None and options.trace is not None:
+        data = options.trace.as_data(package=opened.digest, executor=executor, threads=options.threads)
+        write_whole(Path(trace), canonical_json(data))
+    return run
+
+
+def _execute(
+    package: Package, working: Executor, inputs: Inputs, executor: str, options: Options, folder: Path | None
+) -> Run:
+    """All requests through an executor; the run, saved in a folder of all runs if there is one."""
+    with RunWriter(folder, stream=inputs.is_stream) if folder else nullcontext() as writer:
         engines = working.ready()
-        done = _Collected(given, writer)
+        done = _Collected(inputs, writer)
         start = time.monotonic()
         done.take(working, options.on_progress)
         seconds = time.monotonic() - start
-        record = _record(opened, executor, engines, given, tuple(done.records), notes)
+        record = RunRecord(
+            version=RUN_VERSION,
+            package=package.digest,
+            model=package.manifest.model,
+            executor=executor,
+            engines=engines,
+            exact=package.manifest.exact,
+            origin=inputs.origin,
+            stream=inputs.is_stream,
+            requests=tuple(done.records),
+            notes=_notes(package, options.engine),
+        )
         path = writer.finish(record) if writer else None
-    if measured is not None and trace is not None:
-        data = measured.as_data(package=opened.digest, executor=executor, threads=options.threads)
-        write_whole(Path(trace), canonical_json(data))
     requests = tuple(done.requests) if done.requests or path is None else load_run(path).requests
-    return Run(record=record, requests=requests, path=path, package=opened.path, seconds=seconds)
+    return Run(record=record, requests=requests, path=path, package=package.path, seconds=seconds)
 
 
 class _Collected:
@@ -121,30 +136,8 @@ class _Collected:
             self.requests.append(RunRequest(record=record, inputs=inputs, outputs=answer.outputs))
 
 
-def _record(
-    package: Package,
-    executor: str,
-    engines: tuple[EngineSettings, ...],
-    inputs: Inputs,
-    requests: tuple[RequestRecord, ...],
-    notes: tuple[str, ...],
-) -> RunRecord:
-    return RunRecord(
-        version=RUN_VERSION,
-        package=package.digest,
-        model=package.manifest.model,
-        executor=executor,
-        engines=engines,
-        exact=package.manifest.exact,
-        origin=inputs.origin,
-        stream=inputs.is_stream,
-        requests=requests,
-        notes=notes,
-    )
-
-
-def _notes(package: Package, engine: str | None) -> tuple[str, ...]:
-    if engine is None or engine == package.manifest.engine:
+def _notes(package: Package, engine: str) -> tuple[str, ...]:
+    if engine == package.manifest.engine:
         return package.manifest.notes
     return (*package.manifest.notes, f"run by {engine}; the segments are exact for {package.manifest.engine}")
 

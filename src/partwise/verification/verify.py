@@ -97,7 +97,11 @@ class _Case:
 
 def _judge(package: Package, original: Original | None, case: _Case) -> Verdict:
     if original is not None and graph_digest(original.graph) != package.manifest.graph:
-        return _rejected("the package was cut from another graph than the model's")
+        return Verdict(
+            outcome=Outcome.INCONCLUSIVE,
+            reason="captured here, the model is another graph than the package's: another model, or another version "
+            "of what captures it",
+        )
     if not case.requests:
         return Verdict(outcome=Outcome.INCONCLUSIVE, reason="no request to compute again")
     uncut = whole(package, case.requests, case.engine, case.threads)
