@@ -72,16 +72,16 @@ true_divide.Tensor trunc.default where.Scalar where.ScalarOther where.ScalarSelf
 
 _MOVEMENT = """
 _to_copy.default as_strided_scatter.default block_diag.default bucketize.Tensor cat.default channel_shuffle.default
-clone.default col2im.default column_stack.default concat.default concatenate.default copy.default diag.default diag_embed.default
-diagonal_scatter.default diff.default expand_copy.default fill.Scalar fill.Tensor flip.default fliplr.default
-flipud.default gather.default hstack.default im2col.default index.Tensor index_add.default index_fill.int_Scalar
-index_put.default index_select.default lift_fresh_copy.default masked_scatter.default native_channel_shuffle.default
-permute_copy.default pixel_shuffle.default pixel_unshuffle.default put.default reflection_pad1d.default
-reflection_pad2d.default reflection_pad3d.default replication_pad1d.default replication_pad2d.default
-replication_pad3d.default roll.default rot90.default scatter.src scatter.value scatter_add.default scatter_reduce.two
-searchsorted.Tensor select_copy.int select_scatter.default slice_copy.Tensor slice_scatter.default squeeze_copy.dim
-stack.default take.default take_along_dim.default transpose_copy.int tril_indices.default triu_indices.default
-unfold_copy.default unsqueeze_copy.default view_copy.default vstack.default
+clone.default col2im.default column_stack.default concat.default concatenate.default copy.default diag.default
+diag_embed.default diagonal_scatter.default diff.default expand_copy.default fill.Scalar fill.Tensor flip.default
+fliplr.default flipud.default gather.default hstack.default im2col.default index.Tensor index_add.default
+index_fill.int_Scalar index_put.default index_select.default lift_fresh_copy.default masked_scatter.default
+native_channel_shuffle.default permute_copy.default pixel_shuffle.default pixel_unshuffle.default put.default
+reflection_pad1d.default reflection_pad2d.default reflection_pad3d.default replication_pad1d.default
+replication_pad2d.default replication_pad3d.default roll.default rot90.default scatter.src scatter.value
+scatter_add.default scatter_reduce.two searchsorted.Tensor select_copy.int select_scatter.default slice_copy.Tensor
+slice_scatter.default squeeze_copy.dim stack.default take.default take_along_dim.default transpose_copy.int
+tril_indices.default triu_indices.default unfold_copy.default unsqueeze_copy.default view_copy.default vstack.default
 """.split()
 
 _GROWING = """
