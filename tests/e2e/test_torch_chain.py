@@ -20,6 +20,7 @@ from partwise.frontends.torch.model import TorchModel  # noqa: E402
 
 RELATIVE = 1e-5
 """Where eager takes another kernel than the functional graph (a fused encoder layer, `nn.MultiheadAttention`)."""
+QUICK_REFUSED = ("dbrx", "deepseek_v4")
 MOST_CUTS = 120
 """Above this many placed nodes a seeded sample of the positions is tried."""
 
@@ -35,7 +36,9 @@ def test_a_chain_is_the_whole_for_every_family(family: str) -> None:
     check_family(family)
 
 
-@pytest.mark.parametrize("family", REFUSED)
+@pytest.mark.parametrize(
+    "family", [name if name in QUICK_REFUSED else pytest.param(name, marks=pytest.mark.slow) for name in REFUSED]
+)
 def test_what_cannot_be_captured_says_where_and_what_to_do(family: str) -> None:
     module, inputs = build(family)
     with pytest.raises(UnsupportedOpError) as caught:

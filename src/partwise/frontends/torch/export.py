@@ -19,6 +19,10 @@ from partwise.frontends.torch.symbols import SizeError
 
 __all__ = ["arrange", "export_functional", "output_names"]
 
+_ROUTING = ("expert", "moe", "router")
+_ROUTING_HINT = (
+    "a mixture of experts is captured through transformers' `use_experts_implementation`: decorate the layer."
+)
 _DATA_DEPENDENT = ("data-dependent", "GuardOnDataDependentSymNode", "Unbacked", "unbacked")
 
 
@@ -91,18 +95,16 @@ def _key(step: Any) -> str:
 
 
 def _explain(error: BaseException, module: Any) -> PartwiseError:
-    where = failing_module(error, module)
-    text = _first_line(error)
-    if not any(mark in f"{type(error).__name__} {error}" for mark in _DATA_DEPENDENT):
-        return ModelError(type(module).__name__, f"torch.export failed{' in ' + where if where else ''}: {text}")
-    hint = "compute it from sizes, or outside the model."
-    if "expert" in where.lower() or "moe" in where.lower():
-        hint = (
-            "a mixture of experts is captured through transformers' `use_experts_implementation`; decorate the layer."
+    where, text = failing_module(error, module), _first_line(error)
+    subject, routed = where or type(module).__name__, any(word in where.lower() for word in _ROUTING)
+    if any(mark in f"{type(error).__name__} {error}" for mark in _DATA_DEPENDENT):
+        what = f"what runs here, or how large a value is, depends on data: {text}"
+        return SizeError(
+            subject, what, hint=_ROUTING_HINT if routed else "compute it from sizes, or outside the model."
         )
-    return SizeError(
-        where or type(module).__name__, f"what runs here, or how large a value is, depends on data: {text}", hint=hint
-    )
+    if routed:
+        return SizeError(subject, f"torch.export failed: {text}", hint=_ROUTING_HINT)
+    return ModelError(type(module).__name__, f"torch.export failed{' in ' + where if where else ''}: {text}")
 
 
 def _first_line(error: BaseException) -> str:
