@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import onnxruntime  # noqa: TID253
-import torch  # noqa: TID253
-import transformers  # noqa: TID253
+import onnxruntime
+import torch
+import transformers
 
 import partwise
 from partwise.frontends.torch.symbols import roles
