@@ -186,10 +186,8 @@ def test_absurd_threads_in_a_record_are_no_order(package: Package) -> None:
 
 def test_a_model_with_another_graph(package: Package) -> None:
     verdict = verify_package(package, Original(Model(), replace(small_graph(), name="other")), example())
-    assert (verdict.outcome, verdict.reason) == (
-        Outcome.REJECTED,
-        "the package was cut from another graph than the model's",
-    )
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "another graph" in verdict.reason
 
 
 def test_no_request_settles_nothing(package: Package) -> None:
