@@ -38,6 +38,7 @@ docs: $(STAMP)   ## build the documentation
 
 benchmarks: $(STAMP)  ## measure; tables go to docs/data
 	$(BIN)/python benchmarks/first_way.py
+	$(BIN)/python benchmarks/plan_70b.py
 
 clean:           ## remove what was built, not what was installed
 	rm -rf build dist site demo .coverage* .pytest_cache .ruff_cache .hypothesis

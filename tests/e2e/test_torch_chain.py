@@ -21,19 +21,19 @@ from partwise.frontends.torch.model import TorchModel  # noqa: E402
 RELATIVE = 1e-5
 """Where eager takes another kernel than the functional graph (a fused encoder layer, `nn.MultiheadAttention`)."""
 QUICK_REFUSED = ("dbrx", "deepseek_v4")
-MOST_CUTS = 120
-"""Above this many placed nodes a seeded sample of the positions is tried."""
+ALL_CUTS, SOME_CUTS = 120, 8
+"""Positions at which a graph is cut in two: where it has more, a seeded sample of them."""
 
 
 @pytest.mark.parametrize("family", QUICK)
 def test_a_chain_is_the_whole_at_every_cut(family: str) -> None:
-    check_family(family)
+    check_family(family, ALL_CUTS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name not in QUICK])
 def test_a_chain_is_the_whole_for_every_family(family: str) -> None:
-    check_family(family)
+    check_family(family, SOME_CUTS)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_cannot_be_captured_says_where_and_what_to_do(family: str) -> None:
     assert REFUSED[family] in str(caught.value)
 
 
-def check_family(family: str) -> None:
+def check_family(family: str, most_cuts: int) -> None:
     """Capture, compare with eager, then with every chain of `cuts`."""
     module, inputs = build(family)
     source = TorchModel(module, CaptureOptions(example_inputs=inputs))
@@ -55,21 +55,21 @@ def check_family(family: str) -> None:
     given, sizes = example(chain.graph, inputs)
     whole = chain.whole(given, sizes)
     _close(whole, source.reference(chain.graph, given))
-    for assignment in cuts(chain):
+    for assignment in cuts(chain, most_cuts):
         chained = chain.chained(assignment, given, sizes)
         wrong = [name for name in whole if chained[name].tobytes() != whole[name].tobytes()]
         assert not wrong, f"{family}: {wrong} differ when cut in {[len(nodes) for nodes in assignment]}"
 
 
-def cuts(chain: Chain) -> Iterator[Sequence[Sequence[int]]]:
-    """Every node alone, three random cuts in five, and every cut in two."""
+def cuts(chain: Chain, most: int) -> Iterator[Sequence[Sequence[int]]]:
+    """Every node alone, three random cuts in five, and cuts in two: all of them, or a sample of `most`."""
     placed, chance = chain.contraction.placed, random.Random(0)
     yield [[index] for index in placed]
     positions = range(1, len(placed))
     for _ in range(3):
         ends = sorted(chance.sample(positions, min(4, len(positions))))
         yield [placed[start:end] for start, end in zip([0, *ends], [*ends, len(placed)], strict=True)]
-    tried = positions if len(placed) <= MOST_CUTS else sorted(chance.sample(positions, MOST_CUTS))
+    tried = positions if len(positions) <= most else sorted(chance.sample(positions, most))
     yield from ([placed[:end], placed[end:]] for end in tried)
 
 
