@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: run test lint unit deps test-all docs benchmarks clean help
+.PHONY: run test lint unit deps test-all sweep docs benchmarks clean help
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -29,9 +29,12 @@ deps:            ## Debian and npm packages that `make test-all` needs (as root)
 	@test ! -s deps/debian.txt || (apt-get update -qq && xargs -a deps/debian.txt apt-get install -y -qq)
 	@test ! -s deps/npm.txt || xargs -a deps/npm.txt npm install --no-save --silent
 
-test-all: $(STAMP)  ## everything else: all architectures, every cut, docs
-	$(BIN)/python -m pytest -m "slow or network" -n $(WORKERS) --dist worksteal --durations=15
+test-all: $(STAMP)  ## everything else: more architectures, true sizes, the operators of ONNX, docs
+	$(BIN)/python -m pytest -m "(slow or network) and not sweep" -n $(WORKERS) --dist worksteal --durations=15
 	$(MAKE) docs
+
+sweep: $(STAMP)  ## every architecture of the table, a good hour
+	$(BIN)/python -m pytest -m sweep -n $(WORKERS) --dist worksteal --durations=15
 
 docs: $(STAMP)   ## build the documentation
 	$(BIN)/mkdocs build --strict --quiet

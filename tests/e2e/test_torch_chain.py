@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from e2e.torch_chain import Chain, chain_of, example, over_the_wire  # noqa: E402
-from e2e.torch_families import FAMILIES, QUICK, REFUSED, build  # noqa: E402
+from e2e.torch_families import CORE, FAMILIES, QUICK, REFUSED, build  # noqa: E402
 from partwise.errors import UnsupportedOpError  # noqa: E402
 from partwise.frontends.source import CaptureOptions  # noqa: E402
 from partwise.frontends.torch.model import TorchModel  # noqa: E402
@@ -31,8 +31,15 @@ def test_a_chain_is_the_whole_at_every_cut(family: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in QUICK])
-def test_a_chain_is_the_whole_for_every_family(family: str) -> None:
+@pytest.mark.parametrize("family", CORE)
+def test_a_chain_is_the_whole_for_the_core_families(family: str) -> None:
+    check_family(family, SOME_CUTS)
+
+
+@pytest.mark.slow
+@pytest.mark.sweep
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in (*QUICK, *CORE)])
+def test_a_chain_is_the_whole_for_every_other_family(family: str) -> None:
     check_family(family, SOME_CUTS)
 
 

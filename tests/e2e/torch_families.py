@@ -14,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-__all__ = ["FAMILIES", "QUICK", "REFUSED", "build"]
+__all__ = ["CORE", "FAMILIES", "QUICK", "REFUSED", "build"]
 
 Built = tuple[Any, dict[str, Any]]
 BATCH, LENGTH, VOCABULARY, SIDE = 2, 12, 97, 64
@@ -395,3 +395,10 @@ REFUSED: dict[str, str] = {
 """Families that export cannot take, and what the error must say."""
 FAMILIES: tuple[str, ...] = tuple(name for name in (*_TABLE, *_BUILT) if name not in REFUSED)
 QUICK: tuple[str, ...] = ("resnet18", "mobilenet_v2", "vit", "minilm", "gpt2", "llama", "t5", "mixtral")
+CORE: tuple[str, ...] = (
+    "resnet50", "efficientnet", "convnext", "swin", "detr", "segformer", "bert", "electra", "roberta", "distilbert", "albert",
+    "opt", "bloom", "falcon", "stablelm", "gpt_neox", "qwen3", "gemma2", "gemma3", "phi3", "mamba", "phimoe", "qwen3_moe",
+    "olmoe", "deepseek_v2", "deepseek_v3", "gpt_oss", "bart", "whisper", "wav2vec2", "clip", "llama_bf16", "llama_rope",
+    "resnet18_channels_last",
+)  # fmt: skip
+"""Those of `make test-all`; the others run with `make sweep`."""
