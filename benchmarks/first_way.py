@@ -116,6 +116,8 @@ def onnx_chain(name: str, rounds: int, threads: int) -> Row:
             torch.onnx.export(module, (), file, kwargs=inputs, dynamo=True, verbose=False)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        # Threads that spin after the uncut run would do so within the chain's: taken in turns, both must let go.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         session = onnxruntime.InferenceSession(file, options)
         executor = chained(str(file), partwise.capture(str(file)), threads, Path(folder))
         times = in_turns(lambda: list(executor.run([arrays])), lambda: session.run(None, arrays), rounds)
