@@ -39,8 +39,17 @@ def capture_module(module: Any, example_inputs: Any, *, static: bool = False, na
     """
     inputs = arrange(module, example_inputs)
     capture = _Capture(module, inputs, name or type(module).__name__, static)
+    try:
+        return _with_most_symbols(capture)
+    except UnsupportedOpError as error:
+        if ".py:" in error.subject:
+            raise
+    return _with_most_symbols(replace(capture, lines=True))  # refuses again, and now says where
+
+
+def _with_most_symbols(capture: _Capture) -> ir.Graph:
     notes = list[str]()
-    for wanted in _fewer_and_fewer({} if static else roles(inputs)):
+    for wanted in _fewer_and_fewer({} if capture.static else roles(capture.inputs)):
         try:
             graph = capture.with_symbols(wanted)
             return replace(graph, notes=(*notes, *graph.notes))
@@ -76,6 +85,8 @@ class _Capture:
     inputs: dict[str, Any]
     name: str
     static: bool
+    lines: bool = False
+    """Whether nodes know their line of source."""
 
     def with_symbols(self, wanted: Roles) -> ir.Graph:
         """The graph with these symbols, less those that export fixes.
@@ -98,7 +109,7 @@ class _Capture:
 
     def _traced(self, wanted: Roles, doubled: set[str]) -> _Traced:
         examples = {name: _doubled(value, wanted.get(name, {}), doubled) for name, value in self.inputs.items()}
-        return _Traced(self, wanted, export_functional(self.module, examples, wanted))
+        return _Traced(self, wanted, export_functional(self.module, examples, wanted, lines=self.lines))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, cast
 
 from partwise.errors import ModelError, PartwiseError
@@ -14,7 +15,7 @@ from partwise.extras import require
 from partwise.frontends.torch.experts import experts_as_one_op
 from partwise.frontends.torch.literals import is_tensor
 from partwise.frontends.torch.origin import failing_module
-from partwise.frontends.torch.surroundings import quiet, without_cache
+from partwise.frontends.torch.surroundings import quiet, without_cache, without_lines
 from partwise.frontends.torch.symbols import SizeError
 
 __all__ = ["arrange", "export_functional", "output_names"]
@@ -54,13 +55,16 @@ def arrange(module: Any, example_inputs: Any) -> dict[str, Any]:
     return named
 
 
-def export_functional(module: Any, inputs: dict[str, Any], symbolic: Mapping[str, Mapping[int, str]]) -> Any:
+def export_functional(
+    module: Any, inputs: dict[str, Any], symbolic: Mapping[str, Mapping[int, str]], *, lines: bool = True
+) -> Any:
     """A functional `ExportedProgram`.
 
     Args:
         module: an `nn.Module` in eval mode, real or on fake tensors.
         inputs: example values by name.
         symbolic: dims that should stay symbols: {input: {dim: role}}; export may fix one all the same.
+        lines: whether its nodes know their line of source, which takes a tenth longer.
 
     Raises:
         ModelError: torch.export failed; the message is its own.
@@ -71,7 +75,8 @@ def export_functional(module: Any, inputs: dict[str, Any], symbolic: Mapping[str
     torch = require("torch")
     auto = torch.export.Dim.AUTO
     shapes = {name: dict.fromkeys(symbolic.get(name, {}), auto) or None for name in inputs} if symbolic else None
-    with quiet(), torch.no_grad(), without_cache(module), experts_as_one_op(module):
+    unlined = nullcontext() if lines else without_lines()
+    with quiet(), torch.no_grad(), without_cache(module), experts_as_one_op(module), unlined:
         try:
             return torch.export.export(module, (), inputs, strict=False, dynamic_shapes=shapes).run_decompositions({})
         except PartwiseError:

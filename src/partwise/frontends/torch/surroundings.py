@@ -9,7 +9,9 @@ from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from typing import Any
 
-__all__ = ["quiet", "without_cache"]
+from partwise.extras import require
+
+__all__ = ["quiet", "without_cache", "without_lines"]
 
 
 @contextmanager
@@ -27,6 +29,18 @@ def without_cache(module: Any) -> Generator[None]:
     finally:
         for config in cached:
             config.use_cache = True
+
+
+@contextmanager
+def without_lines() -> Generator[None]:
+    """Nodes that do not know their line: torch would format the whole call stack, ours included, for every one."""
+    config = require("torch.fx.config")
+    before = getattr(config, "do_not_emit_stack_traces", False)
+    try:
+        config.do_not_emit_stack_traces = True
+        yield
+    finally:
+        config.do_not_emit_stack_traces = before
 
 
 @contextmanager
