@@ -33,10 +33,6 @@ from partwise.torch_arrays import to_numpy
 STAGES = 3
 CHAINED_LIMIT, CAPTURE_LIMIT = 1.05, 1.2
 CAPTURE_ROUNDS = 7
-CAPTURE_DEPTH = 7
-"""Frames between `partwise.capture` and `torch.export`. CPython 3.11 keeps frames in chunks, and a busy call across a
-chunk's edge costs up to a quarter (measured: the same export from 12 frames further down took 2.5 s, from 24 further
-2.2 s, from none 2.0 s), so both sides export at one depth."""
 RESULT = Path(__file__).parent.parent / "docs" / "data" / "first_way.json"
 Timed = Callable[[], object]
 
@@ -128,11 +124,6 @@ def onnx_chain(name: str, rounds: int, threads: int) -> Row:
     return Row("chained ÷ uncut", name, "onnxruntime", *times, CHAINED_LIMIT)
 
 
-def deeper(frames: int, call: Timed) -> object:
-    """A call made from further down the stack."""
-    return call() if frames == 0 else deeper(frames - 1, call)
-
-
 def capture(name: str, rounds: int) -> Row:
     """The whole capture against `torch.export` and decomposition alone, the same sizes symbolic.
 
@@ -148,8 +139,7 @@ def capture(name: str, rounds: int) -> Row:
             program = torch.export.export(module, (), inputs, strict=False, dynamic_shapes=shapes)
             return program.run_decompositions({})
 
-    theirs = lambda: deeper(CAPTURE_DEPTH, bare)  # noqa: E731
-    times = in_turns(lambda: partwise.capture(module, inputs), theirs, rounds, warm=1, clock=time.process_time)
+    times = in_turns(lambda: partwise.capture(module, inputs), bare, rounds, warm=1, clock=time.process_time)
     return Row("capture ÷ export", name, "torch", *times, CAPTURE_LIMIT)
 
 
