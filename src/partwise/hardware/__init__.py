@@ -1,9 +1,30 @@
 """Devices and links: what the planner's times stand on.
 
-In: nothing. Out: `Device`, `Link` and the reference pair that a plan without hardware is timed on.
-Never: a measurement, a file of the user, a framework.
+In: a name, or the text of a user's file. Out: `Device` and `Link`, each figure with its source, and the reference
+pair that a plan without hardware is timed on.
+Never: a measurement, a file other than the packaged catalog, a framework.
 """
 
-from partwise.hardware.device import REFERENCE_DEVICE, REFERENCE_LINK, Device, Link
+from partwise.hardware.catalog import Catalog, catalog, find_device, find_link, parse_hardware
+from partwise.hardware.device import Device, DeviceKind, Link, Peak, Source
+from partwise.hardware.power import idle_watts, joules_per_byte, joules_per_flop, launch_seconds
+from partwise.hardware.reference import REFERENCE_DEVICE, REFERENCE_LINK
 
-__all__ = ["REFERENCE_DEVICE", "REFERENCE_LINK", "Device", "Link"]
+__all__ = [
+    "REFERENCE_DEVICE",
+    "REFERENCE_LINK",
+    "Catalog",
+    "Device",
+    "DeviceKind",
+    "Link",
+    "Peak",
+    "Source",
+    "catalog",
+    "find_device",
+    "find_link",
+    "idle_watts",
+    "joules_per_byte",
+    "joules_per_flop",
+    "launch_seconds",
+    "parse_hardware",
+]

@@ -5,7 +5,8 @@ Never: a measurement, a framework, the name of a model.
 """
 
 from partwise.profiling.cost import Cost
+from partwise.profiling.latency import node_joules, node_seconds
 from partwise.profiling.liveness import Timeline, storage_roots, timeline
 from partwise.profiling.profile import Profile, profile
 
-__all__ = ["Cost", "Profile", "Timeline", "profile", "storage_roots", "timeline"]
+__all__ = ["Cost", "Profile", "Timeline", "node_joules", "node_seconds", "profile", "storage_roots", "timeline"]

@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from partwise.hardware import Device
-from partwise.ir import DType, Graph, Kind, operator
+from partwise.ir import Graph, Kind, operator
 
 __all__ = ["Cost", "node_cost"]
-
-_HALF = frozenset({DType.FLOAT16, DType.BFLOAT16, DType.FLOAT8_E4M3FN, DType.FLOAT8_E5M2, DType.INT8})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +37,19 @@ class Cost:
         """Floating-point operations: 2 a multiply-accumulate."""
         return 2 * self.macs
 
+    @property
+    def traffic_bytes(self) -> int:
+        """Bytes read and written: activations and weights."""
+        return self.input_bytes + self.output_bytes + self.weight_bytes
+
     def seconds(self, device: Device) -> float:
         """The roofline: the longer of arithmetic at peak and memory traffic at full bandwidth [s].
 
+        A type that the device lacks takes the rate that `Device.peak` falls to.
+
         Source: Williams et al., "Roofline", CACM 52(4), 2009.
         """
-        peak = device.half_flops_per_s if self.dtype in _HALF else device.flops_per_s
-        traffic = self.input_bytes + self.output_bytes + self.weight_bytes
-        return max(self.flops / peak, traffic / device.memory_bytes_per_s)
+        return max(self.flops / device.peak(self.dtype).flops_per_s, self.traffic_bytes / device.memory_bytes_per_s)
 
 
 def node_cost(graph: Graph, index: int, bindings: Mapping[str, int]) -> Cost:
