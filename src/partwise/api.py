@@ -15,9 +15,10 @@ import msgspec
 from partwise import planning, profiling, runtime, verification
 from partwise.cutting import cut_plan, encode_whole
 from partwise.digest import canonical_json
-from partwise.errors import InputError, PlanError, VerifyError
+from partwise.errors import DeviceError, InputError, PlanError, VerifyError
 from partwise.frontends import CaptureOptions, as_captured, open_model
 from partwise.frontends.stale import refuse_other_graph
+from partwise.hardware import REFERENCE_CLUSTER, Cluster, parse_cluster
 from partwise.ir import Graph, graph_to_data
 from partwise.packaging import Manifest, Package, is_package, open_package, write_package
 from partwise.planning import Limits, Objective, Plan, plan_from_data, plan_to_data
@@ -73,6 +74,9 @@ def plan(
     max_parameters: int | None = None,
     max_layers: int | None = None,
     objective: str | Objective | Sequence[str | Objective] | None = None,
+    cluster: Cluster | str | Path | None = None,
+    solver: str = "auto",
+    effort: int | None = None,
     sizes: Mapping[str, int] | None = None,
 ) -> Plan:
     """Where to divide a graph: profile → plan.
@@ -84,6 +88,9 @@ def plan(
         max_parameters: of a stage.
         max_layers: of a stage; a layer is a node with weights and the weightless nodes after it.
         objective: one, several in order, or a text as `stages,traffic`.
+        cluster: devices and links, or the path of their TOML file; by default as many reference devices as needed.
+        solver: `auto`, or a name of the table in docs/planning.md.
+        effort: in steps of the solver's own.
         sizes: values for some of the graph's symbols; the others keep those of the capture.
 
     Raises:
@@ -95,7 +102,10 @@ def plan(
         max_parameters=max_parameters,
         max_layers=max_layers,
     )
-    return planning.plan(graph, profiling.profile(graph, sizes), limits, _objectives(objective))
+    options: dict[str, Any] = {"solver": solver} | ({} if effort is None else {"effort": effort})
+    known = REFERENCE_CLUSTER if cluster is None else _cluster(cluster)
+    made = profiling.profile(graph, sizes)
+    return planning.plan(graph, made, limits, _objectives(objective), cluster=known, **options)
 
 
 def cut(
@@ -214,6 +224,17 @@ def sizes_for(graph: Graph, options: CaptureOptions) -> dict[str, int]:
     """The sizes that options ask for, of those that are symbols of the graph."""
     asked = {"batch": options.batch, "sequence": options.sequence}
     return {name: value for name, value in asked.items() if value is not None and name in graph.hints}
+
+
+def _cluster(given: Cluster | str | Path) -> Cluster:
+    if isinstance(given, Cluster):
+        return given
+    try:
+        return parse_cluster(Path(given).read_text(encoding="utf-8"), str(given))
+    except OSError as error:
+        raise DeviceError(str(given), f"cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise DeviceError(str(given), "is no text", expected="a TOML file") from None
 
 
 def _objectives(given: str | Objective | Sequence[str | Objective] | None) -> tuple[Objective, ...]:

@@ -6,25 +6,32 @@ Never: a measurement, a file other than the packaged catalog, a framework.
 """
 
 from partwise.hardware.catalog import Catalog, catalog, find_device, find_link, parse_hardware
+from partwise.hardware.cluster import REFERENCE_CLUSTER, Cluster, Member, Wire, equal_devices, parse_cluster
 from partwise.hardware.device import Device, DeviceKind, Link, Peak, Source
 from partwise.hardware.power import idle_watts, joules_per_byte, joules_per_flop, launch_seconds
 from partwise.hardware.reference import REFERENCE_DEVICE, REFERENCE_LINK
 
 __all__ = [
+    "REFERENCE_CLUSTER",
     "REFERENCE_DEVICE",
     "REFERENCE_LINK",
     "Catalog",
+    "Cluster",
     "Device",
     "DeviceKind",
     "Link",
+    "Member",
     "Peak",
     "Source",
+    "Wire",
     "catalog",
+    "equal_devices",
     "find_device",
     "find_link",
     "idle_watts",
     "joules_per_byte",
     "joules_per_flop",
     "launch_seconds",
+    "parse_cluster",
     "parse_hardware",
 ]

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from partwise.errors import DeviceError, InputError
-from partwise.hardware.catalog import Catalog, catalog, find_device, find_link, parse_hardware
+from partwise.hardware.catalog import Catalog, catalog, catalog_from_data, find_device, find_link
 from partwise.hardware.device import Device, Link
 from partwise.hardware.reference import REFERENCE_DEVICE, REFERENCE_LINK
 from partwise.units import parse_bytes
@@ -149,13 +149,14 @@ def parse_cluster(text: str, subject: str) -> Cluster:
         DeviceError: no TOML, an unknown key or device, a count or an amount below 1, members that nothing connects.
     """
     try:
-        row = msgspec.convert(tomllib.loads(text), _File, strict=True)
+        data = tomllib.loads(text)
+        row = msgspec.convert(data, _File, strict=True)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DeviceError(subject, f"is no TOML ({error})") from None
     except msgspec.ValidationError as error:
         raise DeviceError(subject, f"is no cluster ({error})", hint="see docs/planning.md for the format.") from None
-    _refuse_unknown(tomllib.loads(text), subject)
-    known = _known(text, row, subject)
+    _refuse_unknown(data, subject)
+    known = _known(row, subject)
     pools = {name: _bytes(f"{subject}, pool `{name}`", amount) for name, amount in row.pools.items()}
     cluster = Cluster(
         name=row.name or subject,
@@ -180,11 +181,11 @@ def _refuse_unknown(data: dict[str, Any], subject: str) -> None:
             raise DeviceError(subject, f"{where} has an unknown key `{unknown[0]}`", expected=", ".join(known))
 
 
-def _known(text: str, row: _File, subject: str) -> Catalog:
+def _known(row: _File, subject: str) -> Catalog:
     """The catalog's entries, and before them the file's own."""
     if not row.device and not row.link:
         return catalog()
-    own = parse_hardware(text, subject, among_others=True)
+    own = catalog_from_data({"device": row.device, "link": row.link}, subject)
     return Catalog(devices=(*catalog().devices, *own.devices), links=(*catalog().links, *own.links))
 
 

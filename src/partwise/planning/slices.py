@@ -15,6 +15,7 @@ from itertools import count, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from partwise.planning.goals import GOALS, Join
 from partwise.planning.line import Line
 from partwise.planning.problem import Floats, Ints
 from partwise.planning.records import Objective
@@ -27,7 +28,7 @@ TOLERANCE = 1e-9
 """Relative difference below which two values of an objective are equal."""
 
 _PATIENCE = 20  # solutions tried with the quick test of room before the slow one is asked about every stage
-_SUMS = frozenset({Objective.STAGES, Objective.TRAFFIC})  # whole numbers: exact in float64, equal when equal
+_SUMS = frozenset(objective for objective, goal in GOALS.items() if goal.join is Join.SUM)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ In: an `Instance` (arrays). Out: an `Answer`, the best placement with a lower bo
 Never: a graph, a record of a plan, a clock; the same arguments give the same answer.
 """
 
-from partwise.planning.ideals.instance import Channel, Instance
+from partwise.planning.ideals.instance import Cap, Channel, Instance
 from partwise.planning.ideals.solve import Answer, Placed, solve_ideals
 
-__all__ = ["Answer", "Channel", "Instance", "Placed", "solve_ideals"]
+__all__ = ["Answer", "Cap", "Channel", "Instance", "Placed", "solve_ideals"]

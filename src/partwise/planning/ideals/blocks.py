@@ -114,17 +114,19 @@ def _starts(edges: Ints, units: int) -> Ints:
 
 def _ideals(before: Sequence[int], most: int) -> list[int]:
     """Masks of the non-empty ideals, by size; none where there are more than `most`."""
-    if len(before) == 1:
-        return [1]
-    found, level = list[int](), {0}
-    nodes = list(enumerate(before))
+    after = [[other for other, needed in enumerate(before) if needed >> node & 1] for node in range(len(before))]
+    found, level = list[int](), {0: sum(1 << node for node, needed in enumerate(before) if not needed)}
     for _ in before:
-        level = {
-            mask | 1 << node
-            for mask in level
-            for node, needed in nodes
-            if not mask >> node & 1 and needed & mask == needed
-        }
+        larger: dict[int, int] = {}
+        for mask, ready in level.items():
+            rest = ready
+            while rest:
+                low = rest & -rest
+                rest ^= low
+                if (grown := mask | low) not in larger:
+                    freed = (other for other in after[low.bit_length() - 1] if not before[other] & ~grown)
+                    larger[grown] = (ready ^ low) | sum(1 << other for other in freed)
+        level = larger
         found.extend(sorted(level))
         if len(found) > most:
             return []

@@ -13,7 +13,7 @@ import numpy as np
 
 from partwise.planning.problem import Floats, Ints, Pairs
 
-__all__ = ["Channel", "Instance"]
+__all__ = ["Cap", "Channel", "Instance"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,17 @@ class Channel:
     """[values] For each value that goes to other stages, however many."""
     again: Floats
     """[items] For each item that a unit of the stage needs."""
+    fixed: float = 0.0
+    """Once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """A price that no stage may exceed."""
+
+    load: tuple[Channel, ...]
+    """[types]"""
+    limit: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +56,11 @@ class Instance:
     counts: tuple[int, ...]
     """[types] Devices of each type; equal ones are one type."""
     load: tuple[Channel, ...]
-    """[types] Seconds of a stage on a device of each type; infinite where a unit cannot run there."""
+    """[types] What is made small, on a device of each type; huge where a unit cannot run there."""
+    adds: bool = False
+    """Whether the loads of the stages are added up; else the largest one counts."""
+    caps: tuple[Cap, ...] = ()
+    """What else every stage keeps."""
     room: tuple[float, ...]
     """[types] Memory of a device; infinite where nothing limits it."""
     held: Channel

@@ -34,6 +34,7 @@ class Loads:
         self.borders = borders(lattice, channels)
         self._receive = np.stack([channel.receive for channel in channels])
         self._send = np.stack([channel.send for channel in channels])
+        self._fixed = np.array([channel.fixed for channel in channels])
         self._again = np.stack([channel.again for channel in channels])
         self._values = _Counts(lattice, lattice.values)
         self._items = _Counts(lattice, lattice.items)
@@ -51,7 +52,7 @@ class Loads:
 
     def row(self, ideal: int, ends: Ints) -> Floats:
         """[channels, ends] The price of the stage from an ideal to each of some larger ones (ascending)."""
-        price = self.work[:, ends] - self.work[:, ideal, None]
+        price = self.work[:, ends] - (self.work[:, ideal] - self._fixed)[:, None]
         price += self.borders.left[:, ideal, None] + self.borders.right[:, ends]
         for value in self._values.open_at(ideal):
             near, readers, made = self._values.change(value, ideal, ends)

@@ -28,24 +28,33 @@ _LEAST = -1e300  # no ideal; finite, so that sums stay comparable
 
 
 class Vectors:
-    """How many devices of each type are used: all vectors up to the counts, each after those below it."""
+    """How many devices of each type are used: all vectors up to the counts, each after those below it.
 
-    def __init__(self, counts: Sequence[int]) -> None:
-        self.counts = tuple(counts)
+    Attributes:
+        counts: [types] devices there are.
+        exactly: so many stages, none empty; None: a device may stay empty.
+        all: the vectors.
+        final: the numbers of those with which the whole may be reached.
+    """
+
+    def __init__(self, counts: Sequence[int], exactly: int | None = None) -> None:
+        self.counts, self.exactly = tuple(counts), exactly
         self.all = tuple(product(*(range(count + 1) for count in counts)))
-        self.stride = tuple(int(np.prod([c + 1 for c in counts[t + 1 :]])) for t in range(len(counts)))
+        self._stride = tuple(int(np.prod([c + 1 for c in counts[t + 1 :]])) for t in range(len(counts)))
+        used = [sum(vector) for vector in self.all]
+        self.final = [len(used) - 1] if exactly is None else [n for n, count in enumerate(used) if count == exactly]
 
     def __len__(self) -> int:
         return len(self.all)
 
     def below(self, number: int) -> list[tuple[int, int]]:
         """For each type in use: the type, and the vector with one device of it less."""
-        return [(t, number - self.stride[t]) for t, used in enumerate(self.all[number]) if used]
+        return [(t, number - self._stride[t]) for t, used in enumerate(self.all[number]) if used]
 
     def above(self, number: int) -> list[tuple[int, int]]:
         """For each type with a device left: the type, and the vector with one more."""
         vector = self.all[number]
-        return [(t, number + self.stride[t]) for t, count in enumerate(self.counts) if vector[t] < count]
+        return [(t, number + self._stride[t]) for t, count in enumerate(self.counts) if vector[t] < count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,7 @@ class Reach:
         self.lattice, self.room = lattice, tuple(room)
         channels = (*load, held)
         self.work = np.stack([lattice.work(channel) for channel in channels])
+        self._fixed = [channel.fixed for channel in channels]
         self.borders: Borders = borders(lattice, channels, _LONGEST)
         self.count = len(lattice.blocks) + 1
         self._intervals = self._near()
@@ -74,25 +84,25 @@ class Reach:
         self._by_key = np.argsort(keys, kind="stable")
         self._key_starts = _groups(keys[self._by_key], self._intervals.levels * self.count)
 
-    def forward(self, vectors: Vectors, limit: float, *, exactly: bool) -> Bits:
+    def forward(self, vectors: Vectors, limit: float) -> Bits:
         """[vectors, ideals] Which ideals some stages below a limit may reach with these devices."""
         found = np.zeros((len(vectors), len(self.lattice)), bool)
         found[0, 0] = True
         for number in range(1, len(vectors)):
             for kind, before in vectors.below(number):
                 found[number] |= self._next(found[before], kind, limit)
-                if not exactly:
+                if vectors.exactly is None:
                     found[number] |= found[before]
         return found
 
-    def backward(self, vectors: Vectors, limit: float, *, exactly: bool) -> Bits:
+    def backward(self, vectors: Vectors, limit: float) -> Bits:
         """[vectors, ideals] From which ideals, these devices used, the others may reach the whole."""
         found = np.zeros((len(vectors), len(self.lattice)), bool)
-        found[-1, -1] = True
-        for number in reversed(range(len(vectors) - 1)):
+        found[vectors.final, -1] = True
+        for number in reversed(range(len(vectors))):
             for kind, after in vectors.above(number):
                 found[number] |= self._previous(found[after], kind, limit)
-                if not exactly:
+                if vectors.exactly is None:
                     found[number] |= found[after]
         return found
 
@@ -109,14 +119,14 @@ class Reach:
         return found
 
     def _reachable(self, held: Bits, channel: int, limit: float) -> Bits:
-        work, block = self.work[channel], self.lattice.block
+        work, block, limit = self.work[channel], self.lattice.block, limit - self._fixed[channel]
         far = _maxima(np.where(held, work - self.borders.left[channel], _LEAST)[self._by_reach], self._reach_starts)
         far = np.concatenate(([_LEAST], np.maximum.accumulate(far)[:-1]))
         near = self._stabbed(np.where(held, work, _LEAST))
         return (work + self.borders.right[channel] - far[block] <= limit) | (work - near[block] <= limit)
 
     def _reaching(self, held: Bits, channel: int, limit: float) -> Bits:
-        work, starts = self.work[channel], self.lattice.starts[:-1]
+        work, starts, limit = self.work[channel], self.lattice.starts[:-1], limit - self._fixed[channel]
         far = np.minimum.reduceat(np.where(held, work + self.borders.right[channel], -_LEAST), starts)
         far = np.concatenate((np.minimum.accumulate(far[::-1])[::-1], [-_LEAST]))
         near = self._lowest(np.minimum.reduceat(np.where(held, work, -_LEAST), starts))

@@ -39,8 +39,11 @@ class Search:
 
     def __init__(self, instance: Instance, lattice: Lattice) -> None:
         self.instance, self.lattice = instance, lattice
-        self.loads = Loads(lattice, (*instance.load, instance.held, *_activations(instance)))
+        caps = [channel for cap in instance.caps for channel in cap.load]
+        self.loads = Loads(lattice, (*instance.load, *caps, instance.held, *_activations(instance)))
         self._types = len(instance.counts)
+        least = self.loads.work[: self._types].min(axis=0)
+        self._rest: Floats = (least[-1] - least) * instance.adds  # what is left to pay at least
         self._peaks = _block_peaks(instance, lattice)
 
     def best(self, vectors: Vectors, kept: Bits, limit: float, forbidden: Collection[Step] = ()) -> Chain | None:
@@ -58,7 +61,7 @@ class Search:
         table = _Table(vectors, ideals, kept[:, ideals])
         closed = _by_start(forbidden)
         for column, ideal in enumerate(ideals[:-1].tolist()):
-            reached = table.reached(column, keep_all=self.instance.exactly is not None)
+            reached = table.reached(column)
             if reached:
                 self._extend(table, column, ideal, reached, limit, closed.get(ideal, ()))
         return table.chain()
@@ -84,16 +87,33 @@ class Search:
         for kind, pairs in targets.items():
             load = price[kind]
             fits = (load < limit) & (memory <= self.instance.room[kind])
+            for number, cap in enumerate(self.instance.caps, 1):
+                fits &= price[number * self._types + kind] <= cap.limit
             for _, end, other in closed:
                 if other == kind:
                     fits[ends == end] = False
             chosen = np.flatnonzero(fits)
             for number, after in pairs:
-                table.offer((column, number, kind), after, columns[chosen], load[chosen])
+                self._offer(table, (column, number, kind), after, (ends[chosen], columns[chosen], load[chosen]), limit)
+
+    def _offer(
+        self,
+        table: _Table,
+        origin: tuple[int, int, int],
+        number: int,
+        stages: tuple[Ints, Ints, Floats],
+        limit: float,
+    ) -> None:
+        """Reach the ends of some stages with a vector, from a state that is reached."""
+        (column, before, _), (ends, columns, load) = origin, stages
+        value = load + table.best[before, column] if self.instance.adds else np.maximum(load, table.best[before, column])
+        table.offer(origin, number, columns, np.where(value + self._rest[ends] < limit, value, np.inf))
 
     def _furthest(self, ideal: int, limit: float, kinds: list[int]) -> int:
         """An index above all ideals whose stage from here has less work than the limit, on some device."""
         starts, most = self.lattice.starts, 0
+        if self.instance.adds:
+            return len(self.lattice)
         for kind in kinds:
             work = self.loads.work[kind]
             least = work[starts[1:-1] - 1]  # at the end of the block before: no ideal of the block has less
@@ -103,7 +123,7 @@ class Search:
 
     def _memory(self, ideal: int, ends: Ints, price: Floats) -> Floats:
         """[ends] Bytes that the stage needs at least, in whatever order its nodes run."""
-        held, received, sent = price[self._types :]
+        held, received, sent = price[-3:]
         block = int(self.lattice.block[ideal])
         inside = np.maximum.accumulate(np.concatenate(([0.0], self._peaks[block + 1 :])))
         through = inside[np.maximum(self.lattice.block[ends] - block - 1, 0)]
@@ -127,10 +147,10 @@ class _Table:
         at[at == len(self.ideals)] = 0
         return np.where(self.ideals[at] == ideals, at, -1)
 
-    def reached(self, column: int, *, keep_all: bool) -> list[int]:
-        """The vectors with which an ideal is reached; unless all are kept, those that no smaller one equals."""
+    def reached(self, column: int) -> list[int]:
+        """The vectors with which an ideal is reached; where devices may stay empty, those that no smaller one equals."""
         best = self.best[:, column]
-        if keep_all:
+        if self.vectors.exactly is not None:
             return np.flatnonzero(np.isfinite(best)).tolist()
         grid = best.reshape(self._grid[:-1])
         lower = np.full(grid.shape, np.inf)
@@ -143,10 +163,8 @@ class _Table:
             np.minimum.accumulate(lower, axis=axis, out=lower)
         return np.flatnonzero((grid < lower).ravel()).tolist()
 
-    def offer(self, origin: tuple[int, int, int], number: int, columns: Ints, load: Floats) -> None:
-        """Reach some ideals with a vector, from a state that is reached."""
-        column, before, _ = origin
-        value = np.maximum(load, self.best[before, column])
+    def offer(self, origin: tuple[int, int, int], number: int, columns: Ints, value: Floats) -> None:
+        """Reach some ideals with a vector at these values."""
         better = (value < self.best[number, columns]) & self.kept[number, columns]
         at = columns[better]
         self.best[number, at] = value[better]
@@ -155,6 +173,8 @@ class _Table:
     def chain(self) -> Chain | None:
         """The best chain to the last ideal: of equal ones that with the fewest devices."""
         last = self.best[:, -1]
+        if self.vectors.exactly is not None:
+            last = np.where(np.isin(np.arange(len(last)), self.vectors.final), last, np.inf)
         if not np.isfinite(last).any():
             return None
         used = np.array([sum(vector) for vector in self.vectors.all])

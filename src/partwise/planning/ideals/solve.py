@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice, lattice
@@ -14,6 +15,8 @@ from partwise.planning.ideals.search import Chain, Search, Step
 from partwise.planning.problem import Ints
 
 __all__ = ["Answer", "Placed", "solve_ideals"]
+
+Bits = NDArray[np.bool_]
 
 _HALVINGS = 24
 _ENOUGH = 1e-4  # relative distance of the ends at which halving stops
@@ -57,35 +60,74 @@ def solve_ideals(
         check: finds stages that need more memory than their lower estimate; None: the estimate is exact.
     """
     found = lattice(instance, most, others)
+    hunt = _Hunt(instance, found, check)
+    if instance.adds:
+        return _least_sum(instance, hunt, check)
     reach = Reach(found, instance.load, instance.held, instance.room)
-    counts = instance.counts
-    vectors, exactly = Vectors(counts), instance.exactly is not None
-    bound = _bound(reach, vectors, exactly=exactly)
-    search, forbidden = Search(instance, found), set[Step]()
+    bound = _bound(reach, hunt.vectors)
     for factor in _STEPS:
         limit = bound * factor if bound else np.inf
-        kept = reach.forward(vectors, limit, exactly=exactly) & reach.backward(vectors, limit, exactly=exactly)
-        chain = search.best(vectors, kept, limit, forbidden)
-        while chain is not None and check is not None:
-            stages = _stages(found, chain)
-            broken = [chain.steps[index] for index in check(stages)]
-            if not broken:
-                break
-            forbidden.update(broken)
-            chain = search.best(vectors, kept, limit, forbidden)
+        chain = hunt.best(reach.forward(hunt.vectors, limit) & reach.backward(hunt.vectors, limit), limit)
         if chain is not None:
-            proved = found.complete
-            return Answer(
-                stages=_stages(found, chain), value=chain.value, bound=chain.value if proved else bound, proved=proved
-            )
+            return hunt.answer(chain, chain.value if found.complete else bound)
     return None
 
 
-def _bound(reach: Reach, vectors: Vectors, *, exactly: bool) -> float:
+class _Hunt:
+    """The search in one lattice, until every stage of its answer fits."""
+
+    def __init__(self, instance: Instance, found: Lattice, check: Check | None) -> None:
+        self.lattice, self.vectors = found, Vectors(instance.counts, instance.exactly)
+        self._search, self._check = Search(instance, found), check
+        self._forbidden: set[Step] = set()
+
+    def best(self, kept: Bits, limit: float) -> Chain | None:
+        """The best chain below a limit among the states kept; None: there is none."""
+        while (chain := self._search.best(self.vectors, kept, limit, self._forbidden)) is not None:
+            broken = self._check(self.stages(chain)) if self._check else ()
+            if not broken:
+                return chain
+            self._forbidden.update(chain.steps[index] for index in broken)
+        return None
+
+    def everywhere(self) -> Bits:
+        """All states."""
+        return np.ones((len(self.vectors), len(self.lattice)), bool)
+
+    def stages(self, chain: Chain) -> tuple[Placed, ...]:
+        """What lies between the ideals of a chain."""
+        found = self.lattice
+        between = (np.setdiff1d(found.units_of(end), found.units_of(start)) for start, end, _ in chain.steps)
+        return tuple(
+            Placed(kind=kind, units=tuple(units.tolist()))
+            for units, (_, _, kind) in zip(between, chain.steps, strict=True)
+        )
+
+    def answer(self, chain: Chain, bound: float) -> Answer:
+        """The chain as an answer, proved if the lattice holds all ideals."""
+        return Answer(
+            stages=self.stages(chain), value=chain.value, bound=bound, proved=self.lattice.complete
+        )
+
+
+def _least_sum(instance: Instance, hunt: _Hunt, check: Check | None) -> Answer | None:
+    """The least sum: first along one order, then among all ideals below that."""
+    line = _Hunt(instance, lattice(instance, 0), check)
+    first = line.best(line.everywhere(), np.inf)
+    limit = np.inf if first is None else first.value * (1 - _SAME)
+    chain = hunt.best(hunt.everywhere(), limit)
+    if chain is not None:
+        return hunt.answer(chain, chain.value if hunt.lattice.complete else 0.0)
+    if first is None:
+        return None
+    return replace(line.answer(first, first.value), proved=hunt.lattice.complete)
+
+
+def _bound(reach: Reach, vectors: Vectors) -> float:
     """The largest limit found below which the quick test reaches no whole [s]."""
 
     def is_reached(limit: float) -> bool:
-        return bool(reach.forward(vectors, limit, exactly=exactly)[-1, -1])
+        return bool(reach.forward(vectors, limit)[vectors.final, -1].any())
 
     totals = reach.work[: len(vectors.counts), -1]
     low, high = 0.0, float(totals.min())
@@ -99,11 +141,3 @@ def _bound(reach: Reach, vectors: Vectors, *, exactly: bool) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if is_reached(middle) else (middle, high)
     return low
-
-
-def _stages(found: Lattice, chain: Chain) -> tuple[Placed, ...]:
-    stages: list[Placed] = []
-    for start, end, kind in chain.steps:
-        units = np.setdiff1d(found.units_of(end), found.units_of(start), assume_unique=True)
-        stages.append(Placed(kind=kind, units=tuple(units.tolist())))
-    return tuple(stages)
