@@ -1,7 +1,7 @@
 """All ideals of a partial order, and which values are open at each.
 
 A value is *open* at an ideal if some of the units that make or read it lie inside and some outside. What a stage
-J \ I pays for values is what is open at I and at J, less a correction for values open at both (`loads`).
+J − I pays for values is what is open at I and at J, less a correction for values open at both (`loads`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the stages that begin at one ideal pay, exactly, in every channel.
 
-A stage J \ I pays the work of its units, the borders at I and J, and once for each item it needs. A value open
+A stage J − I pays the work of its units, the borders at I and J, and once for each item it needs. A value open
 at both ends is charged twice by the borders; what it really costs depends on whether the stage reads or makes it.
 """
 

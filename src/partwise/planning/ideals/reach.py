@@ -1,6 +1,6 @@
 """Which ideals stages below a limit can reach at all: a quick test that is never wrong when it says no.
 
-The price of a stage J \ I is at least its work; where J holds all members of what is open at I, also the borders
+The price of a stage J − I is at least its work; where J holds all members of what is open at I, also the borders
 at I and J. Both are sums of a term of I and a term of J, so one running maximum over the ideals answers whether
 *any* I reaches J. Run from both ends, for each vector of devices used, it leaves few states for the exact search.
 """
