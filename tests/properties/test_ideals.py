@@ -22,7 +22,10 @@ from partwise.profiling import profile
 
 TOLERANCE = 1e-9
 SMALL_LINK = find_link("ethernet-10g")
-DEVICES = [replace(find_device("a100"), price_usd_per_hour=2.0), replace(find_device("rtx3060"), price_usd_per_hour=0.3)]
+DEVICES = [
+    replace(find_device("a100"), price_usd_per_hour=2.0),
+    replace(find_device("rtx3060"), price_usd_per_hour=0.3),
+]
 graphs = st.builds(random_graph, st.integers(0, 100_000), st.integers(2, 6))
 objectives = st.sampled_from(Objective)
 

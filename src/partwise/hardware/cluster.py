@@ -80,6 +80,18 @@ class Cluster:
             return self.within
         return self.between
 
+    @property
+    def has_one_link(self) -> bool:
+        """Whether any two members are connected alike."""
+        hosts = {member.host for member in self.members}
+        return not self.wires and (len(hosts) == 1 or self.between in (None, self.within))
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all members are equal, and connected alike."""
+        kinds = {(member.device.name, member.memory_bytes, member.pool) for member in self.members}
+        return len(kinds) == 1 and self.has_one_link and not self.pools
+
     def fastest(self, name: str) -> Link:
         """The best link of a member to any other: no value leaves or enters it faster."""
         links = [self.link(name, other.name) for other in self.members if other.name != name] or [self.within]
@@ -193,14 +205,20 @@ def _members(row: _File, known: Catalog, pools: Mapping[str, int], subject: str)
     seen: dict[str, int] = {}
     for entry in row.member:
         if entry.count < 1:
-            raise DeviceError(subject, f"member `{entry.name or entry.device}`: count must be at least 1", got=entry.count)
+            raise DeviceError(
+                subject, f"member `{entry.name or entry.device}`: count must be at least 1", got=entry.count
+            )
         device = find_device(entry.device, known)
         base = entry.name or device.name
         for _ in range(entry.count):
             number = seen.get(base, 0)
             seen[base] = number + 1
-            is_alone = entry.count == 1 and sum((e.name or find_device(e.device, known).name) == base for e in row.member) == 1
-            memory = device.memory_bytes if entry.memory is None else _bytes(f"{subject}, member `{base}`", entry.memory)
+            is_alone = (
+                entry.count == 1 and sum((e.name or find_device(e.device, known).name) == base for e in row.member) == 1
+            )
+            memory = (
+                device.memory_bytes if entry.memory is None else _bytes(f"{subject}, member `{base}`", entry.memory)
+            )
             if entry.shares and entry.shares not in pools:
                 raise DeviceError(subject, f"member `{base}` shares `{entry.shares}`, which is no pool",
                                   expected=", ".join(pools) or "a table [pools]")  # fmt: skip

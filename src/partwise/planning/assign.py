@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from partwise.hardware import Cluster, Member
+from partwise.hardware import Member
 from partwise.planning.evaluator import Assignment, Evaluator
 from partwise.planning.records import Cut, Objective, Stage
 
@@ -29,15 +29,10 @@ def assign(
         return tuple(group[0].name for group in groups)
     free = {id(group): [member.name for member in group][::-1] for group in groups}
     names = [free[id(group)].pop() for group in groups]
-    if _is_uniform(evaluator.cluster):
+    if evaluator.cluster.has_one_link:
         return tuple(names)
     stages, cuts = evaluator.price(assignment, names)
     return _exchange(evaluator, (stages, cuts), names, groups, objectives)
-
-
-def _is_uniform(cluster: Cluster) -> bool:
-    hosts = {member.host for member in cluster.members}
-    return not cluster.wires and (len(hosts) == 1 or cluster.between in (None, cluster.within))
 
 
 def _exchange(

@@ -33,7 +33,7 @@ def find_bound(problem: Problem, limits: Limits, objective: Objective, stages: i
     most = stages or len(problem.units)  # and only take from the largest one's compute
     plans = f"acyclic partitions into {stages} stages" if stages else "acyclic partitions"
     match objective:
-        case (Objective.STAGES | Objective.DEVICES) if stages:
+        case Objective.STAGES | Objective.DEVICES if stages:
             return Bound(value=stages, origin="the number asked for", plans=plans)
         case Objective.STAGES | Objective.DEVICES:
             found = fewest

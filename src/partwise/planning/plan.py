@@ -80,10 +80,17 @@ def plan(
     if solution is None:
         raise explain([Line(problem, order) for _, order in orders(problem, effort, seed)], limits)
     if solved != wanted:
-        note = f"{len(solution.assignment)} stages, the fewest found that keep the limits, since nothing says how many"
-        solution = replace(solution, notes=(*solution.notes, note))
-    bound = solution.bound if solved == wanted else None
-    return _finish((solution, bound or _bound(problem, limits, wanted, solution)), evaluator, limits, wanted)
+        demand = replace(demand, limits=replace(limits, stages=len(solution.assignment)), objectives=wanted)
+        solution = _refined(solution, solve(problem, demand, solver), len(solution.assignment))
+    bound = solution.bound or _bound(problem, limits, wanted, solution)
+    return _finish((solution, bound), evaluator, limits, wanted)
+
+
+def _refined(first: Solution, second: Solution | None, stages: int) -> Solution:
+    """The plan of so many stages that is best for what was asked, and why there are so many."""
+    note = f"{stages} stages, the fewest found that keep the limits, since nothing says how many"
+    found = replace(first, bound=None) if second is None else second
+    return replace(found, notes=(*found.notes, note))
 
 
 def _check_arguments(limits: Limits, solver: str, effort: int) -> None:

@@ -16,7 +16,7 @@ from partwise.planning.records import Bound, Limits, Objective
 from partwise.planning.room import Room
 from partwise.planning.slices import TOLERANCE, best_slices
 
-__all__ = ["Demand", "Solution", "Solver", "solve_slices"]
+__all__ = ["Demand", "Solution", "Solver", "is_less", "solve_slices"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ def solve_slices(problem: Problem, demand: Demand) -> Solution | None:
         if devices is None:
             continue
         values = demand.evaluator.values(assignment, devices, demand.objectives)
-        if best is None or _is_less(values, best.values):
+        if best is None or is_less(values, best.values):
             how, notes = f"slices of {name}", _notes(line, len(kept))
             best = Solution(assignment=assignment, devices=devices, values=values, how=how, notes=notes)
     return best
@@ -83,7 +83,7 @@ def _notes(line: Line, kept: int) -> tuple[str, ...]:
     return (f"of {line.length - 1} cut positions the {kept - 2} with the least traffic near them were tried",)
 
 
-def _is_less(values: Sequence[float], others: Sequence[float]) -> bool:
+def is_less(values: Sequence[float], others: Sequence[float]) -> bool:
     """Whether the first level that differs is smaller."""
     for value, other in zip(values, others, strict=True):
         if abs(value - other) > TOLERANCE * max(abs(value), abs(other)):

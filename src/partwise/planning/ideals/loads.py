@@ -1,12 +1,14 @@
-"""What the stages that begin at one ideal pay, exactly, in every channel.
+"""What the stages that begin in one block pay, exactly, in every channel.
 
-A stage J − I pays the work of its units, the borders at I and J, and once for each item it needs. A value open
-at both ends is charged twice by the borders; what it really costs depends on whether the stage reads or makes it.
+A stage J − I pays the work of its units, the borders at I and J, and once for each item it needs. A value open at
+both ends is charged twice by the borders: once too often if the stage reads or makes it (it is not sent again), and
+twice if it only passes by. Whether it passes by shows in how many of its members (readers and maker) each end
+holds: as many at I as at J. Equal counts are products of indicators, so a whole block is one matrix product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,114 +33,135 @@ class Loads:
     def __init__(self, lattice: Lattice, channels: Sequence[Channel]) -> None:
         self.lattice = lattice
         self.work: Floats = np.stack([lattice.work(channel) for channel in channels])
-        self.borders = borders(lattice, channels)
+        self._borders = borders(lattice, channels)
+        self._fixed = np.array([channel.fixed for channel in channels])
         self._receive = np.stack([channel.receive for channel in channels])
         self._send = np.stack([channel.send for channel in channels])
-        self._fixed = np.array([channel.fixed for channel in channels])
         self._again = np.stack([channel.again for channel in channels])
-        self._values = _Counts(lattice, lattice.values)
-        self._items = _Counts(lattice, lattice.items)
-        self._is_asked_again = bool(self._again.size and self._again.any())
+        self._asks_again = bool(self._again.any())
+        self._values, self._items = _Counts(lattice, lattice.values), _Counts(lattice, lattice.items)
 
-    def after(self, ideal: int, limit: int) -> Ints:
-        """The larger ideals with an index below `limit`, ascending."""
-        block = int(self.lattice.block[ideal])
-        end = int(self.lattice.starts[block + 1])
-        if ideal + 1 >= end or not block:
-            return np.arange(ideal + 1, limit)
-        bits, place = self.lattice.blocks[block - 1].bits, ideal - int(self.lattice.starts[block])
-        inside = np.flatnonzero(bits[place + 1 :, bits[place]].all(axis=1)) + ideal + 1
-        return np.concatenate((inside[inside < limit], np.arange(end, max(end, limit))))
+    def contains(self, block: int, starts: Ints, ends: Ints) -> Bits:
+        """[starts, ends] Which ideals are larger than which of one block.
 
-    def row(self, ideal: int, ends: Ints) -> Floats:
-        """[channels, ends] The price of the stage from an ideal to each of some larger ones (ascending)."""
-        price = self.work[:, ends] - (self.work[:, ideal] - self._fixed)[:, None]
-        price += self.borders.left[:, ideal, None] + self.borders.right[:, ends]
-        for value in self._values.open_at(ideal):
-            near, readers, made = self._values.change(value, ideal, ends)
-            both = ~self._values.is_full(value, ends[:near])
-            unread = both & ~readers & ~made
-            price[:, :near] -= self._send[:, value, None] * both + self._receive[:, value, None] * unread
-        if self._is_asked_again:
-            for item in self._items.unfinished_at(ideal):
-                near, readers, _ = self._items.change(item, ideal, ends)
-                price[:, :near] += self._again[:, item, None] * readers
-                price[:, near:] += self._again[:, item, None]
-        return price
+        Args:
+            block: of the starts.
+            starts: ideals of the block.
+            ends: ideals of this block and later ones.
+        """
+        found = np.ones((len(starts), len(ends)), bool)
+        first, last = int(self.lattice.starts[block]), int(self.lattice.starts[block + 1])
+        near = int(np.searchsorted(ends, last))
+        if last - first == 1:
+            found[:, :near] = False
+            return found
+        bits = self.lattice.blocks[block - 1].bits
+        inside, outside = bits[starts - first].astype(np.float32), ~bits[ends[:near] - first]
+        missing = inside @ outside.astype(np.float32).T
+        found[:, :near] = (missing == 0) & (starts[:, None] != ends[None, :near])
+        return found
+
+    def prices(self, block: int, starts: Ints, ends: Ints) -> Floats:
+        """[channels, starts, ends] The price of the stages from some ideals of a block to some of it and later ones.
+
+        What it says of a pair whose end does not contain the start means nothing.
+        """
+        left = self._borders.left[:, starts] - self.work[:, starts] + self._fixed[:, None]
+        right = self._borders.right[:, ends] + self.work[:, ends]
+        saved = _Matches(len(starts), len(ends))
+        for value, held, there, total in self._values.around(block, starts, ends):
+            is_open = (held > 0) & (held < total)
+            if is_open.any():
+                saved.add(is_open, there < total, self._send[:, value])
+                saved.add_equal(held, there, is_open, self._receive[:, value])
+        if self._asks_again:
+            for item, held, there, total in self._items.around(block, starts, ends, ahead=True):
+                is_open = held < total
+                left = left + self._again[:, item, None] * is_open
+                saved.add_equal(held, there, is_open, self._again[:, item])
+        return left[:, :, None] + right[:, None, :] - saved.product()
+
+
+class _Matches:
+    """A sum of amounts, each paid where a start and an end both have some property."""
+
+    def __init__(self, starts: int, ends: int) -> None:
+        self._shape = starts, ends
+        self._starts: list[Bits] = []
+        self._ends: list[Bits] = []
+        self._amounts: list[Floats] = []
+
+    def add(self, starts: Bits, ends: Bits, amounts: Floats) -> None:
+        """Amounts [channels] paid where both are true; the ends may stop short of all."""
+        self._starts.append(starts)
+        self._ends.append(ends)
+        self._amounts.append(amounts)
+
+    def add_equal(self, held: Ints, there: Ints, chosen: Bits, amounts: Floats) -> None:
+        """Amounts paid where a chosen start and an end hold equally many."""
+        for count in np.unique(held[chosen]).tolist():
+            self.add(chosen & (held == count), there == count, amounts)
+
+    def product(self) -> Floats:
+        """[channels, starts, ends] The sums."""
+        if not self._amounts:
+            return np.zeros((1, *self._shape))
+        ends = np.zeros((len(self._ends), self._shape[1]))
+        for row, found in zip(ends, self._ends, strict=True):
+            row[: len(found)] = found
+        starts, amounts = np.array(self._starts, np.float64), np.array(self._amounts)
+        return np.stack([(starts * amount[:, None]).T @ ends for amount in amounts.T])
 
 
 class _Counts:
-    """How many readers of a thing each ideal holds, and whether its maker; made when first asked for."""
+    """How many members of a thing each ideal holds; counted when first asked for."""
 
     def __init__(self, lattice: Lattice, spans: Spans) -> None:
         self.lattice, self.spans = lattice, spans
-        order = np.argsort(spans.thing, kind="stable")
-        self._order = order
-        self._starts = np.searchsorted(spans.thing[order], np.arange(len(spans.first) + 1))
-        self._tables: dict[int, tuple[int, int, Ints, Bits, Bits]] = {}
-        self._candidates: dict[int, list[int]] = {}
+        self._order = np.argsort(spans.thing, kind="stable")
+        self._starts = np.searchsorted(spans.thing[self._order], np.arange(len(spans.first) + 1))
+        self._tables: dict[int, Ints] = {}
 
-    def open_at(self, ideal: int) -> list[int]:
-        """The things that an ideal holds some members of, not all."""
-        return [thing for thing in self._around(ideal) if self._is_open(thing, ideal)]
+    def around(
+        self, block: int, starts: Ints, ends: Ints, *, ahead: bool = False
+    ) -> Iterator[tuple[int, Ints, Ints, int]]:
+        """Things with members in or around a block.
 
-    def unfinished_at(self, ideal: int) -> list[int]:
-        """The things with members outside an ideal."""
-        block = int(self.lattice.block[ideal])
-        found = np.flatnonzero(self.spans.last >= block).tolist()
-        return [thing for thing in found if not self._is_finished(thing, ideal)]
+        Args:
+            block: of the starts.
+            starts: ideals of the block.
+            ends: ideals of it and later ones, ascending.
+            ahead: whether things that begin only after it count too.
 
-    def is_full(self, thing: int, ideals: Ints) -> Bits:
-        """For ideals below a thing's end: whether they hold all its members."""
-        start, _, _, _, full = self._table(thing)
-        return full[ideals - start]
+        Yields:
+            The thing; members held at the starts; those held at the ends below the thing's last block's end (beyond,
+            all are held); all members.
+        """
+        furthest = int(self.lattice.block[ends[-1]]) if ahead else block
+        for thing in np.flatnonzero((self.spans.last >= block) & (self.spans.first <= furthest)).tolist():
+            table = self._table(thing)
+            first = int(self.lattice.starts[self.spans.first[thing]])
+            near = ends[: np.searchsorted(ends, first + len(table))] - first
+            yield thing, _held(table, starts - first), _held(table, near), int(table[-1])
 
-    def change(self, thing: int, ideal: int, ends: Ints) -> tuple[int, Bits, Bits]:
-        """How many of the ends lie below the thing's end; for these, whether readers, or the maker, lie between."""
-        start, end, readers, made, _ = self._table(thing)
-        near = int(np.searchsorted(ends, end))
-        at = np.maximum(ends[:near] - start, 0)
-        is_here = ends[:near] >= start
-        held, is_held = (int(readers[ideal - start]), bool(made[ideal - start])) if ideal >= start else (0, False)
-        return near, (readers[at] > held) & is_here, made[at] & is_here & (not is_held)
-
-    def _around(self, ideal: int) -> list[int]:
-        block = int(self.lattice.block[ideal])
-        if block not in self._candidates:
-            found = np.flatnonzero((self.spans.first <= block) & (self.spans.last >= block))
-            self._candidates[block] = found.tolist()
-        return self._candidates[block]
-
-    def _is_open(self, thing: int, ideal: int) -> bool:
-        start, end, readers, made, full = self._table(thing)
-        if not start <= ideal < end:
-            return False
-        return bool((readers[ideal - start] or made[ideal - start]) and not full[ideal - start])
-
-    def _is_finished(self, thing: int, ideal: int) -> bool:
-        start, end, _, _, full = self._table(thing)
-        return ideal >= end or (ideal >= start and bool(full[ideal - start]))
-
-    def _table(self, thing: int) -> tuple[int, int, Ints, Bits, Bits]:
-        """Where its ideals start and end; at each its readers held, whether its maker, whether all."""
+    def _table(self, thing: int) -> Ints:
+        """Members held at each ideal of the blocks from the thing's first to its last."""
         if thing not in self._tables:
             self._tables[thing] = self._count(thing)
         return self._tables[thing]
 
-    def _count(self, thing: int) -> tuple[int, int, Ints, Bits, Bits]:
+    def _count(self, thing: int) -> Ints:
         spans, starts = self.spans, self.lattice.starts
-        start, end = int(starts[spans.first[thing]]), int(starts[spans.last[thing] + 1])
-        readers, made = np.zeros(end - start, np.int64), np.zeros(end - start, bool)
-        has_maker = False
+        start = int(starts[spans.first[thing]])
+        held = np.zeros(int(starts[spans.last[thing] + 1]) - start, np.int64)
         for member in self._order[self._starts[thing] : self._starts[thing + 1]].tolist():
             block, place = int(spans.block[member]), int(spans.place[member])
             low, high = int(starts[block]) - start, int(starts[block + 1]) - start
-            held = self.lattice.blocks[block - 1].bits[:, place]
-            if spans.makes[member]:
-                has_maker = True
-                made[low:high], made[high:] = held, True
-            else:
-                readers[low:high] += held
-                readers[high:] += 1
-        full = (readers == spans.total[thing]) & (made if has_maker else True)
-        return start, end, readers, made, full
+            held[low:high] += self.lattice.blocks[block - 1].bits[:, place]
+            held[high:] += 1
+        return held
+
+
+def _held(table: Ints, at: Ints) -> Ints:
+    """Members held at some places of a table; none before it."""
+    return np.where(at < 0, 0, table[np.maximum(at, 0)])

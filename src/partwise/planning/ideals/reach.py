@@ -80,7 +80,9 @@ class Reach:
         self._intervals = self._near()
         self._by_reach = np.argsort(self.borders.reach, kind="stable")
         self._reach_starts = _groups(self.borders.reach[self._by_reach], self.count)
-        keys = np.concatenate([self._intervals.level * self.count + low for low in (self._intervals.low, self._intervals.second)])
+        keys = np.concatenate(
+            [self._intervals.level * self.count + low for low in (self._intervals.low, self._intervals.second)]
+        )
         self._by_key = np.argsort(keys, kind="stable")
         self._key_starts = _groups(keys[self._by_key], self._intervals.levels * self.count)
 

@@ -40,7 +40,8 @@ class Search:
     def __init__(self, instance: Instance, lattice: Lattice) -> None:
         self.instance, self.lattice = instance, lattice
         caps = [channel for cap in instance.caps for channel in cap.load]
-        self.loads = Loads(lattice, (*instance.load, *caps, instance.held, *_activations(instance)))
+        memory = (instance.held, *_activations(instance)) if min(instance.room) < np.inf else ()
+        self.loads = Loads(lattice, (*instance.load, *caps, *memory))
         self._types = len(instance.counts)
         least = self.loads.work[: self._types].min(axis=0)
         self._rest: Floats = (least[-1] - least) * instance.adds  # what is left to pay at least
@@ -59,42 +60,37 @@ class Search:
         if not len(ideals) or ideals[0] != 0 or ideals[-1] != len(self.lattice) - 1:
             return None
         table = _Table(vectors, ideals, kept[:, ideals])
-        closed = _by_start(forbidden)
-        for column, ideal in enumerate(ideals[:-1].tolist()):
-            reached = table.reached(column)
-            if reached:
-                self._extend(table, column, ideal, reached, limit, closed.get(ideal, ()))
+        for block in np.unique(self.lattice.block[ideals]).tolist():
+            first, after, most = table.columns(*self._range(block, limit))
+            while len(starts := first + np.flatnonzero(table.changed[first:after])):
+                self._leave(table, block, (starts, first, most), limit, forbidden)
         return table.chain()
 
-    def _extend(
-        self, table: _Table, column: int, ideal: int, reached: list[int], limit: float, closed: Collection[Step]
+    def _leave(
+        self, table: _Table, block: int, columns: tuple[Ints, int, int], limit: float, forbidden: Collection[Step]
     ) -> None:
-        """Reach further from one ideal, with each type of device that a vector has left."""
-        targets: dict[int, list[tuple[int, int]]] = {}
-        for number in reached:
-            for kind, after in table.vectors.above(number):
-                targets.setdefault(kind, []).append((number, after))
-        if not targets:
-            return
-        ends = self.loads.after(ideal, self._furthest(ideal, limit, list(targets)))
-        columns = table.columns(ends)
-        useful = columns > column
-        ends, columns = ends[useful], columns[useful]
-        if not len(ends):
-            return
-        price = self.loads.row(ideal, ends)
-        memory = self._memory(ideal, ends, price)
-        for kind, pairs in targets.items():
-            load = price[kind]
-            fits = (load < limit) & (memory <= self.instance.room[kind])
-            for number, cap in enumerate(self.instance.caps, 1):
-                fits &= price[number * self._types + kind] <= cap.limit
-            for _, end, other in closed:
-                if other == kind:
-                    fits[ends == end] = False
-            chosen = np.flatnonzero(fits)
-            for number, after in pairs:
-                self._offer(table, (column, number, kind), after, (ends[chosen], columns[chosen], load[chosen]), limit)
+        """Reach further from some ideals of a block, with each type of device that a vector has left.
+
+        Args:
+            table: the states.
+            block: of the ideals.
+            columns: of the ideals, and where their targets begin and end.
+            limit: of a load.
+            forbidden: stages that are impossible.
+        """
+        at, first, most = columns
+        starts, ends = table.ideals[at], table.ideals[first:most]
+        price = self.loads.prices(block, starts, ends)
+        fits = self._fits(block, price, (starts, ends), limit)
+        for start, end, kind in forbidden:
+            fits[kind][np.ix_(starts == start, ends == end)] = False
+        for row, column in enumerate(at.tolist()):
+            table.changed[column] = False
+            for number in table.reached(column):
+                for kind, larger in table.vectors.above(number):
+                    chosen = np.flatnonzero(fits[kind, row])
+                    stages = ends[chosen], chosen + first, price[kind, row, chosen]
+                    self._offer(table, (column, number, kind), larger, stages, limit)
 
     def _offer(
         self,
@@ -106,25 +102,39 @@ class Search:
     ) -> None:
         """Reach the ends of some stages with a vector, from a state that is reached."""
         (column, before, _), (ends, columns, load) = origin, stages
-        value = load + table.best[before, column] if self.instance.adds else np.maximum(load, table.best[before, column])
+        value = (
+            load + table.best[before, column] if self.instance.adds else np.maximum(load, table.best[before, column])
+        )
         table.offer(origin, number, columns, np.where(value + self._rest[ends] < limit, value, np.inf))
 
-    def _furthest(self, ideal: int, limit: float, kinds: list[int]) -> int:
-        """An index above all ideals whose stage from here has less work than the limit, on some device."""
-        starts, most = self.lattice.starts, 0
+    def _range(self, block: int, limit: float) -> tuple[int, int, int]:
+        """The first ideal of a block, the first of the next, and one above all whose stage from here has less work
+        than the limit, on some device."""
+        starts = self.lattice.starts
+        first, after = int(starts[block]), int(starts[block + 1])
         if self.instance.adds:
-            return len(self.lattice)
-        for kind in kinds:
-            work = self.loads.work[kind]
+            return first, after, len(self.lattice)
+        most = after
+        for work in self.loads.work[: self._types]:
             least = work[starts[1:-1] - 1]  # at the end of the block before: no ideal of the block has less
-            block = int(np.searchsorted(least, work[ideal] + limit, "right"))
-            most = max(most, int(starts[block + 1]))
-        return most
+            furthest = int(np.searchsorted(least, work[first:after].max() + limit, "right"))
+            most = max(most, int(starts[furthest + 1]))
+        return first, after, most
 
-    def _memory(self, ideal: int, ends: Ints, price: Floats) -> Floats:
-        """[ends] Bytes that the stage needs at least, in whatever order its nodes run."""
+    def _fits(self, block: int, price: Floats, stages: tuple[Ints, Ints], limit: float) -> Bits:
+        """[types, starts, ends] Which stages there are, keep the limit, the caps and the memory of their device."""
+        contained = self.loads.contains(block, *stages)
+        fits = (price[: self._types] < limit) & contained
+        for number, cap in enumerate(self.instance.caps, 1):
+            fits &= price[number * self._types :][: self._types] <= cap.limit
+        if min(self.instance.room) < np.inf:
+            memory = self._memory(block, stages[1], price)
+            fits &= memory <= np.array(self.instance.room)[:, None, None]
+        return fits
+
+    def _memory(self, block: int, ends: Ints, price: Floats) -> Floats:
+        """[starts, ends] Bytes that the stages need at least, in whatever order their nodes run."""
         held, received, sent = price[-3:]
-        block = int(self.lattice.block[ideal])
         inside = np.maximum.accumulate(np.concatenate(([0.0], self._peaks[block + 1 :])))
         through = inside[np.maximum(self.lattice.block[ends] - block - 1, 0)]
         return held + np.maximum(np.maximum(received, sent), through)
@@ -138,14 +148,13 @@ class _Table:
         self.best: Floats = np.full(kept.shape, np.inf)
         self.best[0, 0] = 0
         self.origin = np.zeros((*kept.shape, 3), np.int32)
+        self.changed = np.arange(len(ideals)) == 0  # columns reached, or reached better, since they were left
         shape = [count + 1 for count in vectors.counts]
         self._grid = (*shape, -1)
 
-    def columns(self, ideals: Ints) -> Ints:
-        """The columns of some ideals; −1 for those not kept."""
-        at = np.searchsorted(self.ideals, ideals)
-        at[at == len(self.ideals)] = 0
-        return np.where(self.ideals[at] == ideals, at, -1)
+    def columns(self, *ideals: int) -> list[int]:
+        """Where the ideals kept from some indices on begin."""
+        return np.searchsorted(self.ideals, ideals).tolist()
 
     def reached(self, column: int) -> list[int]:
         """The vectors with which an ideal is reached; where devices may stay empty, those that no smaller one equals."""
@@ -168,6 +177,7 @@ class _Table:
         better = (value < self.best[number, columns]) & self.kept[number, columns]
         at = columns[better]
         self.best[number, at] = value[better]
+        self.changed[at] = True
         self.origin[number, at] = origin
 
     def chain(self) -> Chain | None:
@@ -202,10 +212,3 @@ def _block_peaks(instance: Instance, lattice: Lattice) -> Floats:
     if not len(instance.working):
         return np.zeros(len(lattice.blocks) + 1)
     return np.array([0.0, *(instance.working[block.units].max() for block in lattice.blocks)])
-
-
-def _by_start(steps: Collection[Step]) -> dict[int, list[Step]]:
-    found: dict[int, list[Step]] = {}
-    for step in steps:
-        found.setdefault(step[0], []).append(step)
-    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ Bits = NDArray[np.bool_]
 _HALVINGS = 24
 _ENOUGH = 1e-4  # relative distance of the ends at which halving stops
 _STEPS = (1.001, 1.01, 1.05, 1.2, 1.6, 2.5, 6.0, np.inf)  # limits tried, in multiples of the bound
+_NEAR = 1.1  # a limit that lies nearer to the best known value is not tried: a search up to that value decides more
 _SAME = 1e-9  # relative; loads are sums of floats in another order than the evaluator's
 
 
@@ -63,14 +64,7 @@ def solve_ideals(
     hunt = _Hunt(instance, found, check)
     if instance.adds:
         return _least_sum(instance, hunt, check)
-    reach = Reach(found, instance.load, instance.held, instance.room)
-    bound = _bound(reach, hunt.vectors)
-    for factor in _STEPS:
-        limit = bound * factor if bound else np.inf
-        chain = hunt.best(reach.forward(hunt.vectors, limit) & reach.backward(hunt.vectors, limit), limit)
-        if chain is not None:
-            return hunt.answer(chain, chain.value if found.complete else bound)
-    return None
+    return _least_bottleneck(instance, hunt, check)
 
 
 class _Hunt:
@@ -79,7 +73,17 @@ class _Hunt:
     def __init__(self, instance: Instance, found: Lattice, check: Check | None) -> None:
         self.lattice, self.vectors = found, Vectors(instance.counts, instance.exactly)
         self._search, self._check = Search(instance, found), check
+        self._reach = Reach(found, instance.load, instance.held, instance.room)
         self._forbidden: set[Step] = set()
+
+    def bound(self) -> float:
+        """The largest limit found below which the quick test reaches no whole."""
+        return _bound(self._reach, self.vectors)
+
+    def below(self, limit: float) -> Chain | None:
+        """The best chain below a limit; None: there is none."""
+        ends = self._reach.forward(self.vectors, limit), self._reach.backward(self.vectors, limit)
+        return self.best(ends[0] & ends[1], limit)
 
     def best(self, kept: Bits, limit: float) -> Chain | None:
         """The best chain below a limit among the states kept; None: there is none."""
@@ -105,9 +109,26 @@ class _Hunt:
 
     def answer(self, chain: Chain, bound: float) -> Answer:
         """The chain as an answer, proved if the lattice holds all ideals."""
-        return Answer(
-            stages=self.stages(chain), value=chain.value, bound=bound, proved=self.lattice.complete
-        )
+        return Answer(stages=self.stages(chain), value=chain.value, bound=bound, proved=self.lattice.complete)
+
+
+def _least_bottleneck(instance: Instance, hunt: _Hunt, check: Check | None) -> Answer | None:
+    """The smallest bottleneck: a quick bound, the best along one order, then all ideals between the two."""
+    bound = hunt.bound()
+    line = _Hunt(instance, lattice(instance, 0), check)
+    below = line.bound()
+    first = next(_tried(line, [below * factor for factor in _STEPS]), None)
+    most = np.inf if first is None else first.value * (1 - _SAME)
+    limits = [bound * factor for factor in _STEPS if bound * factor * _NEAR < most]
+    chain = next(_tried(hunt, [*limits, most]), None)
+    if chain is not None:
+        return hunt.answer(chain, chain.value if hunt.lattice.complete else bound)
+    return first and replace(line.answer(first, first.value), proved=hunt.lattice.complete)
+
+
+def _tried(hunt: _Hunt, limits: Sequence[float]) -> Iterator[Chain]:
+    """The best chains below the limits, as far as there are any."""
+    return (chain for limit in limits if (chain := hunt.below(limit)) is not None)
 
 
 def _least_sum(instance: Instance, hunt: _Hunt, check: Check | None) -> Answer | None:
