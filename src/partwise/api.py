@@ -21,13 +21,33 @@ from partwise.frontends.stale import refuse_other_graph
 from partwise.hardware import REFERENCE_CLUSTER, Cluster, parse_cluster
 from partwise.ir import Graph, graph_to_data
 from partwise.packaging import Manifest, Package, is_package, open_package, write_package
-from partwise.planning import Limits, Objective, Plan, plan_from_data, plan_to_data
+from partwise.planning import (
+    Limits,
+    Objective,
+    Placement,
+    Plan,
+    parse_workload,
+    place,
+    plan_from_data,
+    plan_to_data,
+)
 from partwise.profiling import Profile
 from partwise.runtime import Run, is_run, load_run
 from partwise.units import parse_bytes
 from partwise.verification import Original, Verdict
 
-__all__ = ["capture", "capture_with", "cut", "load_plan", "plan", "profile", "run", "sizes_for", "verify"]
+__all__ = [
+    "capture",
+    "capture_with",
+    "cut",
+    "load_plan",
+    "place_workload",
+    "plan",
+    "profile",
+    "run",
+    "sizes_for",
+    "verify",
+]
 
 
 def capture(model: Any, example_inputs: Any = None, **options: Any) -> Graph:
@@ -224,6 +244,22 @@ def sizes_for(graph: Graph, options: CaptureOptions) -> dict[str, int]:
     """The sizes that options ask for, of those that are symbols of the graph."""
     asked = {"batch": options.batch, "sequence": options.sequence}
     return {name: value for name, value in asked.items() if value is not None and name in graph.hints}
+
+
+def place_workload(path: str | Path) -> Placement:
+    """The best placement of a workload in the public benchmark's format (docs/planning.md).
+
+    Raises:
+        InputError: the file cannot be read, or is no workload.
+        InfeasibleError: no placement keeps the accelerators' memory.
+    """
+    try:
+        data = msgspec.json.decode(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise InputError(str(path), "is not JSON", expected="a workload of msr-fiddle/dnn-partitioning") from None
+    return place(parse_workload(data, str(path)), Path(path).name)
 
 
 def _cluster(given: Cluster | str | Path) -> Cluster:
