@@ -85,6 +85,7 @@ def build(
         value_bytes=problem.tensor_bytes[layout.values].astype(float),
         exactly=limits.stages,
         working=unit_working_bytes(problem).astype(float),
+        is_simple=np.array([len(nodes) == 1 for nodes in problem.units]),
     )
 
 

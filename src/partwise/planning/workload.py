@@ -200,6 +200,8 @@ class _Graph:
             room=tuple(float(kind[3]) for kind in kinds),
             held=_channel(self._sum(np.array([node.size for node in workload.nodes]), count), moved * 0),
             value_bytes=moved * 0,
+            working=np.zeros(count),
+            is_simple=np.zeros(count, bool),
         )
 
     def average(self) -> float:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from partwise.planning.ideals.instance import Channel, Instance
+from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice
 from partwise.planning.ideals.loads import Loads
+from partwise.planning.ideals.memory import Peaks, memory_channels
 from partwise.planning.ideals.reach import Vectors
 from partwise.planning.problem import Floats, Ints
 
@@ -40,12 +41,12 @@ class Search:
     def __init__(self, instance: Instance, lattice: Lattice) -> None:
         self.instance, self.lattice = instance, lattice
         caps = [channel for cap in instance.caps for channel in cap.load]
-        memory = (instance.held, *_activations(instance)) if min(instance.room) < np.inf else ()
+        memory = memory_channels(instance) if min(instance.room) < np.inf else ()
         self.loads = Loads(lattice, (*instance.load, *caps, *memory))
         self._types = len(instance.counts)
         least = self.loads.work[: self._types].min(axis=0)
         self._rest: Floats = (least[-1] - least) * instance.adds  # what is left to pay at least
-        self._peaks = _block_peaks(instance, lattice)
+        self._peaks = Peaks.of(instance, lattice) if memory else None
 
     def best(self, vectors: Vectors, kept: Bits, limit: float, forbidden: Collection[Step] = ()) -> Chain | None:
         """The best chain with every stage below a limit; None: there is none.
@@ -128,16 +129,16 @@ class Search:
         for number, cap in enumerate(self.instance.caps, 1):
             fits &= price[number * self._types :][: self._types] <= cap.limit
         if min(self.instance.room) < np.inf:
-            memory = self._memory(block, stages[1], price)
+            memory = self._memory(block, *stages, price)
             fits &= memory <= np.array(self.instance.room)[:, None, None]
         return fits
 
-    def _memory(self, block: int, ends: Ints, price: Floats) -> Floats:
+    def _memory(self, block: int, starts: Ints, ends: Ints, price: Floats) -> Floats:
         """[starts, ends] Bytes that the stages need at least, in whatever order their nodes run."""
         held, received, sent = price[-3:]
-        inside = np.maximum.accumulate(np.concatenate(([0.0], self._peaks[block + 1 :])))
-        through = inside[np.maximum(self.lattice.block[ends] - block - 1, 0)]
-        return held + np.maximum(np.maximum(received, sent), through)
+        assert self._peaks is not None  # there are limits, or nobody would ask
+        alive = self._peaks.of_stages(self.lattice, block, starts, ends) - self.loads.passing(block, starts, ends)
+        return held + np.maximum(np.maximum(received, sent), alive)
 
 
 class _Table:
@@ -195,20 +196,3 @@ class _Table:
             steps.append((int(self.ideals[before]), int(self.ideals[column]), kind))
             column = before
         return Chain(value, tuple(reversed(steps)))
-
-
-def _activations(instance: Instance) -> tuple[Channel, Channel]:
-    """Bytes received and bytes sent."""
-    units, items = np.zeros(instance.units), np.zeros(len(instance.held.again))
-    none = np.zeros(len(instance.value_bytes))
-    return (
-        Channel(work=units, receive=instance.value_bytes, send=none, again=items),
-        Channel(work=units, receive=none, send=instance.value_bytes, again=items),
-    )
-
-
-def _block_peaks(instance: Instance, lattice: Lattice) -> Floats:
-    """[blocks + 1] The most that a unit of the block needs alive at once."""
-    if not len(instance.working):
-        return np.zeros(len(lattice.blocks) + 1)
-    return np.array([0.0, *(instance.working[block.units].max() for block in lattice.blocks)])
