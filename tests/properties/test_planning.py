@@ -19,7 +19,7 @@ from partwise.planning import Limits, Objective, plan, plan_from_data, plan_to_d
 from partwise.planning.bounds import fewest_bins, find_bound
 from partwise.planning.line import Line
 from partwise.planning.orders import flow_of, orders
-from partwise.planning.price import measure, price
+from partwise.planning.price import RateTable, measure, price
 from partwise.planning.problem import Problem, formulate
 from partwise.planning.room import Room
 from partwise.planning.slices import best_slices
@@ -43,7 +43,7 @@ class Case:
 
     def price(self, assignment: Sequence[Sequence[int]]):
         names = [REFERENCE_CLUSTER.members[0].name] * len(assignment)
-        return price(self.contraction, self.profile, assignment, REFERENCE_CLUSTER, names)
+        return price(self.contraction, RateTable(self.profile, REFERENCE_CLUSTER), assignment, names)
 
     def values(self, assignment: Sequence[Sequence[int]], wanted: Sequence[Objective]) -> tuple[float, ...]:
         stages, cuts = self.price(assignment)

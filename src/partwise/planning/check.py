@@ -12,7 +12,7 @@ from math import isclose
 from partwise.errors import PlanError
 from partwise.ir import Contraction, contract
 from partwise.planning.colocation import units
-from partwise.planning.price import measure, price
+from partwise.planning.price import RateTable, measure, price
 from partwise.planning.records import Plan, Stage
 from partwise.profiling import Profile, profile
 
@@ -48,7 +48,7 @@ def violations(plan: Plan, contraction: Contraction, profile: Profile) -> Iterat
         return  # there is nothing to price
     yield from _parted(plan, contraction)
     devices = [stage.device for stage in plan.stages]
-    stages, cuts = price(contraction, profile, [stage.nodes for stage in plan.stages], plan.cluster, devices)
+    stages, cuts = price(contraction, RateTable(profile, plan.cluster), [stage.nodes for stage in plan.stages], devices)
     yield from (f"stage {c.source} sends to stage {c.target}, before it" for c in cuts if c.source >= c.target)
     for stated, priced in zip(plan.stages, stages, strict=True):
         yield from _beyond(priced, plan, contraction)

@@ -79,6 +79,7 @@ def blocks(order: Ints, edges: Ints, most: int, others: Sequence[Ints] = ()) -> 
     inner = placed[home[:, 0] == home[:, 1]]
     inner = inner[np.argsort(inner[:, 1], kind="stable")]
     at = np.searchsorted(inner[:, 1], starts).tolist()
+    ranks = [np.argsort(other) for other in others]
     known: dict[tuple[int, ...], tuple[Bits, bool]] = {}
     for index, (start, end) in enumerate(pairwise(starts.tolist())):
         before = [0] * (end - start)
@@ -88,8 +89,8 @@ def blocks(order: Ints, edges: Ints, most: int, others: Sequence[Ints] = ()) -> 
         units = order[start:end]
         found = known.get(shape)
         if found is None:
-            masks = _ideals(shape, most)
-            found = (_bits(masks, len(shape)), True) if masks else (_prefixes(units, (order, *others)), False)
+            masks = _ideals(shape, most) if most or len(shape) == 1 else []
+            found = (_bits(masks, len(shape)), True) if masks else (_prefixes(units, ranks), False)
             if found[1]:
                 known[shape] = found
         yield Block(units, *found)
@@ -139,14 +140,16 @@ def _bits(masks: Sequence[int], width: int) -> Bits:
     return np.unpackbits(raw.reshape(-1, size), axis=1, count=width, bitorder="little").astype(bool)
 
 
-def _prefixes(units: Ints, orders: Sequence[Ints]) -> Bits:
-    """The ideals of a block that are a prefix in one of the orders."""
-    column = {unit: place for place, unit in enumerate(units.tolist())}
-    found: set[int] = set()
-    for order in orders:
-        mask = 0
-        for unit in order.tolist():
-            if unit in column:
-                mask |= 1 << column[unit]
-                found.add(mask)
-    return _bits(sorted(found, key=lambda mask: (mask.bit_count(), mask)), len(units))
+def _prefixes(units: Ints, ranks: Sequence[Ints]) -> Bits:
+    """The ideals of a block that are a prefix in one of the orders.
+
+    Args:
+        units: of the block, in the first order.
+        ranks: for each further order the place of every unit.
+    """
+    found = [np.tri(len(units), dtype=bool)]
+    for rank in ranks:
+        place = np.argsort(np.argsort(rank[units]))
+        found.append(place[None, :] <= np.arange(len(units))[:, None])
+    rows = np.unique(np.concatenate(found), axis=0) if ranks else found[0]
+    return rows[np.argsort(rows.sum(axis=1), kind="stable")]
