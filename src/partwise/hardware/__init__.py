@@ -7,7 +7,10 @@ Never: a measurement, a file other than the packaged catalog, a framework.
 
 from partwise.hardware.catalog import Catalog, catalog, find_device, find_link, parse_hardware
 from partwise.hardware.device import Device, DeviceKind, Link, Peak, Source
+from partwise.hardware.efficiency import arithmetic_share, memory_share
+from partwise.hardware.mapping import map_product
 from partwise.hardware.power import idle_watts, joules_per_byte, joules_per_flop, launch_seconds
+from partwise.hardware.product import Mapping, Product
 from partwise.hardware.reference import REFERENCE_DEVICE, REFERENCE_LINK
 
 __all__ = [
@@ -17,8 +20,11 @@ __all__ = [
     "Device",
     "DeviceKind",
     "Link",
+    "Mapping",
     "Peak",
+    "Product",
     "Source",
+    "arithmetic_share",
     "catalog",
     "find_device",
     "find_link",
@@ -26,5 +32,7 @@ __all__ = [
     "joules_per_byte",
     "joules_per_flop",
     "launch_seconds",
+    "map_product",
+    "memory_share",
     "parse_hardware",
 ]

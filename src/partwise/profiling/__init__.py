@@ -5,19 +5,24 @@ Never: a measurement, a framework, the name of a model.
 """
 
 from partwise.profiling.cost import Bound, Cost
+from partwise.profiling.estimate import Estimate, Group, GroupEstimate, estimate, node_groups
 from partwise.profiling.latency import node_joules, node_seconds
 from partwise.profiling.liveness import Timeline, storage_roots, timeline
-from partwise.profiling.products import Parallelism, Product
+from partwise.profiling.products import Parallelism
 from partwise.profiling.profile import Profile, Unknown, profile
 
 __all__ = [
     "Bound",
     "Cost",
+    "Estimate",
+    "Group",
+    "GroupEstimate",
     "Parallelism",
-    "Product",
     "Profile",
     "Timeline",
     "Unknown",
+    "estimate",
+    "node_groups",
     "node_joules",
     "node_seconds",
     "profile",

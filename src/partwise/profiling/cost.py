@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from partwise.hardware import Device
+from partwise.hardware import Device, Product
 from partwise.ir import Graph, Kind, Node, operator
 from partwise.ir.operators import Call
-from partwise.profiling.products import Parallelism, Product, parallelism, products
+from partwise.profiling.products import Parallelism, parallelism, products
 
 __all__ = ["Bound", "Cost", "node_cost"]
 

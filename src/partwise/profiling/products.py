@@ -11,25 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+from partwise.hardware import Product
 from partwise.ir import Kind
 from partwise.ir.operators import Call
 
-__all__ = ["Parallelism", "Product", "parallelism", "products"]
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """`batch` products of a [rows, depth] with a [depth, columns] matrix."""
-
-    batch: int
-    rows: int
-    columns: int
-    depth: int
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of all of them."""
-        return self.batch * self.rows * self.columns * self.depth
+__all__ = ["Parallelism", "parallelism", "products"]
 
 
 @dataclass(frozen=True, slots=True)

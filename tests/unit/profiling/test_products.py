@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from graphs import Builder
-from partwise.hardware import REFERENCE_DEVICE
+from partwise.hardware import REFERENCE_DEVICE, Product
 from partwise.ir import DType, Format, Graph, Kind, Node, Output, Ref, TensorSpec
-from partwise.profiling import Bound, Cost, Parallelism, Product, profile
+from partwise.profiling import Bound, Cost, Parallelism, profile
 from partwise.profiling.products import parallelism
 
 
