@@ -19,29 +19,27 @@ GPU_TILES = {
     (128, 256): 1.0,
     (256, 128): 1.0,
     (128, 128): 1.0,
-    (64, 128): 0.9,
-    (128, 64): 0.9,
-    (64, 64): 0.8,
-    (32, 64): 0.6,
-    (64, 32): 0.6,
-    (32, 32): 0.45,
-    (16, 64): 0.4,
-    (16, 32): 0.3,
+    (64, 128): 1.0,
+    (128, 64): 1.0,
+    (64, 64): 1.0,
+    (32, 64): 0.8,
+    (64, 32): 0.8,
+    (32, 32): 0.7,
+    (16, 64): 0.6,
+    (16, 32): 0.5,
 }
 """Result tiles that libraries have, and the rate that a multiprocessor reaches with them against the largest. The
 list is that of NVIDIA's Matrix Multiplication Background User's Guide (2023-02), table 1, and smaller ones; the rates
-are assumed: a smaller tile reads more operands for a multiply-accumulate."""
+of the smaller ones are assumed: they read more operands for a multiply-accumulate."""
 GPU_BLOCK = 256
 """Threads of a tile, and of a block of the vector units; the usual size of both in CUTLASS (8 warps of 32)."""
 GPU_STAGE_DEPTH, GPU_STAGES = 32, 3
 """Depth of the operands that a tile keeps in shared memory, and how many of them. Source: CUTLASS 3.x,
-`default_gemm_configuration.h`, half precision on compute capability 8.0."""
+`default_gemm_configuration.h`, half precision on compute capability 8.0. The first must be there before any product:
+a tile spends one of them on filling its pipeline."""
 THIN = 8
 """With fewer rows or columns a product runs on the vector units: matrix hardware takes at least 8
 (`mma.m16n8k16`, PTX ISA 7.0)."""
-PIPELINE_DEPTH = 64
-"""Depth that a tile could compute while it fills its pipeline and writes its result. Source: the staged main loop of
-CUTLASS 3.x (`default_gemm_configuration.h`), whose first stages, two of 32, come before any product."""
 SPLIT_DEPTH = 512
 """Depth that a slice keeps at least where a product too small for all units is cut along it (split-K); assumed."""
 CPU_TILE_ROWS, CPU_TILE_REGISTERS = 6, 2
@@ -95,7 +93,7 @@ def _gpu_tile(product: Product, tile: tuple[int, int], rate: float, units: int) 
         waves=ceil(tiles / units),
         units=units,
         padding=product.rows * product.columns / (area * tile[0] * tile[1]),
-        pipeline=rate * depth / (depth + PIPELINE_DEPTH),
+        pipeline=rate * depth / (depth + GPU_STAGE_DEPTH),
     )
 
 

@@ -55,6 +55,8 @@ class Cost:
     products: tuple[Product, ...] = ()
     """Its contractions as matrix products."""
     parallelism: Parallelism = _ALONE
+    row_elements: int = 1
+    """Of the first result's last dim."""
     unknown: str = ""
     """Why these counts are less than the truth; empty where they are exact."""
 
@@ -116,6 +118,7 @@ def node_cost(graph: Graph, index: int, bindings: Mapping[str, int], sizes: Mapp
         dtype=graph.spec[node.outputs[0]].dtype.value,
         products=products(row.kind, call, macs),
         parallelism=parallelism(row.kind, call.out()),
+        row_elements=(call.out() or (1,))[-1],
         unknown=_unknown(graph, node, row.kind),
     )
 

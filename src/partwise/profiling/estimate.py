@@ -25,10 +25,10 @@ from partwise.hardware import (
     map_product,
     memory_share,
 )
-from partwise.ir import DType
+from partwise.ir import DType, Kind
 from partwise.profiling.cost import Bound, Cost
 from partwise.profiling.profile import Profile
-from partwise.profiling.vector_work import vector_flops
+from partwise.profiling.vector_work import reread_bytes, vector_flops
 
 __all__ = ["Estimate", "Group", "GroupEstimate", "estimate", "node_groups"]
 
@@ -204,7 +204,7 @@ class _Rules:
         traffic = group.input_bytes + group.output_bytes + group.weight_bytes
         mapped = [pair for cost in costs for pair in self._products(cost)]
         compute = fsum(seconds for _, seconds in mapped) + fsum(vector_flops(c) for c in costs) / self._vector_rate
-        memory = self._memory_seconds(group)
+        memory = self._memory_seconds(group) + sum(reread_bytes(c, self._device) for c in costs) / self._bytes_per_s
         seconds = max(compute, memory) + self._launch
         weight = fsum(seconds for _, seconds in mapped)
         joules = None
@@ -226,9 +226,10 @@ class _Rules:
 
     def _products(self, cost: Cost) -> list[tuple[Mapping, float]]:
         """Each product of a node on the units, and its seconds."""
-        share = arithmetic_share(self._device, cost.kind)
         peak, found = self._rates[cost.dtype].flops_per_s, list[tuple[Mapping, float]]()
         for product in cost.products:
+            batched = cost.kind is Kind.MATMUL and product.batch > 1
+            share = arithmetic_share(self._device, "batched" if batched else cost.kind)
             mapping = self._mapped(product, DType(cost.dtype).bits / 8)
             rate = min(peak, self._vector_rate) if mapping.vector else peak
             found.append((mapping, 2 * product.macs / (rate * share * mapping.utilization)))
