@@ -25,6 +25,7 @@ CONFIGS: dict[str, tuple[str, str]] = {
     "opt": ("OPTConfig", "OPTForCausalLM"),
     "switch_transformers": ("T5Config", "T5ForConditionalGeneration"),
 }
+_NOT_OF_THE_MODEL = ("architectures", "torch_dtype", "use_cache", "model_type", "transformers_version")
 _CACHED: dict[tuple[str, int, int], Graph] = {}
 
 
@@ -64,7 +65,7 @@ def graph(models: Path, name: str, sequence: int, batch: int) -> Graph:
 
 def _capture(config: dict[str, Any], sequence: int, batch: int) -> Graph:
     kind, cls = CONFIGS[config["model_type"]]
-    wanted = {name: value for name, value in config.items() if name not in ("architectures", "torch_dtype", "use_cache")}
+    wanted = {name: value for name, value in config.items() if name not in _NOT_OF_THE_MODEL}
     mode = FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)
     with warnings.catch_warnings(), mode, mock.patch("torch.nn.functional.dropout", _no_dropout):
         warnings.simplefilter("ignore")
