@@ -119,10 +119,10 @@ def predict(labels: Sequence[Label], models: Path, devices: dict[str, dict[str, 
                 label.predicted[way] = made.seconds
 
 
-def error(labels: Sequence[Label], value: Callable[[Label], float]) -> float:
-    """Mean |predicted ÷ measured − 1| of the rows that have a prediction."""
+def error(labels: Sequence[Label], value: Callable[[Label], float]) -> float | None:
+    """Mean |predicted ÷ measured − 1|; None where some have no prediction."""
     ratios = [value(label) / label.seconds for label in labels]
-    return statistics.fmean(abs(ratio - 1) for ratio in ratios if not isnan(ratio))
+    return None if any(map(isnan, ratios)) else statistics.fmean(abs(ratio - 1) for ratio in ratios)
 
 
 def summary(labels: Sequence[Label]) -> list[dict[str, object]]:
