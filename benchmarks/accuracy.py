@@ -6,8 +6,8 @@ of the repository. Three ways to predict a model, none of which has seen a model
 
 - datasheet: the catalog's figures and the constants of `partwise.hardware` and `partwise.profiling`;
 - calibrated: three numbers a GPU from its operators (`accuracy_operators.calibrate`);
-- left out: the medians of the other GPUs' three numbers, and no more FLOPs a joule of design power than the best of
-  the others does in its products.
+- left out: the medians of the other GPUs' three numbers, that of the bandwidth over those with the same family of
+  memory, and no more FLOPs a joule of design power than the best of the others does in its products.
 
 Error is the mean of |predicted ÷ measured − 1|. Prints tables; writes `docs/data/accuracy.json` and `.svg`.
 
@@ -97,6 +97,8 @@ def left_out(calibrated: dict[str, Device], name: str) -> Device:
     """A device whose shares are the medians of the others', within what the others' power buys."""
     device, others = find_device(DEVICES[name]), [known for other, known in calibrated.items() if other != name]
     medians = {figure: statistics.median(other.efficiency[figure] for other in others) for figure in FIGURES}
+    alike = [other for other in others if other.memory_type[:3] == device.memory_type[:3]]
+    medians["memory"] = statistics.median(other.efficiency["memory"] for other in alike or others)
     for figure in ("matmul", "batched"):
         best = max(other.efficiency[figure] * other.flops_per_s / other.need("tdp_w", "a cap") for other in others)
         medians[figure] = min(medians[figure], best * device.need("tdp_w", "a cap") / device.flops_per_s)
