@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from partwise.errors import InputError
 from partwise.ir import Graph, graph_digest
+from partwise.ir.dims import holds
 from partwise.profiling.cost import Cost, node_cost
 from partwise.profiling.liveness import timeline
 
@@ -100,7 +101,7 @@ def bind(graph: Graph, sizes: Mapping[str, int] | None) -> dict[str, int]:
     """The value of every symbol of the graph: the given one, else the one asked for at capture.
 
     Raises:
-        InputError: a symbol that the graph does not have, or a size below 1.
+        InputError: a symbol that the graph does not have, a size below 1, or sizes that its conditions exclude.
     """
     known = graph.hints
     for name, value in (sizes or {}).items():
@@ -109,4 +110,8 @@ def bind(graph: Graph, sizes: Mapping[str, int] | None) -> dict[str, int]:
             raise InputError(f"size `{name}`", "the graph has no such symbol", expected=listed)
         if value < 1:
             raise InputError(f"size `{name}`", "must be at least 1", got=value)
-    return known | dict(sizes or {})
+    bindings = known | dict(sizes or {})
+    if sizes and (broken := [text for text in graph.conditions if not holds(text, bindings)]):
+        given = ", ".join(f"{name}={value}" for name, value in bindings.items())
+        raise InputError(f"sizes {given}", "the graph was captured for others", expected=broken[0])
+    return bindings
