@@ -33,6 +33,7 @@ __all__ = [
     "cut",
     "devices",
     "estimate",
+    "estimate_counted",
     "load_plan",
     "plan",
     "profile",
@@ -99,20 +100,34 @@ def devices(names: str | Sequence[str]) -> tuple[Device, ...]:
     return tuple(found)
 
 
-def estimate(graph: Graph, device: Device | str, sizes: Mapping[str, int] | None = None) -> Estimate:
+def estimate(
+    graph: Graph, device: Device | str, sizes: Mapping[str, int] | None = None, *, estimator: str = "roofline"
+) -> Estimate:
     """What a graph takes on a device: time, energy, utilization.
 
     Args:
         graph: a captured graph.
         device: an entry, or the name of one.
         sizes: values for some of the graph's symbols; the others keep those of the capture.
+        estimator: `roofline`, or `simple` for the formulas of the source document.
 
     Raises:
         DeviceError: an unknown name.
-        InputError: a symbol that the graph does not have.
+        InputError: a symbol that the graph does not have, or an unknown estimator.
     """
     known = devices(device)[0] if isinstance(device, str) else device
-    return profiling.estimate(profile(graph, sizes), known)
+    return estimate_counted(graph, profile(graph, sizes), known, estimator)
+
+
+def estimate_counted(graph: Graph, counted: Profile, device: Device, estimator: str) -> Estimate:
+    """`estimate` of a graph whose costs are counted already."""
+    match estimator:
+        case "roofline":
+            return profiling.estimate(counted, device)
+        case "simple":
+            return profiling.simple_estimate(graph, counted, device)
+        case _:
+            raise InputError("estimator", "is unknown", expected="roofline or simple", got=estimator)
 
 
 def plan(

@@ -20,10 +20,12 @@ from partwise.frontends import CaptureOptions
 from partwise.frontends.zoo import ZOO
 from partwise.hardware import Device
 from partwise.ir import Graph
-from partwise.profiling import Profile
-from partwise.profiling import estimate as estimate_on
+from partwise.profiling import Estimate, Profile
 
 __all__ = ["profile"]
+
+Counted = tuple[str, Graph, Profile]
+"""The model as the user named it, its graph, and the counts at one set of sizes."""
 
 
 class Sizes(click.ParamType[tuple[int, ...]]):
@@ -47,6 +49,13 @@ class Sizes(click.ParamType[tuple[int, ...]]):
 @click.option("--batch", "batches", type=Sizes(), help="Batch size, or several to sweep: 1,8,64.")
 @click.option("--sequence", "sequences", type=Sizes(), help="Tokens, or several to sweep.")
 @click.option("--price", type=click.FloatRange(0, min_open=True), help="Of the device, in $ an hour.")
+@click.option(
+    "--estimator",
+    type=click.Choice(["roofline", "simple"]),
+    default="roofline",
+    show_default=True,
+    help="How to predict; `simple` has the source document's formulas, in which memory takes no time.",
+)
 @click.option("--csv", "table_file", type=PATH, help="Write the comparison here.")
 @click.option("--depth", type=click.IntRange(1), default=3, show_default=True, help="Steps of a module's path.")
 @other_capture_options
@@ -63,6 +72,7 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
     """
     del several  # the models follow it as arguments; one model needs no flag
     hardware, price, depth, file = (given.pop(name) for name in ("hardware", "price", "depth", "table_file"))
+    estimator = given.pop("estimator")
     batches, sequences = given.pop("batches"), given.pop("sequences")
     check_parent(file)
     known = api.devices([name for text in hardware for name in text.split(",")])
@@ -74,7 +84,11 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
     counted = [
         found for model in models for found in _counted(model, options, batches or (None,), sequences or (None,))
     ]
-    rows = [_row(name, found, device, price) for name, found in counted for device in known]
+    rows = [
+        _row(name, found, device, api.estimate_counted(graph, found, device, estimator), price)
+        for name, graph, found in counted
+        for device in known
+    ]
     if file is not None:
         write_whole(file, csv_text(rows).encode())
     if as_json:
@@ -85,7 +99,7 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
 
 def _counted(
     model: str, options: CaptureOptions, batches: Sequence[int | None], sequences: Sequence[int | None]
-) -> Iterator[tuple[str, Profile]]:
+) -> Iterator[Counted]:
     """One capture, counted at every pair of sizes."""
     options = replace(options, weights=options.weights and model not in ZOO)
     if options.static:
@@ -98,6 +112,7 @@ def _counted(
         for sequence in sequences:
             yield (
                 model,
+                graph,
                 api.profile(graph, _sizes(graph, batch, sequence, options.static)),
             )
 
@@ -118,31 +133,30 @@ def _sizes(graph: Graph, batch: int | None, sequence: int | None, static: bool) 
     return given
 
 
-def _row(name: str, found: Profile, device: Device, price: float | None) -> Row:
-    made = estimate_on(found, device)
+def _row(name: str, found: Profile, device: Device, made: Estimate, price: float | None) -> Row:
     cost = price if price is not None else device.price_usd_per_hour
     return Row(name, found, device, made, None if cost is None else made.usd_per_1000(cost))
 
 
-def _data(counted: Sequence[tuple[str, Profile]], rows: Sequence[Row]) -> dict[str, Any]:
+def _data(counted: Sequence[Counted], rows: Sequence[Row]) -> dict[str, Any]:
     """The record; of one model as it was before there were several, with what it takes on devices."""
     profiles = [
         msgspec.to_builtins(found)
         | {"model": name, "macs": found.macs, "flops": found.flops, "traffic_bytes": found.traffic_bytes}
         | {"unknown": msgspec.to_builtins(found.unknown)}
-        for name, found in counted
+        for name, _, found in counted
     ]
     first = profiles[0] if len(profiles) == 1 else {"profiles": profiles}
     return first | {"estimates": [row.as_data() for row in rows]}
 
 
-def _show(counted: Sequence[tuple[str, Profile]], rows: Sequence[Row], depth: int, known: Sequence[Device]) -> None:
-    for name, found in counted:
+def _show(counted: Sequence[Counted], rows: Sequence[Row], depth: int, known: Sequence[Device]) -> None:
+    for name, _, found in counted:
         show_unknown(name, found)
     if len(rows) == 1:
         show_estimate(rows[0], depth)
     elif known:
         show_comparison(rows)
     else:
-        for _, found in counted:
+        for _, _, found in counted:
             show_profile(found, depth)

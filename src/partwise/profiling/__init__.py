@@ -10,6 +10,7 @@ from partwise.profiling.latency import node_joules, node_seconds
 from partwise.profiling.liveness import Timeline, storage_roots, timeline
 from partwise.profiling.products import Parallelism
 from partwise.profiling.profile import Profile, Unknown, profile
+from partwise.profiling.simple import simple_estimate
 
 __all__ = [
     "Bound",
@@ -26,6 +27,7 @@ __all__ = [
     "node_joules",
     "node_seconds",
     "profile",
+    "simple_estimate",
     "storage_roots",
     "timeline",
 ]
