@@ -18,10 +18,27 @@ from partwise.digest import canonical_json
 from partwise.errors import DeviceError, InputError, PlanError, VerifyError
 from partwise.frontends import CaptureOptions, as_captured, open_model
 from partwise.frontends.stale import refuse_other_graph
-from partwise.hardware import Device, catalog, find_device, parse_hardware
+from partwise.hardware import (
+    REFERENCE_CLUSTER,
+    Cluster,
+    Device,
+    catalog,
+    find_device,
+    parse_cluster,
+    parse_hardware,
+)
 from partwise.ir import Graph, graph_to_data
 from partwise.packaging import Manifest, Package, is_package, open_package, write_package
-from partwise.planning import Limits, Objective, Plan, plan_from_data, plan_to_data
+from partwise.planning import (
+    Limits,
+    Objective,
+    Placement,
+    Plan,
+    parse_workload,
+    place,
+    plan_from_data,
+    plan_to_data,
+)
 from partwise.profiling import Estimate, Profile
 from partwise.runtime import Run, is_run, load_run
 from partwise.units import parse_bytes
@@ -35,6 +52,7 @@ __all__ = [
     "estimate",
     "estimate_counted",
     "load_plan",
+    "place_workload",
     "plan",
     "profile",
     "run",
@@ -138,6 +156,9 @@ def plan(
     max_parameters: int | None = None,
     max_layers: int | None = None,
     objective: str | Objective | Sequence[str | Objective] | None = None,
+    cluster: Cluster | str | Path | None = None,
+    solver: str = "auto",
+    effort: int | None = None,
     sizes: Mapping[str, int] | None = None,
 ) -> Plan:
     """Where to divide a graph: profile → plan.
@@ -149,6 +170,9 @@ def plan(
         max_parameters: of a stage.
         max_layers: of a stage; a layer is a node with weights and the weightless nodes after it.
         objective: one, several in order, or a text as `stages,traffic`.
+        cluster: devices and links, or the path of their TOML file; by default as many reference devices as needed.
+        solver: `auto`, or a name of the table in docs/planning.md.
+        effort: in steps of the solver's own.
         sizes: values for some of the graph's symbols; the others keep those of the capture.
 
     Raises:
@@ -160,7 +184,10 @@ def plan(
         max_parameters=max_parameters,
         max_layers=max_layers,
     )
-    return planning.plan(graph, profiling.profile(graph, sizes), limits, _objectives(objective))
+    options: dict[str, Any] = {"solver": solver} | ({} if effort is None else {"effort": effort})
+    known = REFERENCE_CLUSTER if cluster is None else _cluster(cluster)
+    made = profiling.profile(graph, sizes)
+    return planning.plan(graph, made, limits, _objectives(objective), cluster=known, **options)
 
 
 def cut(
@@ -290,6 +317,33 @@ def _own_devices(path: Path) -> tuple[Device, ...]:
     if not found:
         raise DeviceError(str(path), "has no device", expected="a table [device.NAME]")
     return found
+
+
+def place_workload(path: str | Path) -> Placement:
+    """The best placement of a workload in the public benchmark's format (docs/planning.md).
+
+    Raises:
+        InputError: the file cannot be read, or is no workload.
+        InfeasibleError: no placement keeps the accelerators' memory.
+    """
+    try:
+        data = msgspec.json.decode(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise InputError(str(path), "is not JSON", expected="a workload of msr-fiddle/dnn-partitioning") from None
+    return place(parse_workload(data, str(path)), Path(path).name)
+
+
+def _cluster(given: Cluster | str | Path) -> Cluster:
+    if isinstance(given, Cluster):
+        return given
+    try:
+        return parse_cluster(Path(given).read_text(encoding="utf-8"), str(given))
+    except OSError as error:
+        raise DeviceError(str(given), f"cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise DeviceError(str(given), "is no text", expected="a TOML file") from None
 
 
 def _objectives(given: str | Objective | Sequence[str | Objective] | None) -> tuple[Objective, ...]:

@@ -6,6 +6,7 @@ Never: a measurement, a file other than the packaged catalog, a framework.
 """
 
 from partwise.hardware.catalog import Catalog, catalog, find_device, find_link, parse_hardware
+from partwise.hardware.cluster import REFERENCE_CLUSTER, Cluster, Member, Wire, equal_devices, parse_cluster
 from partwise.hardware.device import Device, DeviceKind, Link, Peak, Source
 from partwise.hardware.efficiency import arithmetic_share, memory_share
 from partwise.hardware.mapping import map_product
@@ -14,18 +15,23 @@ from partwise.hardware.product import Mapping, Product
 from partwise.hardware.reference import REFERENCE_DEVICE, REFERENCE_LINK
 
 __all__ = [
+    "REFERENCE_CLUSTER",
     "REFERENCE_DEVICE",
     "REFERENCE_LINK",
     "Catalog",
+    "Cluster",
     "Device",
     "DeviceKind",
     "Link",
     "Mapping",
+    "Member",
     "Peak",
     "Product",
     "Source",
+    "Wire",
     "arithmetic_share",
     "catalog",
+    "equal_devices",
     "find_device",
     "find_link",
     "idle_watts",
@@ -34,5 +40,6 @@ __all__ = [
     "launch_seconds",
     "map_product",
     "memory_share",
+    "parse_cluster",
     "parse_hardware",
 ]

@@ -21,7 +21,7 @@ from partwise.errors import DeviceError, InputError
 from partwise.hardware.device import Device, Link
 from partwise.units import parse_bytes
 
-__all__ = ["Catalog", "catalog", "find_device", "find_link", "parse_hardware"]
+__all__ = ["Catalog", "catalog", "catalog_from_data", "find_device", "find_link", "parse_hardware"]
 
 _FILES = ("nvidia.toml", "geforce.toml", "others.toml", "cpu.toml", "links.toml")
 _BYTES = ("memory_bytes", "cache_bytes", "scratchpad_bytes")
@@ -86,6 +86,11 @@ def parse_hardware(text: str, subject: str) -> Catalog:
         raise DeviceError(subject, f"is no TOML ({error})") from None
     if unknown := set(data) - {"device", "link"}:
         raise DeviceError(subject, "has an unknown table", expected="[device.NAME] or [link.NAME]", got=min(unknown))
+    return catalog_from_data(data, subject)
+
+
+def catalog_from_data(data: Mapping[str, Any], subject: str) -> Catalog:
+    """The entries among the tables of a TOML file: `device` and `link`."""
     return Catalog(
         devices=tuple(
             _entry(Device, "device", name, table, subject) for name, table in _tables(data, "device", subject)

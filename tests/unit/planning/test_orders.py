@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphs import chain, random_graph, transformer
-from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK
+from partwise.hardware import REFERENCE_CLUSTER
 from partwise.ir import Graph, contract
 from partwise.planning.orders import flow_of, orders
 from partwise.planning.problem import Problem, formulate
@@ -11,7 +11,7 @@ from partwise.profiling import profile
 
 
 def _problem(graph: Graph) -> Problem:
-    return formulate(contract(graph), profile(graph), REFERENCE_DEVICE, REFERENCE_LINK)
+    return formulate(contract(graph), profile(graph), REFERENCE_CLUSTER)
 
 
 def test_orders_are_topological_and_different() -> None:
