@@ -18,7 +18,15 @@ from partwise.digest import canonical_json
 from partwise.errors import DeviceError, InputError, PlanError, VerifyError
 from partwise.frontends import CaptureOptions, as_captured, open_model
 from partwise.frontends.stale import refuse_other_graph
-from partwise.hardware import REFERENCE_CLUSTER, Cluster, parse_cluster
+from partwise.hardware import (
+    REFERENCE_CLUSTER,
+    Cluster,
+    Device,
+    catalog,
+    find_device,
+    parse_cluster,
+    parse_hardware,
+)
 from partwise.ir import Graph, graph_to_data
 from partwise.packaging import Manifest, Package, is_package, open_package, write_package
 from partwise.planning import (
@@ -31,7 +39,7 @@ from partwise.planning import (
     plan_from_data,
     plan_to_data,
 )
-from partwise.profiling import Profile
+from partwise.profiling import Estimate, Profile
 from partwise.runtime import Run, is_run, load_run
 from partwise.units import parse_bytes
 from partwise.verification import Original, Verdict
@@ -40,6 +48,9 @@ __all__ = [
     "capture",
     "capture_with",
     "cut",
+    "devices",
+    "estimate",
+    "estimate_counted",
     "load_plan",
     "place_workload",
     "plan",
@@ -84,6 +95,57 @@ def profile(graph: Graph, sizes: Mapping[str, int] | None = None) -> Profile:
         InputError: a symbol that the graph does not have.
     """
     return profiling.profile(graph, sizes)
+
+
+def devices(names: str | Sequence[str]) -> tuple[Device, ...]:
+    """Devices by name, as `profile --hardware` takes them.
+
+    Args:
+        names: of the catalog, `all` of it, or TOML files with entries of one's own; several as a sequence or
+            separated by commas.
+
+    Raises:
+        DeviceError: an unknown name (the message has the nearest), or a file that is wrong.
+    """
+    found: list[Device] = []
+    for name in names.split(",") if isinstance(names, str) else names:
+        if name == "all":
+            found.extend(catalog().devices)
+        elif name.endswith(".toml"):
+            found.extend(_own_devices(Path(name)))
+        else:
+            found.append(find_device(name))
+    return tuple(found)
+
+
+def estimate(
+    graph: Graph, device: Device | str, sizes: Mapping[str, int] | None = None, *, estimator: str = "roofline"
+) -> Estimate:
+    """What a graph takes on a device: time, energy, utilization.
+
+    Args:
+        graph: a captured graph.
+        device: an entry, or the name of one.
+        sizes: values for some of the graph's symbols; the others keep those of the capture.
+        estimator: `roofline`, or `simple` for the formulas of the source document.
+
+    Raises:
+        DeviceError: an unknown name.
+        InputError: a symbol that the graph does not have, or an unknown estimator.
+    """
+    known = devices(device)[0] if isinstance(device, str) else device
+    return estimate_counted(graph, profile(graph, sizes), known, estimator)
+
+
+def estimate_counted(graph: Graph, counted: Profile, device: Device, estimator: str) -> Estimate:
+    """`estimate` of a graph whose costs are counted already."""
+    match estimator:
+        case "roofline":
+            return profiling.estimate(counted, device)
+        case "simple":
+            return profiling.simple_estimate(graph, counted, device)
+        case _:
+            raise InputError("estimator", "is unknown", expected="roofline or simple", got=estimator)
 
 
 def plan(
@@ -244,6 +306,17 @@ def sizes_for(graph: Graph, options: CaptureOptions) -> dict[str, int]:
     """The sizes that options ask for, of those that are symbols of the graph."""
     asked = {"batch": options.batch, "sequence": options.sequence}
     return {name: value for name, value in asked.items() if value is not None and name in graph.hints}
+
+
+def _own_devices(path: Path) -> tuple[Device, ...]:
+    try:
+        found = parse_hardware(path.read_text(encoding="utf-8"), str(path)).devices
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise DeviceError(str(path), f"cannot be read ({reason})") from None
+    if not found:
+        raise DeviceError(str(path), "has no device", expected="a table [device.NAME]")
+    return found
 
 
 def place_workload(path: str | Path) -> Placement:

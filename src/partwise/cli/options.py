@@ -19,6 +19,7 @@ __all__ = [
     "check_parent",
     "json_option",
     "model_argument",
+    "other_capture_options",
     "plan_options",
     "run_options",
     "take_capture_options",
@@ -135,6 +136,11 @@ _RUN = (
 def capture_options(command: Command) -> Command:
     """How a model is captured."""
     return _all(_CAPTURE, command)
+
+
+def other_capture_options(command: Command) -> Command:
+    """The same without the sizes, for a verb that takes several of them."""
+    return _all(_CAPTURE[2:], command)
 
 
 def plan_options(command: Command) -> Command:

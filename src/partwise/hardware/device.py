@@ -81,6 +81,9 @@ class Device:
     """Memory of one unit that programs manage themselves."""
     launch_s: float | None = None
     """From the end of one operation to the start of the next [s]; by default that of the kind."""
+    efficiency: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
+    """Share of the stated rates that is reached: `memory`, `matmul`, `batched`, `conv`, `attention`,
+    `experts`. What is left out has the default of the kind."""
     tdp_w: float | None = None
     idle_w: float | None = None
     joules_per_flop: float | None = None
