@@ -18,6 +18,7 @@ from partwise.planning import Limits, Objective, Plan, plan
 from partwise.planning.evaluator import Assignment, Evaluator
 from partwise.planning.orders import flow_of
 from partwise.planning.problem import formulate
+from partwise.planning.rates import RateTable
 from partwise.profiling import profile
 
 TOLERANCE = 1e-9
@@ -32,7 +33,7 @@ objectives = st.sampled_from(Objective)
 
 def partitions(graph, most: int, cluster: Cluster) -> Iterator[Assignment]:
     """Every assignment of units to at most so many stages in which values only go forward."""
-    problem = formulate(contract(graph), profile(graph), cluster)
+    problem = formulate(contract(graph), RateTable(profile(graph), cluster))
     units, after = problem.units, flow_of(problem).after
     for stages in range(1, min(most, len(units)) + 1):
         for homes in product(range(stages), repeat=len(units)):

@@ -8,7 +8,8 @@ from math import inf
 
 from partwise.hardware import Cluster
 from partwise.ir import Contraction
-from partwise.planning.price import RateTable, measure, price
+from partwise.planning.price import measure, price
+from partwise.planning.rates import RateTable
 from partwise.planning.records import Cut, Limits, Objective, Stage
 from partwise.profiling import Profile
 
@@ -23,11 +24,11 @@ class Evaluator:
 
     def __init__(self, contraction: Contraction, profile: Profile, cluster: Cluster) -> None:
         self.contraction, self.profile, self.cluster = contraction, profile, cluster
-        self._rates = RateTable(profile, cluster)
+        self.rates = RateTable(profile, cluster)
 
     def price(self, assignment: Assignment, devices: Sequence[str]) -> tuple[tuple[Stage, ...], tuple[Cut, ...]]:
         """Stages and cuts of a division whose stages are on these members."""
-        return price(self.contraction, self._rates, assignment, devices)
+        return price(self.contraction, self.rates, assignment, devices)
 
     def values(
         self, assignment: Assignment, devices: Sequence[str], objectives: Sequence[Objective]

@@ -73,7 +73,7 @@ def plan(
     evaluator = Evaluator(contraction, profile, cluster)
     if not contraction.placed:
         return _finish(_whole(wanted, limits, cluster), evaluator, limits, wanted)
-    problem = formulate(contraction, profile, cluster)
+    problem = formulate(contraction, evaluator.rates)
     solved = _with_count(wanted, limits, cluster)
     demand = Demand(limits=limits, objectives=solved, effort=effort, seed=seed, evaluator=evaluator)
     solution = solve(problem, demand, solver) if (limits.stages or 1) <= len(problem.units) else None
@@ -154,6 +154,6 @@ def _finish(
         cuts=cuts,
         notes=solution.notes,
     )
-    if found := list(violations(made, contraction, profile)):
+    if found := list(violations(made, contraction, evaluator.rates)):
         raise PlanError("the solver's answer", f"breaks an invariant (a bug, please report): {found[0]}")
     return made

@@ -3,47 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import fsum
 
 from partwise.errors import DeviceError
-from partwise.hardware import Cluster, Device, Member
+from partwise.hardware import Cluster, Member
 from partwise.ir import Contraction, Graph, Part, divide
+from partwise.planning.rates import RateTable
 from partwise.planning.records import Cut, Objective, Stage
-from partwise.profiling import Profile, node_joules, node_seconds, storage_roots, timeline
+from partwise.profiling import Profile, storage_roots, timeline
 
-__all__ = ["RateTable", "measure", "price", "price_per_second"]
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """What nodes cost on one device."""
-
-    seconds: tuple[float, ...]
-    joules: tuple[float, ...] | None
-    """None where the device states no power."""
-
-
-class RateTable:
-    """Rates of one profile on the devices of a cluster, worked out once a device."""
-
-    def __init__(self, profile: Profile, cluster: Cluster) -> None:
-        self.profile, self.cluster = profile, cluster
-        self._known: dict[str, Rates] = {}
-
-    def of(self, name: str) -> Rates:
-        """The rates on a member."""
-        device = self.cluster.member(name).device
-        if device.name not in self._known:
-            self._known[device.name] = self._rates(device)
-        return self._known[device.name]
-
-    def _rates(self, device: Device) -> Rates:
-        try:
-            joules = node_joules(self.profile, device)
-        except DeviceError:  # it states no power: the energy is unknown, not nothing
-            joules = None
-        return Rates(node_seconds(self.profile, device), joules)
+__all__ = ["measure", "price", "price_per_second"]
 
 
 def price(

@@ -9,7 +9,7 @@ its suffix in a topological order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from partwise.planning.problem import Ints
 
-__all__ = ["Block", "blocks", "topological"]
+__all__ = ["Block", "Orders", "blocks", "no_orders", "topological"]
 
 Bits = NDArray[np.bool_]
 
@@ -34,6 +34,15 @@ class Block:
     """[ideals, width] The non-empty ideals of the block, small ones first; the last one is the whole block."""
     complete: bool
     """Whether these are all its ideals."""
+
+
+Orders = Callable[[], Sequence[Ints]]
+"""Makes topological orders; asked only where a block has too many ideals."""
+
+
+def no_orders() -> Sequence[Ints]:
+    """None beside the first."""
+    return ()
 
 
 def topological(units: int, edges: Ints) -> Ints:
@@ -62,14 +71,14 @@ def topological(units: int, edges: Ints) -> Ints:
     return np.array(found, np.int64)
 
 
-def blocks(order: Ints, edges: Ints, most: int, others: Sequence[Ints] = ()) -> Iterator[Block]:
+def blocks(order: Ints, edges: Ints, most: int, others: Orders = no_orders) -> Iterator[Block]:
     """The blocks of a partial order, first to last.
 
     Args:
         order: the units in a topological order.
         edges: [edges, 2].
         most: ideals that a block may have; of one with more only those that are a prefix in one of the orders.
-        others: further topological orders.
+        others: makes further topological orders.
     """
     position = np.empty(len(order), np.int64)
     position[order] = np.arange(len(order))
@@ -79,7 +88,7 @@ def blocks(order: Ints, edges: Ints, most: int, others: Sequence[Ints] = ()) -> 
     inner = placed[home[:, 0] == home[:, 1]]
     inner = inner[np.argsort(inner[:, 1], kind="stable")]
     at = np.searchsorted(inner[:, 1], starts).tolist()
-    ranks = [np.argsort(other) for other in others]
+    ranks: list[Ints] | None = None
     known: dict[tuple[int, ...], tuple[Bits, bool]] = {}
     for index, (start, end) in enumerate(pairwise(starts.tolist())):
         before = [0] * (end - start)
@@ -90,7 +99,9 @@ def blocks(order: Ints, edges: Ints, most: int, others: Sequence[Ints] = ()) -> 
         found = known.get(shape)
         if found is None:
             masks = _ideals(shape, most) if most or len(shape) == 1 else []
-            found = (_bits(masks, len(shape)), True) if masks else (_prefixes(units, ranks), False)
+            if not masks and ranks is None:
+                ranks = [np.argsort(other) for other in others()]
+            found = (_bits(masks, len(shape)), True) if masks else (_prefixes(units, ranks or ()), False)
             if found[1]:
                 known[shape] = found
         yield Block(units, *found)

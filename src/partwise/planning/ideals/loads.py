@@ -81,7 +81,6 @@ class Loads:
                 saved.add_equal(held, there, is_open, self._again[:, item])
         return left[:, :, None] + right[:, None, :] - saved.product()
 
-
     def passing(self, block: int, starts: Ints, ends: Ints) -> Floats:
         """[starts, ends] Bytes of the values that pass the stages by: made before, read after, no reader inside."""
         found = _Matches(len(starts), len(ends))

@@ -85,7 +85,7 @@ def _passing(instance: Instance, lattice: Lattice) -> Floats:
 
 
 def _beside(instance: Instance, lattice: Lattice, number: int) -> Floats:
-    """[units] Bytes alive while a unit of a block runs: of values with a member in the block, not of the unit itself."""
+    """[units] Bytes of values of a block, alive while one of its units runs that neither makes nor reads them."""
     block, values = lattice.blocks[number - 1], lattice.values
     comes_before = _precedes(block.bits) if block.complete else np.zeros((len(block.units),) * 2, bool)
     span = slice(values.starts[number], values.starts[number + 1])

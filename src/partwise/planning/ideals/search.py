@@ -158,7 +158,7 @@ class _Table:
         return np.searchsorted(self.ideals, ideals).tolist()
 
     def reached(self, column: int) -> list[int]:
-        """The vectors with which an ideal is reached; where devices may stay empty, those that no smaller one equals."""
+        """The vectors that reach an ideal; where devices may stay empty, those that no smaller one equals."""
         best = self.best[:, column]
         if self.vectors.exactly is not None:
             return np.flatnonzero(np.isfinite(best)).tolist()

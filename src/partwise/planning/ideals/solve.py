@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from partwise.planning.ideals.blocks import Orders, no_orders
 from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice, lattice
 from partwise.planning.ideals.reach import Reach, Vectors
 from partwise.planning.ideals.search import Chain, Search, Step
-from partwise.planning.problem import Ints
 
 __all__ = ["Answer", "Placed", "solve_ideals"]
 
@@ -50,14 +50,14 @@ Check = Callable[[Sequence[Placed]], Collection[int]]
 
 
 def solve_ideals(
-    instance: Instance, *, most: int, others: Sequence[Ints] = (), check: Check | None = None
+    instance: Instance, *, most: int, others: Orders = no_orders, check: Check | None = None
 ) -> Answer | None:
     """The placement with the smallest bottleneck; None where no placement keeps the limits.
 
     Args:
         instance: what is placed.
         most: ideals that a block may have; where it has more, prefixes of the orders stand in, nothing is proved.
-        others: topological orders to take them from, beside the first.
+        others: makes the topological orders to take them from, beside the first.
         check: finds stages that need more memory than their lower estimate; None: the estimate is exact.
     """
     found = lattice(instance, most, others)
