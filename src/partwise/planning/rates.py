@@ -27,6 +27,12 @@ class RateTable:
         self.profile, self.cluster = profile, cluster
         self._known: dict[str, Rates] = {}
 
+    def on(self, cluster: Cluster) -> RateTable:
+        """The same for another cluster; devices of the same name are the same ones."""
+        found = RateTable(self.profile, cluster)
+        found._known = self._known
+        return found
+
     def of(self, name: str) -> Rates:
         """The rates on a member."""
         device = self.cluster.member(name).device

@@ -7,7 +7,7 @@ reached prices the stages that begin there, once for every type of device.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class Search:
         memory = memory_channels(instance) if min(instance.room) < np.inf else ()
         self.loads = Loads(lattice, (*instance.load, *caps, *memory))
         self._types = len(instance.counts)
-        least = self.loads.work[: self._types].min(axis=0)
+        least = lattice.work(replace(instance.held, work=np.min([channel.work for channel in instance.load], axis=0)))
         self._rest: Floats = (least[-1] - least) * instance.adds  # what is left to pay at least
         self._peaks = Peaks.of(instance, lattice) if memory else None
 
