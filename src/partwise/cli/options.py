@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -80,8 +81,18 @@ def json_option(command: Command) -> Command:
 
 
 def model_argument(command: Command) -> Command:
-    """The model: a path, a hub name or `package.module:function`."""
-    return click.argument("model", type=click.Path())(command)
+    """The model: a path, a hub name or `package.module:function`; as an argument or behind `--model`."""
+
+    @wraps(command)
+    def chosen(*args: Any, model: str | None, named_model: str | None, **given: Any) -> Any:
+        if model and named_model:
+            raise click.UsageError(f"two models: {model} and --model {named_model}")
+        if not (model or named_model):
+            raise click.UsageError("Missing argument 'MODEL'.")
+        return command(*args, model=model or named_model, **given)
+
+    named = click.option("--model", "named_model", metavar="MODEL", help="The model, in place of the argument.")
+    return click.argument("model", type=click.Path(), required=False)(named(cast(Command, chosen)))
 
 
 _CAPTURE = (

@@ -50,19 +50,29 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     capturing = ["--batch", "--config", "--dtype", "--image-size", "--module", "--no-weights", "--optimize"]
     capturing += ["--sequence", "--static", "--task"]
     planning = ["--max-layers", "--max-parameters", "--memory", "--objective", "--stages"]
-    assert found["capture"] == sorted([*capturing, "--json", "--output"])
-    assert found["profile"] == sorted([*capturing, "--depth", "--json"])
+    assert found["capture"] == sorted([*capturing, "--json", "--model", "--output"])
+    assert found["profile"] == sorted([*capturing, "--depth", "--json", "--model"])
     running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     assert found["run"] == sorted([*running, "--json", "--output", "--trace", "--trace-nodes"])
     assert found["verify"] == sorted(
         ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
     )
-    assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--output"})
-    assert found["plan"] == sorted([*capturing, *planning, "--json", "--output"])
+    assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
+    assert found["plan"] == sorted([*capturing, *planning, "--json", "--model", "--output"])
 
 
-@pytest.mark.parametrize("words", [("no-such-verb",), ("plan",), ("plan", "x", "--memory", "12 apples"), ("--nope",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("no-such-verb",),
+        ("plan",),
+        ("plan", "x", "--memory", "12 apples"),
+        ("--nope",),
+        ("plan", "x", "--model", "y"),
+        ("run", "x", "--trace-nodes"),
+    ],
+)
 def test_wrong_usage_is_2(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(monkeypatch, *words) == 2
 

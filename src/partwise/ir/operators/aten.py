@@ -137,7 +137,7 @@ _KEEPING_GAPS = frozenset(
 as_strided_scatter.default copy.default diagonal_scatter.default select_scatter.default slice_scatter.default
 """.split()
 )
-_EMBEDDING = ["embedding.default"]
+_EMBEDDING = ["embedding.default", "embedding_bag.padding_idx"]
 _STATE = ["index_copy.default"]
 _NEVER_CHEAP = frozenset(
     """

@@ -47,7 +47,12 @@ class TorchSegment:
     def __init__(self, graph: ir.Graph, weights: Mapping[str, np.ndarray], name: str) -> None:
         self._graph, self._name = graph, name
         self._allowed: dict[str, int] | None = None  # sizes that were checked last: streams seldom change them
-        self._program = TorchProgram(graph, {tensor: from_numpy(_own(value)) for tensor, value in weights.items()})
+        trainable = {weight.tensor for weight in graph.weights if weight.trainable}
+        held = {name: from_numpy(_own(value)) for name, value in weights.items()}
+        for name in trainable & held.keys():
+            # Although nothing is trained: how torch multiplies a tensor with gaps depends on it (matmul's should_fold).
+            held[name].requires_grad_(held[name].is_floating_point())
+        self._program = TorchProgram(graph, held)
 
     def run(
         self, inputs: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None = None
@@ -63,7 +68,7 @@ class TorchSegment:
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise EngineError(self._name, f"torch failed: {str(error).splitlines()[0][:300]}") from error
         names = [output.tensor for output in self._graph.outputs]
-        return {name: to_numpy(result) for name, result in zip(names, results, strict=True)}
+        return {name: to_numpy(result.detach()) for name, result in zip(names, results, strict=True)}
 
     def _refuse_sizes(self, sizes: Mapping[str, int]) -> None:
         if sizes == self._allowed:
