@@ -19,7 +19,7 @@ _CONTRACTIONS: dict[str, tuple[Kind, Rule]] = {
     "einsum.default": (Kind.MATMUL, rules.einsum),
     "scaled_dot_product_attention.default": (Kind.ATTENTION, rules.attention),
 }
-_PRODUCTS = "matmul.default mm.default mv.default dot.default bmm.default inner.default".split()
+_PRODUCTS = "matmul.default mm.default mv.default dot.default vdot.default bmm.default inner.default".split()
 _ADDED_PRODUCTS = "addmm.default addmv.default addbmm.default baddbmm.default".split()
 _OUTER_PRODUCTS = "outer.default ger.default".split()
 _CONVOLUTIONS = """
