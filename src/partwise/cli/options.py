@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from partwise.errors import InputError
 from partwise.frontends import CaptureOptions
-from partwise.planning import Objective
+from partwise.planning import SOLVERS, Objective
 from partwise.units import parse_bytes
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "check_parent",
     "json_option",
     "model_argument",
+    "optional_model_argument",
+    "other_capture_options",
     "plan_options",
     "run_options",
     "take_capture_options",
@@ -84,12 +86,22 @@ def model_argument(command: Command) -> Command:
     """The model: a path, a hub name or `package.module:function`; as an argument or behind `--model`."""
 
     @wraps(command)
-    def chosen(*args: Any, model: str | None, named_model: str | None, **given: Any) -> Any:
-        if model and named_model:
-            raise click.UsageError(f"two models: {model} and --model {named_model}")
-        if not (model or named_model):
+    def required(*args: Any, model: str | None, **given: Any) -> Any:
+        if model is None:
             raise click.UsageError("Missing argument 'MODEL'.")
-        return command(*args, model=model or named_model, **given)
+        return command(*args, model=model, **given)
+
+    return optional_model_argument(cast(Command, required))
+
+
+def optional_model_argument(command: Command) -> Command:
+    """The same for a verb that can do without: None where no model is named."""
+
+    @wraps(command)
+    def chosen(*args: Any, model: str | None, named_model: str | None, **given: Any) -> Any:
+        if model is not None and named_model is not None:
+            raise click.UsageError(f"two models: {model} and --model {named_model}")
+        return command(*args, model=model if named_model is None else named_model, **given)
 
     named = click.option("--model", "named_model", metavar="MODEL", help="The model, in place of the argument.")
     return click.argument("model", type=click.Path(), required=False)(named(cast(Command, chosen)))
@@ -119,8 +131,11 @@ _PLAN = (
     click.option(
         "--objective",
         type=Objectives(),
-        help="What is made small: stages, traffic, balance or throughput; several as stages,traffic.",
+        help="What is made small: stages, traffic, balance, throughput, latency, energy …; several as stages,traffic.",
     ),
+    click.option("--cluster", type=PATH, help="TOML file of devices and links (by default: equal devices, as needed)."),
+    click.option("--solver", type=click.Choice(["auto", *SOLVERS]), default="auto", help="By default by the question."),
+    click.option("--effort", type=click.IntRange(1), help="Steps of the solver: orders tried, ideals looked at."),
 )
 _INPUT = click.option("--input", "inputs", type=PATH, help="An .npz or .json file, or a folder of them.")
 _RUN = (
@@ -145,6 +160,11 @@ def capture_options(command: Command) -> Command:
     return _all(_CAPTURE, command)
 
 
+def other_capture_options(command: Command) -> Command:
+    """The same without the sizes, for a verb that takes several of them."""
+    return _all(_CAPTURE[2:], command)
+
+
 def plan_options(command: Command) -> Command:
     """Limits and objectives."""
     return _all(_PLAN, command)
@@ -165,7 +185,10 @@ def take_capture_options(given: dict[str, Any]) -> CaptureOptions:
 
 def take_plan_options(given: dict[str, Any]) -> dict[str, Any]:
     """Take the options of `plan_options` out of a verb's arguments, as arguments of `api.plan`."""
-    return {name: given.pop(name) for name in ("memory", "stages", "max_parameters", "max_layers", "objective")}
+    return {name: given.pop(name) for name in _PLAN_ARGUMENTS}
+
+
+_PLAN_ARGUMENTS = ("memory", "stages", "max_parameters", "max_layers", "objective", "cluster", "solver", "effort")
 
 
 def take_run_options(given: dict[str, Any]) -> dict[str, Any]:

@@ -49,9 +49,20 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         found[verb] = sorted(name for parameter in command.params for name in parameter.opts if name.startswith("--"))
     capturing = ["--batch", "--config", "--dtype", "--image-size", "--module", "--no-weights", "--optimize"]
     capturing += ["--sequence", "--static", "--task"]
-    planning = ["--max-layers", "--max-parameters", "--memory", "--objective", "--stages"]
+    planning = [
+        "--cluster",
+        "--effort",
+        "--max-layers",
+        "--max-parameters",
+        "--memory",
+        "--objective",
+        "--solver",
+        "--stages",
+    ]
     assert found["capture"] == sorted([*capturing, "--json", "--model", "--output"])
-    assert found["profile"] == sorted([*capturing, "--depth", "--json", "--model"])
+    comparing = ["--csv", "--estimator", "--hardware", "--models", "--price"]
+    assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
+    assert found["devices"] == sorted(["--here", "--json", "--links"])
     running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     assert found["run"] == sorted([*running, "--json", "--output", "--trace", "--trace-nodes"])
@@ -59,7 +70,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
     )
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
-    assert found["plan"] == sorted([*capturing, *planning, "--json", "--model", "--output"])
+    assert found["plan"] == sorted([*capturing, *planning, "--json", "--model", "--output", "--workload"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""Judges every solver's answer in one way: prices, values, and which stages do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+
+from partwise.hardware import Cluster
+from partwise.ir import Contraction
+from partwise.planning.price import measure, price
+from partwise.planning.rates import RateTable
+from partwise.planning.records import Cut, Limits, Objective, Stage
+from partwise.profiling import Profile
+
+__all__ = ["Assignment", "Evaluator"]
+
+Assignment = tuple[tuple[int, ...], ...]
+"""For each stage its placed nodes, ascending."""
+
+
+class Evaluator:
+    """Prices of divisions of one graph on one cluster."""
+
+    def __init__(self, contraction: Contraction, profile: Profile, cluster: Cluster) -> None:
+        self.contraction, self.profile, self.cluster = contraction, profile, cluster
+        self.rates = RateTable(profile, cluster)
+
+    def price(self, assignment: Assignment, devices: Sequence[str]) -> tuple[tuple[Stage, ...], tuple[Cut, ...]]:
+        """Stages and cuts of a division whose stages are on these members."""
+        return price(self.contraction, self.rates, assignment, devices)
+
+    def values(
+        self, assignment: Assignment, devices: Sequence[str], objectives: Sequence[Objective]
+    ) -> tuple[float, ...]:
+        """The value of each objective."""
+        stages, cuts = self.price(assignment, devices)
+        return self.measured(stages, cuts, objectives)
+
+    def measured(
+        self, stages: Sequence[Stage], cuts: Sequence[Cut], objectives: Sequence[Objective]
+    ) -> tuple[float, ...]:
+        """The value of each objective for priced stages and cuts."""
+        graph, sizes = self.contraction.graph, self.profile.sizes
+        return tuple(measure(objective, stages, cuts, graph, sizes, self.cluster) for objective in objectives)
+
+    def moved(self, stages: Sequence[Stage], devices: Sequence[str]) -> tuple[Stage, ...]:
+        """The same stages on other members of the same devices."""
+        return tuple(replace(stage, device=name) for stage, name in zip(stages, devices, strict=True))
+
+    def overfull(self, stages: Sequence[Stage], limits: Limits) -> list[int]:
+        """The stages that need more memory than a limit or their device has."""
+
+        def room(stage: Stage) -> float:
+            return min(limits.memory_bytes or inf, self.cluster.member(stage.device).memory_bytes or inf)
+
+        return [stage.index for stage in stages if stage.peak_bytes > room(stage)]
