@@ -31,19 +31,19 @@ _IDEALS = 60_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Node:
     id: int
-    cpuLatency: float  # noqa: N815 - the format's names
-    fpgaLatency: float  # noqa: N815
+    cpuLatency: float
+    fpgaLatency: float
     size: float = 0.0
-    supportedOnFpga: bool | int = True  # noqa: N815
-    isBackwardNode: bool | int = False  # noqa: N815
-    colorClass: int | None = None  # noqa: N815
+    supportedOnFpga: bool | int = True
+    isBackwardNode: bool | int = False
+    colorClass: int | None = None
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Edge:
-    sourceId: int  # noqa: N815
-    destId: int  # noqa: N815
+    sourceId: int
+    destId: int
     cost: float
 
 
@@ -51,11 +51,11 @@ class _Edge:
 class Workload:
     """A file's content; the names are the format's."""
 
-    maxFPGAs: int  # noqa: N815
+    maxFPGAs: int
     nodes: tuple[_Node, ...] = field(repr=False)
     edges: tuple[_Edge, ...] = field(repr=False)
-    maxCPUs: int = 0  # noqa: N815
-    maxSizePerFPGA: float = float("inf")  # noqa: N815
+    maxCPUs: int = 0
+    maxSizePerFPGA: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
