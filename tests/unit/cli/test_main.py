@@ -62,6 +62,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["capture"] == sorted([*capturing, "--json", "--model", "--output"])
     comparing = ["--csv", "--estimator", "--hardware", "--models", "--price"]
     assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
+    assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
     assert found["devices"] == sorted(["--here", "--json", "--links"])
     running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
