@@ -118,7 +118,8 @@ class Search:
         most = after
         for work in self.loads.work[: self._types]:
             least = work[starts[1:-1] - 1]  # at the end of the block before: no ideal of the block has less
-            furthest = int(np.searchsorted(least, work[first:after].max() + limit, "right"))
+            reachable = float(work[first:after].max()) + limit
+            furthest = int(np.searchsorted(least, reachable, "right"))
             most = max(most, int(starts[furthest + 1]))
         return first, after, most
 
