@@ -12,7 +12,7 @@ from partwise.planning.ideals.blocks import Orders, no_orders
 from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice, lattice
 from partwise.planning.ideals.reach import Reach, Vectors
-from partwise.planning.ideals.search import Chain, Search, Step
+from partwise.planning.ideals.search import Chain, Question, Search, Step
 
 __all__ = ["Answer", "Placed", "solve_ideals"]
 
@@ -91,7 +91,8 @@ class _Hunt:
 
     def best(self, kept: Bits, limit: float) -> Chain | None:
         """The best chain below a limit among the states kept; None: there is none."""
-        while (chain := self._search.best(self.vectors, kept, limit, self._forbidden)) is not None:
+        question = Question(self.vectors, kept, limit)
+        while (chain := self._search.best(question, self._forbidden)) is not None:
             broken = self._check(self.stages(chain)) if self._check else ()
             if not broken:
                 return chain
