@@ -65,6 +65,11 @@ class Search:
         self._rest: Floats = (least[-1] - least) * instance.adds  # what is left to pay at least
         self._peaks = Peaks.of(instance, lattice) if memory else None
 
+    @property
+    def least(self) -> float:
+        """What the units of a sum pay at least."""
+        return float(self._rest[0])
+
     def best(self, question: Question, forbidden: Collection[Step] = ()) -> Chain | None:
         """The best chain with every stage below a limit; None: there is none.
 

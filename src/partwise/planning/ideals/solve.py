@@ -77,6 +77,11 @@ class _Hunt:
         self._caps = [(Reach(found, cap.load, instance.held, instance.room), cap.limit) for cap in caps]
         self._forbidden: set[Step] = set()
 
+    @property
+    def least(self) -> float:
+        """What all units pay at least, each on the device where it pays least."""
+        return self._search.least
+
     def may_end(self) -> bool:
         """Whether the quick test reaches the whole at all, under the limits of memory alone."""
         return bool(self._reach.forward(self.vectors, np.inf)[self.vectors.final, -1].any())
@@ -141,8 +146,10 @@ def _least_sum(instance: Instance, hunt: _Hunt, check: Check | None, most: int) 
     is_searched = bool(instance.caps) or len(hunt.lattice) <= most
     chain = hunt.below(np.inf if first is None else first.value * (1 - _SAME)) if is_searched else None
     if chain is not None:
-        return hunt.answer(chain, chain.value if hunt.lattice.complete else 0.0)
-    return first and replace(line.answer(first, first.value), proved=is_searched and hunt.lattice.complete)
+        return hunt.answer(chain, chain.value if hunt.lattice.complete else hunt.least)
+    if first is None or (is_searched and hunt.lattice.complete):
+        return first and replace(line.answer(first, first.value), proved=True)
+    return line.answer(first, hunt.least)
 
 
 def _bound(reach: Reach, vectors: Vectors) -> float:
