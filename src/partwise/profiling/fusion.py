@@ -1,0 +1,109 @@
+"""Fusion: which nodes run as one kernel, and how much memory traffic that saves.
+
+Every rule set answers with a partition of the nodes into units whose quotient is acyclic, so that the units can
+run one after another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from partwise.ir import Graph
+from partwise.profiling.fusion_flow import Flow, Unit
+from partwise.profiling.fusion_source import source_unfused_bytes, source_unit, source_units
+from partwise.profiling.profile import Profile
+
+__all__ = ["FAST_MEMORY_BYTES", "Fusion", "Rules", "fuse"]
+
+FAST_MEMORY_BYTES = 256 * 1024
+"""Source: the scratchpad of a tile in seed 004; an SM of an H100 has 228 KiB (NVIDIA H100 whitepaper, 2022)."""
+
+
+class Rules(StrEnum):
+    """How nodes are grouped."""
+
+    NONE = "none"
+    """Every node alone."""
+    SOURCE = "source"
+    """The source document's pairs and its way of counting."""
+    PATTERNS = "patterns"
+    """Greedy: known patterns, boundaries at forks, joins and resource limits."""
+    OPTIMAL = "optimal"
+    """The least traffic under the same limits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fusion:
+    """A graph's nodes as units."""
+
+    rules: Rules
+    fast_memory_bytes: int | None
+    units: tuple[Unit, ...] = field(repr=False)
+    """In an order in which they can run."""
+    unfused_bytes: int
+    """Traffic of the same graph with every node alone."""
+    unfused_activation_bytes: int
+    """The same without weights."""
+    bound_bytes: int
+    """No fusion that keeps the limits has less traffic."""
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Bytes read and written, weights included."""
+        return sum(unit.traffic_bytes for unit in self.units)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes read and written, weights left out."""
+        return sum(unit.activation_bytes for unit in self.units)
+
+    @property
+    def saved(self) -> float:
+        """Share of the unfused traffic that is gone, weights included."""
+        return 1 - self.traffic_bytes / self.unfused_bytes if self.unfused_bytes else 0.0
+
+    @property
+    def activation_saved(self) -> float:
+        """Share of the unfused activation traffic that is gone."""
+        unfused = self.unfused_activation_bytes
+        return 1 - self.activation_bytes / unfused if unfused else 0.0
+
+    @property
+    def gap(self) -> float:
+        """How far the traffic is above the bound, as a share of the bound."""
+        return (self.traffic_bytes - self.bound_bytes) / self.bound_bytes if self.bound_bytes else 0.0
+
+
+def fuse(
+    graph: Graph,
+    profile: Profile,
+    *,
+    rules: Rules = Rules.OPTIMAL,
+    fast_memory_bytes: int | None = FAST_MEMORY_BYTES,
+) -> Fusion:
+    """Group a graph's nodes into units.
+
+    Args:
+        graph: a captured graph.
+        profile: its profile; the sizes are taken from it.
+        rules: how to group.
+        fast_memory_bytes: on-chip memory that a unit may use for what passes between its nodes; None: no limit.
+    """
+    flow = Flow(graph, profile.sizes)
+    if rules is Rules.SOURCE:
+        units = tuple(source_unit(flow, nodes) for nodes in source_units(flow))
+        unfused = source_unfused_bytes(flow, units)
+        inner = unfused - sum(unit.traffic_bytes for unit in units)
+        activations = inner + sum(unit.activation_bytes for unit in units)
+        return Fusion(rules=rules, fast_memory_bytes=None, units=units, unfused_bytes=unfused,
+                      unfused_activation_bytes=activations, bound_bytes=0)  # fmt: skip
+    alone = flow.alone()
+    return Fusion(
+        rules=rules,
+        fast_memory_bytes=fast_memory_bytes,
+        units=alone,
+        unfused_bytes=sum(unit.traffic_bytes for unit in alone),
+        unfused_activation_bytes=sum(unit.activation_bytes for unit in alone),
+        bound_bytes=0,
+    )

@@ -1,0 +1,104 @@
+"""What each node reads and writes in memory: the base of every fusion rule's traffic.
+
+Views are free: they touch no memory, so a node that reads a view reads the memory it looks at. Of a slice that is
+the slice alone, of an expanded value the value itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from partwise.ir import Graph, Kind, operator
+from partwise.profiling.liveness import storage_roots
+
+__all__ = ["Flow", "Unit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """Nodes that run as one kernel: what passes between them never reaches memory."""
+
+    nodes: tuple[int, ...]
+    """Indices, ascending. Views belong to no unit."""
+    input_bytes: int
+    """Activations read from memory, each tensor once."""
+    output_bytes: int
+    """Activations written to memory: what another unit or the caller reads."""
+    weight_bytes: int
+    """Weights and constants read, each once; of an embedding's table the rows that are looked up."""
+
+    @property
+    def activation_bytes(self) -> int:
+        """Activations read and written."""
+        return self.input_bytes + self.output_bytes
+
+    @property
+    def traffic_bytes(self) -> int:
+        """Everything that crosses the memory's pins."""
+        return self.activation_bytes + self.weight_bytes
+
+
+class Flow:
+    """A graph's memory traffic at given sizes.
+
+    Attributes:
+        graph: the graph.
+        working: indices of the nodes that are no views.
+        reads: for each node the pairs (memory, tensor) it reads: the tensor is the memory itself or a view of it.
+        readers: for each memory the nodes that read it, ascending.
+        made: for each node the memory it makes.
+        maker: the node that makes a memory; absent for inputs, weights and constants.
+        size: bytes of each tensor.
+        kept: memory that must outlive the run: results and state.
+    """
+
+    def __init__(self, graph: Graph, bindings: Mapping[str, int]) -> None:
+        self.graph, sizes = graph, dict(bindings)
+        self.size = {name: spec.bytes(sizes) for name, spec in graph.spec.items()}
+        self.resting = {*graph.held, *(constant.tensor for constant in graph.constants)}
+        self.kinds = tuple(operator(node.op, node.module).kind for node in graph.nodes)
+        roots = self.roots = storage_roots(graph)
+        self.working = tuple(i for i, kind in enumerate(self.kinds) if kind is not Kind.VIEW)
+        self.reads: list[tuple[tuple[str, str], ...]] = [()] * len(graph.nodes)
+        self.made: list[tuple[str, ...]] = [()] * len(graph.nodes)
+        self.readers: dict[str, list[int]] = {}
+        self.maker: dict[str, int] = {}
+        for index in self.working:
+            node = graph.nodes[index]
+            self.reads[index] = tuple((roots[name], name) for name in node.inputs)
+            self.made[index] = node.outputs
+            self.maker.update(dict.fromkeys(node.outputs, index))
+            for root in dict.fromkeys(root for root, _ in self.reads[index]):
+                self.readers.setdefault(root, []).append(index)
+        self.kept = {roots[o.tensor] for o in graph.outputs} | {roots[m.tensor] for m in graph.mutations}
+
+    def unit(self, nodes: Iterable[int]) -> Unit:
+        """What these nodes read and write when they run as one kernel."""
+        inside = set(nodes)
+        inputs, outputs, weights, tables = dict[str, set[str]](), 0, set[str](), 0
+        for index in inside:
+            for root, tensor in self.reads[index]:
+                if root in self.resting and self.kinds[index] is Kind.EMBEDDING:
+                    tables += min(self.size[root], sum(self.size[name] for name in self.made[index]))
+                elif root in self.resting:
+                    weights.add(root)
+                elif self.maker.get(root) not in inside:
+                    inputs.setdefault(root, set()).add(tensor)
+            outputs += sum(self.size[name] for name in self.made[index] if self.leaves(name, inside))
+        return Unit(
+            nodes=tuple(sorted(inside)),
+            input_bytes=sum(
+                min(self.size[root], sum(map(self.size.__getitem__, seen))) for root, seen in inputs.items()
+            ),
+            output_bytes=outputs,
+            weight_bytes=tables + sum(self.size[name] for name in weights),
+        )
+
+    def leaves(self, memory: str, inside: set[int]) -> bool:
+        """Whether a memory made inside is read outside, or returned; unread side results are never written."""
+        return memory in self.kept or any(reader not in inside for reader in self.readers.get(memory, ()))
+
+    def alone(self) -> tuple[Unit, ...]:
+        """Every node as a kernel of its own."""
+        return tuple(self.unit((index,)) for index in self.working)
