@@ -6,12 +6,17 @@ run one after another.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from partwise.ir import Graph
 from partwise.profiling.fusion_flow import Flow, Unit
+from partwise.profiling.fusion_optimal import optimal_groups
+from partwise.profiling.fusion_order import in_order
+from partwise.profiling.fusion_patterns import merge_attention, pattern_groups
 from partwise.profiling.fusion_source import source_unfused_bytes, source_unit, source_units
+from partwise.profiling.fusion_steps import Step, steps
 from partwise.profiling.profile import Profile
 
 __all__ = ["FAST_MEMORY_BYTES", "Fusion", "Rules", "fuse"]
@@ -92,18 +97,46 @@ def fuse(
     """
     flow = Flow(graph, profile.sizes)
     if rules is Rules.SOURCE:
-        units = tuple(source_unit(flow, nodes) for nodes in source_units(flow))
-        unfused = source_unfused_bytes(flow, units)
-        inner = unfused - sum(unit.traffic_bytes for unit in units)
-        activations = inner + sum(unit.activation_bytes for unit in units)
-        return Fusion(rules=rules, fast_memory_bytes=None, units=units, unfused_bytes=unfused,
-                      unfused_activation_bytes=activations, bound_bytes=0)  # fmt: skip
+        return _source(flow)
     alone = flow.alone()
+    groups, bound = _grouped(flow, rules, fast_memory_bytes)
     return Fusion(
         rules=rules,
         fast_memory_bytes=fast_memory_bytes,
-        units=alone,
+        units=tuple(map(flow.unit, groups)),
         unfused_bytes=sum(unit.traffic_bytes for unit in alone),
         unfused_activation_bytes=sum(unit.activation_bytes for unit in alone),
-        bound_bytes=0,
+        bound_bytes=bound,
     )
+
+
+def _source(flow: Flow) -> Fusion:
+    units = tuple(source_unit(flow, nodes) for nodes in source_units(flow))
+    unfused = source_unfused_bytes(flow, units)
+    weights = sum(unit.weight_bytes for unit in units)
+    return Fusion(
+        rules=Rules.SOURCE,
+        fast_memory_bytes=None,
+        units=units,
+        unfused_bytes=unfused,
+        unfused_activation_bytes=unfused - weights,
+        bound_bytes=flow.compulsory_bytes(),
+    )
+
+
+def _grouped(flow: Flow, rules: Rules, limit: int | None) -> tuple[list[tuple[int, ...]], int]:
+    """Groups of nodes in an order in which they can run, and a bound."""
+    if rules is Rules.NONE:
+        return [(index,) for index in flow.working], flow.compulsory_bytes()
+    found = merge_attention(flow, steps(flow))
+    greedy = pattern_groups(flow, found, limit)
+    patterns = in_order(flow, _nodes(found, greedy))
+    if rules is Rules.PATTERNS:
+        return patterns, flow.compulsory_bytes()
+    solution = optimal_groups(flow, found, limit, greedy)
+    best = in_order(flow, _nodes(found, solution.groups))
+    return min(best, patterns, key=lambda groups: sum(flow.unit(g).traffic_bytes for g in groups)), solution.bound_bytes
+
+
+def _nodes(found: Mapping[int, Step], groups: Iterable[Sequence[int]]) -> list[tuple[int, ...]]:
+    return [tuple(index for place in group for index in found[place].nodes) for group in groups]

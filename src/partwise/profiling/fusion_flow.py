@@ -44,6 +44,7 @@ class Flow:
 
     Attributes:
         graph: the graph.
+        bindings: a value for each symbol.
         working: indices of the nodes that are no views.
         reads: for each node the pairs (memory, tensor) it reads: the tensor is the memory itself or a view of it.
         readers: for each memory the nodes that read it, ascending.
@@ -54,7 +55,8 @@ class Flow:
     """
 
     def __init__(self, graph: Graph, bindings: Mapping[str, int]) -> None:
-        self.graph, sizes = graph, dict(bindings)
+        self.graph, self.bindings = graph, dict(bindings)
+        sizes = self.bindings
         self.size = {name: spec.bytes(sizes) for name, spec in graph.spec.items()}
         self.resting = {*graph.held, *(constant.tensor for constant in graph.constants)}
         self.kinds = tuple(operator(node.op, node.module).kind for node in graph.nodes)
@@ -102,3 +104,7 @@ class Flow:
     def alone(self) -> tuple[Unit, ...]:
         """Every node as a kernel of its own."""
         return tuple(self.unit((index,)) for index in self.working)
+
+    def compulsory_bytes(self) -> int:
+        """Traffic of all nodes as one kernel: inputs and weights read once, results written once."""
+        return self.unit(self.working).traffic_bytes

@@ -11,7 +11,7 @@ from __future__ import annotations
 from partwise.ir import Kind
 from partwise.profiling.fusion_flow import Flow, Unit
 
-__all__ = ["source_units", "source_unfused_bytes"]
+__all__ = ["source_unfused_bytes", "source_unit", "source_units"]
 
 _ACTIVATIONS = frozenset(
     "relu.default hardtanh.default relu6.default gelu.default hardswish.default Relu Clip Gelu HardSwish".split()

@@ -1,0 +1,142 @@
+"""Islands: sets of steps outside of which no step of theirs can be fused.
+
+Two steps are linked where one reads what the other makes, or where both read the same memory one after the other
+(query, key and value), the two can be one kernel, and no way from one to the other leads over a pair that cannot.
+A unit is a connected set of linked steps, so the best fusion of a graph is that of its islands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from partwise.profiling.fusion_flow import Flow
+from partwise.profiling.fusion_kernel import Kernel
+from partwise.profiling.fusion_order import SPAN
+from partwise.profiling.fusion_steps import Step
+
+__all__ = ["Island", "islands"]
+
+
+@dataclass(frozen=True, slots=True)
+class Island:
+    """Linked steps; members are numbered in the graph's order, sets of them are bit masks."""
+
+    places: tuple[int, ...]
+    before: tuple[int, ...]
+    """Members that must have run before each member."""
+    apart: tuple[int, ...]
+    """Members from which a way leads to each member through steps outside: never in one unit with it."""
+    linked: tuple[int, ...]
+    """Members linked to each member."""
+
+
+def islands(flow: Flow, found: dict[int, Step], limit: int | None) -> list[Island]:
+    """The islands, in the order of their first step."""
+    return _Sea(flow, found, limit).islands()
+
+
+class _Sea:
+    def __init__(self, flow: Flow, found: dict[int, Step], limit: int | None) -> None:
+        self.flow, self.found, self.limit = flow, found, limit
+        self.order = sorted(found)
+        self._position = {place: position for position, place in enumerate(self.order)}
+        self.home = {index: place for place, step in found.items() for index in step.nodes}
+        self.makers: dict[int, dict[int, bool]] = {}
+        """For each step its makers, and whether the two can be one kernel."""
+        self._alone = {place: Kernel(flow, limit).with_step(found[place]) for place in self.order}
+        for place in self.order:
+            makers = {self.home[flow.maker[r.memory]] for r in found[place].reads if r.memory in flow.maker}
+            self.makers[place] = {maker: self._can_join(maker, place) for maker in makers - {place}}
+
+    def islands(self) -> list[Island]:
+        links = [*self._by_data(), *self._by_reading()]
+        parent = {place: place for place in self.order}
+
+        def top(place: int) -> int:
+            while parent[place] != place:
+                parent[place] = parent[parent[place]]
+                place = parent[place]
+            return place
+
+        for one, other in links:
+            a, b = top(one), top(other)
+            parent[max(a, b)] = min(a, b)
+        members: dict[int, list[int]] = {}
+        for place in self.order:
+            members.setdefault(top(place), []).append(place)
+        between: dict[int, list[tuple[int, int]]] = {}
+        for link in links:
+            between.setdefault(top(link[0]), []).append(link)
+        return [self._island(places, between.get(first, [])) for first, places in members.items()]
+
+    def _can_join(self, one: int, other: int) -> bool:
+        kernel = self._alone[one]
+        return kernel is not None and kernel.with_step(self.found[other]) is not None
+
+    def _by_data(self) -> list[tuple[int, int]]:
+        return [
+            (maker, place)
+            for place in self.order
+            for maker, can in self.makers[place].items()
+            if can and not self._is_apart(maker, place)
+        ]
+
+    def _by_reading(self) -> list[tuple[int, int]]:
+        found = list[tuple[int, int]]()
+        for readers in self.flow.readers.values():
+            places = sorted({self.home[reader] for reader in readers})
+            for one, other in zip(places, places[1:], strict=False):
+                if one not in self.makers[other] and self._shares(one, other) and not self._is_apart(one, other):
+                    found.append((one, other))
+        return found
+
+    def _shares(self, one: int, other: int) -> bool:
+        """Whether both read the same activation, and can be one kernel."""
+        first, second = ({read.memory for read in self.found[place].reads} for place in (one, other))
+        return not first.isdisjoint(second) and self._can_join(one, other)
+
+    def _is_apart(self, one: int, other: int) -> bool:
+        """Whether a way from one step to a later one leads over a pair that cannot be one kernel."""
+        if other - one > SPAN:
+            return True
+        if all(maker <= one for maker in self.makers[other]):
+            return False
+        broken, waiting = {other: False}, [-other]
+        while waiting:
+            place = -heappop(waiting)
+            for maker, can in self.makers[place].items():
+                cut = broken[place] or not can
+                if maker == one and cut and place != other:
+                    return True
+                if maker > one:
+                    if maker not in broken:
+                        heappush(waiting, -maker)
+                    broken[maker] = broken.get(maker, False) or cut
+        return False
+
+    def _island(self, places: Sequence[int], links: Sequence[tuple[int, int]]) -> Island:
+        number = {place: member for member, place in enumerate(places)}
+        before, apart = [0] * len(places), [0] * len(places)
+        linked = [0] * len(places)
+        for one, other in links:
+            linked[number[one]] |= 1 << number[other]
+            linked[number[other]] |= 1 << number[one]
+        if len(places) > 1:
+            self._relate(places, number, before, apart)
+        return Island(tuple(places), tuple(before), tuple(apart), tuple(linked))
+
+    def _relate(self, places: Sequence[int], number: dict[int, int], before: list[int], apart: list[int]) -> None:
+        """Fill in which members come before each, directly and through steps outside."""
+        through: dict[int, int] = {}
+        first, last = self._position[places[0]], self._position[places[-1]]
+        for place in self.order[first : last + 1]:
+            direct = outside = 0
+            for maker in self.makers[place]:
+                direct |= 1 << number[maker] if maker in number else 0
+                outside |= through.get(maker, 0)
+            if place in number:
+                before[number[place]], apart[number[place]] = direct | outside, outside
+            else:
+                through[place] = direct | outside
