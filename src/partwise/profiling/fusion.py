@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from partwise.ir import Graph
+from partwise.profiling.fusion_bundles import with_attention, with_epilogues
 from partwise.profiling.fusion_flow import Flow, Unit
 from partwise.profiling.fusion_optimal import optimal_groups
 from partwise.profiling.fusion_order import in_order
-from partwise.profiling.fusion_patterns import merge_attention, pattern_groups
+from partwise.profiling.fusion_patterns import pattern_groups
 from partwise.profiling.fusion_source import source_unfused_bytes, source_unit, source_units
 from partwise.profiling.fusion_steps import Step, steps
 from partwise.profiling.profile import Profile
@@ -128,15 +129,15 @@ def _grouped(flow: Flow, rules: Rules, limit: int | None) -> tuple[list[tuple[in
     """Groups of nodes in an order in which they can run, and a bound."""
     if rules is Rules.NONE:
         return [(index,) for index in flow.working], flow.compulsory_bytes()
-    found = merge_attention(flow, steps(flow))
-    greedy = pattern_groups(flow, found, limit)
-    patterns = in_order(flow, _nodes(found, greedy))
+    found = with_attention(flow, steps(flow))
+    patterns = in_order(flow, _nodes(found, pattern_groups(flow, found, limit)))
     if rules is Rules.PATTERNS:
         return patterns, flow.compulsory_bytes()
-    solution = optimal_groups(flow, found, limit, greedy)
-    best = in_order(flow, _nodes(found, solution.groups))
+    bundles = with_epilogues(flow, found)
+    solution = optimal_groups(flow, bundles, limit, patterns)
+    best = in_order(flow, _nodes(bundles, solution.groups))
     return min(best, patterns, key=lambda groups: sum(flow.unit(g).traffic_bytes for g in groups)), solution.bound_bytes
 
 
 def _nodes(found: Mapping[int, Step], groups: Iterable[Sequence[int]]) -> list[tuple[int, ...]]:
-    return [tuple(index for place in group for index in found[place].nodes) for group in groups]
+    return [tuple(index for place in group for index in found[place].all_nodes) for group in groups]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from itertools import pairwise
 
 from partwise.profiling.fusion_flow import Flow
 from partwise.profiling.fusion_kernel import Kernel
@@ -42,7 +43,7 @@ class _Sea:
         self.flow, self.found, self.limit = flow, found, limit
         self.order = sorted(found)
         self._position = {place: position for position, place in enumerate(self.order)}
-        self.home = {index: place for place, step in found.items() for index in step.nodes}
+        self.home = {index: place for place, step in found.items() for index in step.all_nodes}
         self.makers: dict[int, dict[int, bool]] = {}
         """For each step its makers, and whether the two can be one kernel."""
         self._alone = {place: Kernel(flow, limit).with_step(found[place]) for place in self.order}
@@ -87,7 +88,7 @@ class _Sea:
         found = list[tuple[int, int]]()
         for readers in self.flow.readers.values():
             places = sorted({self.home[reader] for reader in readers})
-            for one, other in zip(places, places[1:], strict=False):
+            for one, other in pairwise(places):
                 if one not in self.makers[other] and self._shares(one, other) and not self._is_apart(one, other):
                     found.append((one, other))
         return found

@@ -55,7 +55,13 @@ class Kernel:
         self.rows = self.size = 0
 
     def with_step(self, step: Step) -> Kernel | None:
-        """This kernel and one more step; None where they cannot be one."""
+        """This kernel and one more step, with those behind it; None where they cannot be one."""
+        kernel: Kernel | None = self
+        for part in step.whole:
+            kernel = kernel._with(part) if kernel else None
+        return kernel
+
+    def _with(self, step: Step) -> Kernel | None:
         if (self.opaque or step.role is Role.OPAQUE) and self.size:
             return None
         inside = [read for read in step.reads if read.memory in self._rows]

@@ -8,7 +8,7 @@ Where an island has too many ideals, units are intervals of the graph's order, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from partwise.profiling.fusion_flow import Flow
@@ -45,7 +45,7 @@ def optimal_groups(flow: Flow, found: dict[int, Step], limit: int | None, greedy
         flow: the graph's traffic.
         found: its steps.
         limit: bytes of fast memory, or None.
-        greedy: a fusion that is taken for an island where the search finds none better.
+        greedy: groups of nodes that are taken for an island where the search finds none better.
     """
     return _Search(flow, found, limit, greedy).run()
 
@@ -53,7 +53,7 @@ def optimal_groups(flow: Flow, found: dict[int, Step], limit: int | None, greedy
 class _Search:
     def __init__(self, flow: Flow, found: dict[int, Step], limit: int | None, greedy: Sequence[Sequence[int]]) -> None:
         self.flow, self.found, self.limit = flow, found, limit
-        self._greedy = {place: tuple(group) for group in greedy for place in group}
+        self._greedy = {index: number for number, group in enumerate(greedy) for index in group}
         self._left = _MOST_TRIED_IN_ALL
         self._known: dict[object, tuple[Groups, bool]] = {}
 
@@ -81,16 +81,18 @@ class _Search:
         return self._known[key]
 
     def _inexact(self, island: Island, search: _Ideals) -> Groups:
-        number = {place: member for member, place in enumerate(island.places)}
-        taken = {self._greedy[place] for place in island.places}
-        greedy = tuple(tuple(number[p] for p in group) for group in taken if all(p in number for p in group))
+        """The better of the intervals and the greedy groups; the latter are used where they divide no step."""
+        taken = {frozenset(self._greedy[i] for i in self.found[place].all_nodes) for place in island.places}
         intervals = search.intervals()
-        if sum(map(len, greedy)) < len(island.places):
+        if any(len(groups) > 1 for groups in taken):
             return intervals
-        return min(intervals, greedy, key=lambda groups: sum(search.cost(_mask(group)) for group in groups))
+        greedy: dict[int, list[int]] = {}
+        for member, place in enumerate(island.places):
+            greedy.setdefault(self._greedy[place], []).append(member)
+        return min(intervals, tuple(map(tuple, greedy.values())), key=search.total)
 
     def _cost(self, places: Sequence[int]) -> int:
-        return self.flow.unit(index for place in places for index in self.found[place].nodes).traffic_bytes
+        return self.flow.unit(index for place in places for index in self.found[place].all_nodes).traffic_bytes
 
     def _least(self, island: Island) -> int:
         """What enters and leaves an island at least: as if it were one unit."""
@@ -112,10 +114,10 @@ class _Ideals:
         whole = (1 << len(self.steps)) - 1
         reached: dict[int, tuple[int, int, int]] = {0: (0, 0, 0)}
         layers: list[set[int]] = [{0}, *(set[int]() for _ in self.steps)]
-        for size, layer in enumerate(layers):
+        for layer in layers:
             for ideal in sorted(layer):
                 so_far, units, _ = reached[ideal]
-                for group in self._kernels(ideal, size):
+                for group in self._kernels(ideal):
                     after = ideal | group
                     value = (so_far + self.cost(group), units + 1, ideal)
                     if after not in reached or value < reached[after]:
@@ -152,13 +154,16 @@ class _Ideals:
     def cost(self, group: int) -> int:
         """Traffic of these members as one unit."""
         if group not in self._costs:
-            nodes = (index for member in _members(group) for index in self.steps[member].nodes)
+            nodes = (index for member in _members(group) for index in self.steps[member].all_nodes)
             self._costs[group] = self.search.flow.unit(nodes).traffic_bytes
         return self._costs[group]
 
-    def _kernels(self, ideal: int, size: int) -> Iterator[int]:
+    def total(self, groups: Groups) -> int:
+        """Traffic of several units."""
+        return sum(self.cost(_mask(group)) for group in groups)
+
+    def _kernels(self, ideal: int) -> Iterator[int]:
         """Every connected kernel that can run next; members are added in order, so each comes once."""
-        del size
         empty = Kernel(self.search.flow, self.search.limit)
         waiting: list[tuple[int, int, Kernel]] = [(0, -1, empty)]
         while waiting:
@@ -215,23 +220,24 @@ def _mask(members: Sequence[int]) -> int:
 def _key(flow: Flow, found: dict[int, Step], island: Island) -> object:
     """All that an island's solution depends on, with memories numbered as they appear."""
     names: dict[str, int] = {}
-    inside = {index for place in island.places for index in found[place].nodes}
+    inside = {index for place in island.places for index in found[place].all_nodes}
 
     def number(name: str) -> int:
         return names.setdefault(name, len(names))
 
     rows = list[object]()
-    for place in island.places:
-        step = found[place]
+    for step in (part for place in island.places for part in found[place].whole):
         reads = tuple((number(read.memory), read.shape, read.moved) for read in step.reads)
-        rows.append((step.role, step.rows, step.pixels, step.streamed and number(step.streamed), reads, step.shape,
-                     step.copies, step.pads))  # fmt: skip
-        for index in step.nodes:
-            seen = tuple((number(root), flow.size[root], flow.size[name], root in flow.resting)
-                         for root, name in flow.reads[index])  # fmt: skip
-            made = tuple(
-                (number(name), flow.size[name], flow.leaves(name, inside), flow.leaves(name, {index}))
-                for name in flow.made[index]
-            )
-            rows.append((flow.kinds[index], seen, made))
+        streamed = step.streamed and number(step.streamed)
+        rows.append((step.role, step.rows, step.pixels, streamed, reads, step.shape, step.copies, step.pads))
+        rows += [_traffic_key(flow, index, inside, number) for index in step.nodes]
     return tuple(rows), island.before, island.apart, island.linked
+
+
+def _traffic_key(flow: Flow, index: int, inside: set[int], number: Callable[[str], int]) -> object:
+    """What a node reads and makes; which of it is read outside the island, and in which steps inside."""
+    seen = tuple(
+        (number(root), flow.size[root], flow.size[name], root in flow.resting) for root, name in flow.reads[index]
+    )
+    made = tuple((number(name), flow.size[name], flow.leaves(name, inside)) for name in flow.made[index])
+    return flow.kinds[index], seen, made

@@ -41,8 +41,10 @@ _STREAMED = dict.fromkeys(
 ) | dict.fromkeys("addmm.default baddbmm.default".split(), 1)
 """Contractions, and the place of the operand whose rows are those of the result."""
 _IN_PLACE_VIEWS = frozenset(
-    "view.default _unsafe_view.default unsqueeze.default squeeze.default squeeze.dim squeeze.dims flatten.using_ints "
-    "unflatten.int alias.default detach.default expand.default expand_as.default view_as.default positive.default".split()
+    """
+    view.default _unsafe_view.default unsqueeze.default squeeze.default squeeze.dim squeeze.dims flatten.using_ints
+    unflatten.int alias.default detach.default expand.default expand_as.default view_as.default positive.default
+    """.split()
 )
 """Views that keep the order of elements in memory."""
 
@@ -92,6 +94,18 @@ class Step:
     copies: bool
     """Moves elements, so its result may be larger than its arguments without repeating any."""
     pads: bool
+    then: tuple[Step, ...] = ()
+    """Steps that are always in the same kernel, behind this one."""
+
+    @property
+    def whole(self) -> tuple[Step, ...]:
+        """This step without those behind it, and those."""
+        return (self, *self.then)
+
+    @property
+    def all_nodes(self) -> tuple[int, ...]:
+        """The nodes of all of them."""
+        return tuple(index for step in self.whole for index in step.nodes)
 
 
 def steps(flow: Flow) -> dict[int, Step]:
@@ -116,7 +130,7 @@ class _Reader:
         return Step(
             nodes=(index,),
             role=role,
-            rows=_rows(self._rows_of(node, name, role, shape), shape, pixels),
+            rows=_rows(self._rows_of(node, name, role), shape, pixels),
             pixels=pixels,
             streamed=flow.roots.get(streamed, ""),
             reads=tuple(
@@ -197,7 +211,7 @@ class _Reader:
         kept = source[:-1]
         return len(node.outputs) == 1 and shape in (kept, (*kept, 1)) and shape != source
 
-    def _rows_of(self, node: Node, name: str, role: Role, shape: Shape) -> int:
+    def _rows_of(self, node: Node, name: str, role: Role) -> int:
         """Independent rows of a row operation; 0 where the result's shape tells."""
         if role is not Role.ROW:
             return 0
