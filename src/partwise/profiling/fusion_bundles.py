@@ -66,44 +66,53 @@ def _merge(found: dict[int, Step], chain: list[int]) -> dict[int, Step]:
 
 def _attention_around(flow: Flow, found: dict[int, Step], softmax: int) -> list[int] | None:
     """Product, pointwise steps, this softmax, pointwise steps, product; None where it is not so."""
-    before, after = _walk(flow, found, softmax, back=True), _walk(flow, found, softmax, back=False)
-    if not before or not after:
+    before, after = _back(flow, found, softmax, MOST_STEPS), _forth(flow, found, softmax)
+    if not before or not after or len(flow.graph.nodes[after[-1]].inputs) != 2:
         return None
     chain = sorted({*before, softmax, *after})
     inside = {index for place in chain for index in found[place].nodes}
     made = {name for index in inside for name in flow.made[index]}
     leaving = [m for index in inside - set(found[after[-1]].nodes) for m in flow.made[index] if flow.leaves(m, inside)]
-    if leaving or found[before[-1]].streamed in made or len(flow.graph.nodes[after[-1]].inputs) != 2:
-        return None
-    return chain
+    return None if leaving or found[before[-1]].streamed in made else chain
 
 
-def _walk(flow: Flow, found: dict[int, Step], index: int, *, back: bool) -> list[int]:
-    """Pointwise steps from a softmax to the next product, that included; empty where there is none."""
+def _back(flow: Flow, found: dict[int, Step], index: int, most: int) -> list[int]:
+    """Pointwise steps from a softmax back to the product of its scores, that included; empty without one."""
+    for maker in _makers(flow, found, index) if most else ():
+        here = found[maker]
+        if here.role is Role.CONTRACTION:
+            if len(here.nodes) == 1 and not here.pixels:
+                return [maker]
+        elif here.role is Role.POINTWISE and (rest := _back(flow, found, maker, most - 1)):
+            return [maker, *rest]
+    return []
+
+
+def _makers(flow: Flow, found: dict[int, Step], index: int) -> list[int]:
+    """Makers of the arguments that have this step's shape and are no views of something else."""
+    return [
+        flow.maker[read.memory]
+        for read in found[index].reads
+        if not read.moved
+        and read.shape == found[index].shape
+        and flow.maker.get(read.memory, -1) in found
+        and found[flow.maker[read.memory]].shape == read.shape
+        and only_reader(flow, flow.maker[read.memory]) == index
+    ]
+
+
+def _forth(flow: Flow, found: dict[int, Step], index: int) -> list[int]:
+    """Pointwise steps from a softmax to the product with the values, that included; empty without one."""
     path = list[int]()
-    while len(path) < MOST_STEPS:
-        step = _previous(flow, found, index) if back else only_reader(flow, index)
-        if step is None or step not in found:
-            return []
+    while len(path) < MOST_STEPS and (step := only_reader(flow, index)) in found and step is not None:
         path.append(step)
         here = found[step]
         if here.role is Role.CONTRACTION:
-            streams = back or here.streamed in flow.made[index]
-            return path if streams and len(here.nodes) == 1 and not here.pixels else []
+            return path if here.streamed in flow.made[index] and len(here.nodes) == 1 and not here.pixels else []
         if here.role is not Role.POINTWISE or here.shape != found[index].shape:
             return []
         index = step
     return []
-
-
-def _previous(flow: Flow, found: dict[int, Step], index: int) -> int | None:
-    """The maker of the one argument that has this step's shape and is no view of something else."""
-    makers = [
-        flow.maker[read.memory]
-        for read in found[index].reads
-        if not read.moved and read.shape == found[index].shape and read.memory in flow.maker
-    ]
-    return makers[0] if len(set(makers)) == 1 else None
 
 
 def only_reader(flow: Flow, index: int) -> int | None:

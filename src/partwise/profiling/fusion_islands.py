@@ -15,9 +15,12 @@ from itertools import pairwise
 from partwise.profiling.fusion_flow import Flow
 from partwise.profiling.fusion_kernel import Kernel
 from partwise.profiling.fusion_order import SPAN
-from partwise.profiling.fusion_steps import Step
+from partwise.profiling.fusion_steps import Role, Step
 
 __all__ = ["Island", "islands"]
+
+_MOST_CHAINS = 8
+"""Of a pointwise step; more would find more pairs that cannot be one kernel, and so smaller islands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +50,10 @@ class _Sea:
         self.makers: dict[int, dict[int, bool]] = {}
         """For each step its makers, and whether the two can be one kernel."""
         self._alone = {place: Kernel(flow, limit).with_step(found[place]) for place in self.order}
+        self._chains: dict[int, dict[int, Kernel]] = {}
+        """For each pointwise step the others that lead to it over pointwise ones, with the kernel of the way."""
         for place in self.order:
-            makers = {self.home[flow.maker[r.memory]] for r in found[place].reads if r.memory in flow.maker}
-            self.makers[place] = {maker: self._can_join(maker, place) for maker in makers - {place}}
+            self._look_back(place)
 
     def islands(self) -> list[Island]:
         links = [*self._by_data(), *self._by_reading()]
@@ -71,6 +75,23 @@ class _Sea:
         for link in links:
             between.setdefault(top(link[0]), []).append(link)
         return [self._island(places, between.get(first, [])) for first, places in members.items()]
+
+    def _look_back(self, place: int) -> None:
+        """Find a step's makers, and those before pointwise makers that it cannot be one kernel with."""
+        step = self.found[place]
+        near = {self.home[self.flow.maker[r.memory]] for r in step.reads if r.memory in self.flow.maker} - {place}
+        makers = self.makers[place] = {maker: self._can_join(maker, place) for maker in sorted(near)}
+        chains: dict[int, Kernel] = {}
+        for maker in sorted(near):
+            alone = self._alone[maker]
+            pointwise = self.found[maker].role is Role.POINTWISE
+            for first, kernel in self._chains[maker].items() if pointwise else [(maker, alone)] if alone else []:
+                grown = kernel.with_step(step)
+                if grown is None:
+                    makers[first] = False
+                elif len(chains) < _MOST_CHAINS:
+                    chains.setdefault(first, grown)
+        self._chains[place] = chains if step.role is Role.POINTWISE else {}
 
     def _can_join(self, one: int, other: int) -> bool:
         kernel = self._alone[one]

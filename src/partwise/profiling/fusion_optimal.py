@@ -20,6 +20,8 @@ __all__ = ["Solution", "optimal_groups"]
 
 _MOST_TRIED = 50_000
 """Steps added to kernels for one island before it is given up as too large; some 20 µs each."""
+_MOST_MEMBERS = 256
+"""Of an island that is searched at all."""
 _MOST_TRIED_IN_ALL = 200_000
 _LONGEST = 64
 """Steps of the longest interval tried."""
@@ -72,7 +74,8 @@ class _Search:
             return ((0,),), True
         key = _key(self.flow, self.found, island)
         if key not in self._known:
-            search = _Ideals(self, island, min(_MOST_TRIED, self._left))
+            budget = min(_MOST_TRIED, self._left) if len(island.places) <= _MOST_MEMBERS else 0
+            search = _Ideals(self, island, budget)
             try:
                 self._known[key] = search.best(), True
             except _TooMany:
@@ -108,6 +111,7 @@ class _Ideals:
         self.tried = 0
         self._costs: dict[int, int] = {}
         self._connected: dict[int, bool] = {}
+        self._after = [[m for m, mask in enumerate(island.before) if mask >> k & 1] for k in range(len(self.steps))]
 
     def best(self) -> Groups:
         """The chain of ideals with the least traffic, then the fewest units."""
@@ -165,22 +169,45 @@ class _Ideals:
     def _kernels(self, ideal: int) -> Iterator[int]:
         """Every connected kernel that can run next; members are added in order, so each comes once."""
         empty = Kernel(self.search.flow, self.search.limit)
-        waiting: list[tuple[int, int, Kernel]] = [(0, -1, empty)]
+        waiting: list[tuple[int, int, Kernel, int]] = [(0, -1, empty, self._ready(ideal))]
         while waiting:
-            group, last, kernel = waiting.pop()
-            have = ideal | group
-            for member in range(last + 1, len(self.steps)):
-                bit = 1 << member
-                if have & bit or self.island.before[member] & ~have or self.island.apart[member] & group:
+            group, last, kernel, ready = waiting.pop()
+            for member in _members(ready >> (last + 1) << (last + 1)):
+                if self.island.apart[member] & group:
                     continue
                 self.tried += 1
                 if self.tried > self.budget:
                     raise _TooMany
-                grown = kernel.with_step(self.steps[member])
-                if grown is not None:
-                    waiting.append((group | bit, member, grown))
-                    if self._is_connected(group | bit):
-                        yield group | bit
+                grown, bit = kernel.with_step(self.steps[member]), 1 << member
+                if grown is None or not self._can_connect(group | bit, member, ideal):
+                    continue
+                waiting.append((group | bit, member, grown, self._then_ready(ideal | group | bit, member, ready)))
+                if self._is_connected(group | bit):
+                    yield group | bit
+
+    def _ready(self, ideal: int) -> int:
+        """Members whose predecessors have all run."""
+        before = self.island.before
+        return sum(1 << m for m in range(len(before)) if not ideal >> m & 1 and not before[m] & ~ideal)
+
+    def _then_ready(self, have: int, member: int, ready: int) -> int:
+        for other in self._after[member]:
+            if not self.island.before[other] & ~have:
+                ready |= 1 << other
+        return ready & ~(1 << member)
+
+    def _can_connect(self, group: int, last: int, ideal: int) -> bool:
+        """Whether each part of a group is linked to a member that may still come."""
+        later, rest = ~ideal >> (last + 1) << (last + 1), group
+        part = self._flood(rest)
+        if part == group:
+            return True
+        while rest:
+            part = self._flood(rest)
+            if not any(self.island.linked[member] & later for member in _members(part)):
+                return False
+            rest &= ~part
+        return True
 
     def _is_connected(self, group: int) -> bool:
         if group not in self._connected:

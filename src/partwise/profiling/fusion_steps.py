@@ -190,8 +190,7 @@ class _Reader:
         operand = node.args[place] if place < len(node.args) else None
         if not isinstance(operand, Ref) or len(self._shape(operand.name)) < 2 or node.keyword("transA", 0):
             return Role.WINDOW, ""
-        memory = self.flow.roots[operand.name]
-        if sum(self.flow.roots[name] == memory for name in node.inputs) > 1:
+        if node.args.count(operand) > 1:
             return Role.WINDOW, ""  # it contracts a value with itself, and needs the whole of it
         return Role.CONTRACTION, operand.name
 
