@@ -57,7 +57,7 @@ class Fusion:
     @property
     def traffic_bytes(self) -> int:
         """Bytes read and written, weights included."""
-        return sum(unit.traffic_bytes for unit in self.units)
+        return _traffic(self.units)
 
     @property
     def activation_bytes(self) -> int:
@@ -100,12 +100,12 @@ def fuse(
     if rules is Rules.SOURCE:
         return _source(flow)
     alone = flow.alone()
-    groups, bound = _grouped(flow, rules, fast_memory_bytes)
+    units, bound = (alone, flow.compulsory_bytes()) if rules is Rules.NONE else _grouped(flow, rules, fast_memory_bytes)
     return Fusion(
         rules=rules,
         fast_memory_bytes=fast_memory_bytes,
-        units=tuple(map(flow.unit, groups)),
-        unfused_bytes=sum(unit.traffic_bytes for unit in alone),
+        units=units,
+        unfused_bytes=_traffic(alone),
         unfused_activation_bytes=sum(unit.activation_bytes for unit in alone),
         bound_bytes=bound,
     )
@@ -125,18 +125,21 @@ def _source(flow: Flow) -> Fusion:
     )
 
 
-def _grouped(flow: Flow, rules: Rules, limit: int | None) -> tuple[list[tuple[int, ...]], int]:
-    """Groups of nodes in an order in which they can run, and a bound."""
-    if rules is Rules.NONE:
-        return [(index,) for index in flow.working], flow.compulsory_bytes()
+def _grouped(flow: Flow, rules: Rules, limit: int | None) -> tuple[tuple[Unit, ...], int]:
+    """Units in an order in which they can run, and a bound of their traffic."""
     found = with_attention(flow, steps(flow))
-    patterns = in_order(flow, _nodes(found, pattern_groups(flow, found, limit)))
+    groups = in_order(flow, _nodes(found, pattern_groups(flow, found, limit)))
+    patterns = tuple(map(flow.unit, groups))
     if rules is Rules.PATTERNS:
         return patterns, flow.compulsory_bytes()
     bundles = with_epilogues(flow, found)
-    solution = optimal_groups(flow, bundles, limit, patterns)
-    best = in_order(flow, _nodes(bundles, solution.groups))
-    return min(best, patterns, key=lambda groups: sum(flow.unit(g).traffic_bytes for g in groups)), solution.bound_bytes
+    solution = optimal_groups(flow, bundles, limit, groups)
+    best = tuple(map(flow.unit, in_order(flow, _nodes(bundles, solution.groups))))
+    return min(best, patterns, key=_traffic), solution.bound_bytes
+
+
+def _traffic(units: Iterable[Unit]) -> int:
+    return sum(unit.traffic_bytes for unit in units)
 
 
 def _nodes(found: Mapping[int, Step], groups: Iterable[Sequence[int]]) -> list[tuple[int, ...]]:

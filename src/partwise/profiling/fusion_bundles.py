@@ -104,7 +104,10 @@ def _makers(flow: Flow, found: dict[int, Step], index: int) -> list[int]:
 def _forth(flow: Flow, found: dict[int, Step], index: int) -> list[int]:
     """Pointwise steps from a softmax to the product with the values, that included; empty without one."""
     path = list[int]()
-    while len(path) < MOST_STEPS and (step := only_reader(flow, index)) in found and step is not None:
+    while len(path) < MOST_STEPS:
+        step = only_reader(flow, index)
+        if step is None or step not in found:
+            return []
         path.append(step)
         here = found[step]
         if here.role is Role.CONTRACTION:

@@ -77,29 +77,37 @@ class Flow:
 
     def unit(self, nodes: Iterable[int]) -> Unit:
         """What these nodes read and write when they run as one kernel."""
-        inside = set(nodes)
-        inputs, outputs, weights, tables = dict[str, set[str]](), 0, set[str](), 0
+        inside, size = set(nodes), self.size
+        inputs, weights, outputs, tables = dict[tuple[str, str], int](), dict[str, int](), 0, 0
         for index in inside:
             for root, tensor in self.reads[index]:
-                if root in self.resting and self.kinds[index] is Kind.EMBEDDING:
-                    tables += min(self.size[root], sum(self.size[name] for name in self.made[index]))
-                elif root in self.resting:
-                    weights.add(root)
-                elif self.maker.get(root) not in inside:
-                    inputs.setdefault(root, set()).add(tensor)
-            outputs += sum(self.size[name] for name in self.made[index] if self.leaves(name, inside))
+                if root not in self.resting:
+                    if self.maker.get(root) not in inside:
+                        inputs[root, tensor] = size[tensor]
+                elif self.kinds[index] is Kind.EMBEDDING:
+                    tables += min(size[root], sum(size[name] for name in self.made[index]))
+                else:
+                    weights[root] = size[root]
+            for name in self.made[index]:
+                if self.leaves(name, inside):
+                    outputs += size[name]
         return Unit(
             nodes=tuple(sorted(inside)),
-            input_bytes=sum(
-                min(self.size[root], sum(map(self.size.__getitem__, seen))) for root, seen in inputs.items()
-            ),
+            input_bytes=self._read_bytes(inputs),
             output_bytes=outputs,
-            weight_bytes=tables + sum(self.size[name] for name in weights),
+            weight_bytes=tables + sum(weights.values()),
         )
+
+    def _read_bytes(self, inputs: Mapping[tuple[str, str], int]) -> int:
+        """Bytes read of several views of several memories: of each memory no more than it has."""
+        parts: dict[str, int] = {}
+        for (root, _), count in inputs.items():
+            parts[root] = parts.get(root, 0) + count
+        return sum(min(self.size[root], count) for root, count in parts.items())
 
     def leaves(self, memory: str, inside: set[int]) -> bool:
         """Whether a memory made inside is read outside, or returned; unread side results are never written."""
-        return memory in self.kept or any(reader not in inside for reader in self.readers.get(memory, ()))
+        return memory in self.kept or not inside.issuperset(self.readers.get(memory, ()))
 
     def alone(self) -> tuple[Unit, ...]:
         """Every node as a kernel of its own."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from partwise.profiling.fusion_flow import Flow
 from partwise.profiling.fusion_kernel import Kernel
@@ -19,7 +19,11 @@ from partwise.profiling.fusion_steps import Role, Step
 
 __all__ = ["Island", "islands"]
 
-_MOST_CHAINS = 8
+_MOST_MEMBERS = 160
+"""Of an island in one piece. A transformer block has 10 to 30."""
+_SHORTEST_PIECE, _LONGEST_PIECE = 24, 64
+"""Members of a piece of a larger one."""
+_MOST_CHAINS, _LONGEST_CHAIN = 4, 8
 """Of a pointwise step; more would find more pairs that cannot be one kernel, and so smaller islands."""
 
 
@@ -36,8 +40,8 @@ class Island:
     """Members linked to each member."""
 
 
-def islands(flow: Flow, found: dict[int, Step], limit: int | None) -> list[Island]:
-    """The islands, in the order of their first step."""
+def islands(flow: Flow, found: dict[int, Step], limit: int | None) -> list[list[Island]]:
+    """The islands in the order of their first step, each in one piece, or in several if it is large."""
     return _Sea(flow, found, limit).islands()
 
 
@@ -55,7 +59,7 @@ class _Sea:
         for place in self.order:
             self._look_back(place)
 
-    def islands(self) -> list[Island]:
+    def islands(self) -> list[list[Island]]:
         links = [*self._by_data(), *self._by_reading()]
         parent = {place: place for place in self.order}
 
@@ -71,10 +75,36 @@ class _Sea:
         members: dict[int, list[int]] = {}
         for place in self.order:
             members.setdefault(top(place), []).append(place)
-        between: dict[int, list[tuple[int, int]]] = {}
-        for link in links:
-            between.setdefault(top(link[0]), []).append(link)
-        return [self._island(places, between.get(first, [])) for first, places in members.items()]
+        near: dict[int, list[tuple[int, int]]] = {}
+        for one, other in dict.fromkeys(links):
+            near.setdefault(one, []).append((one, other))
+        found = list[list[Island]]()
+        for places in members.values():
+            pieces = self._pieces(places)
+            found.append([self._island(piece, [link for p in piece for link in near.get(p, ())]) for piece in pieces])
+        return found
+
+    def _pieces(self, places: list[int]) -> list[list[int]]:
+        """The places, cut where little passes if they are too many."""
+        passing, pieces, start = self._passing(places) if len(places) > _MOST_MEMBERS else [], list[list[int]](), 0
+        while passing and len(places) - start > _LONGEST_PIECE:
+            ends = range(start + _SHORTEST_PIECE, start + _LONGEST_PIECE + 1)
+            end = min(ends, key=lambda position: (passing[position], -position))
+            pieces.append(places[start:end])
+            start = end
+        return [*pieces, places[start:]]
+
+    def _passing(self, places: list[int]) -> list[int]:
+        """Before each place the bytes that earlier ones make and later ones read."""
+        number = {place: position for position, place in enumerate(places)}
+        change = [0] * (len(places) + 1)
+        for position, place in enumerate(places):
+            for name in (name for index in self.found[place].all_nodes for name in self.flow.made[index]):
+                last = max((number.get(self.home[r], 0) for r in self.flow.readers.get(name, ())), default=0)
+                if last > position:
+                    change[position + 1] += self.flow.size[name]
+                    change[last + 1] -= self.flow.size[name]
+        return list(accumulate(change))
 
     def _look_back(self, place: int) -> None:
         """Find a step's makers, and those before pointwise makers that it cannot be one kernel with."""
@@ -89,7 +119,7 @@ class _Sea:
                 grown = kernel.with_step(step)
                 if grown is None:
                     makers[first] = False
-                elif len(chains) < _MOST_CHAINS:
+                elif len(chains) < _MOST_CHAINS and grown.size < _LONGEST_CHAIN:
                     chains.setdefault(first, grown)
         self._chains[place] = chains if step.role is Role.POINTWISE else {}
 
@@ -143,6 +173,8 @@ class _Sea:
         before, apart = [0] * len(places), [0] * len(places)
         linked = [0] * len(places)
         for one, other in links:
+            if other not in number:
+                continue
             linked[number[one]] |= 1 << number[other]
             linked[number[other]] |= 1 << number[one]
         if len(places) > 1:

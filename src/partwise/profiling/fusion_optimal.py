@@ -15,16 +15,13 @@ from partwise.profiling.fusion_flow import Flow
 from partwise.profiling.fusion_islands import Island, islands
 from partwise.profiling.fusion_kernel import Kernel
 from partwise.profiling.fusion_steps import Step
+from partwise.profiling.fusion_traffic import Traffic, bits
 
 __all__ = ["Solution", "optimal_groups"]
 
-_MOST_TRIED = 50_000
-"""Steps added to kernels for one island before it is given up as too large; some 20 µs each."""
-_MOST_MEMBERS = 256
-"""Of an island that is searched at all."""
-_MOST_TRIED_IN_ALL = 200_000
-_LONGEST = 64
-"""Steps of the longest interval tried."""
+_MOST_TRIED = 30_000
+"""Steps added to kernels for one island before it is given up as too large; some 15 µs each."""
+_MOST_TRIED_IN_ALL = 90_000
 Groups = tuple[tuple[int, ...], ...]
 
 
@@ -61,11 +58,14 @@ class _Search:
 
     def run(self) -> Solution:
         groups, bound = list[tuple[int, ...]](), 0
-        for island in islands(self.flow, self.found, self.limit):
-            members, exact = self._solve(island)
-            chosen = [tuple(island.places[m] for m in group) for group in members]
+        for pieces in islands(self.flow, self.found, self.limit):
+            exact, chosen = len(pieces) == 1, list[tuple[int, ...]]()
+            for island in pieces:
+                members, best = self._solve(island)
+                exact &= best
+                chosen += [tuple(island.places[m] for m in group) for group in members]
             groups += chosen
-            bound += sum(map(self._cost, chosen)) if exact else self._least(island)
+            bound += sum(map(self._cost, chosen)) if exact else self._least(pieces)
         return Solution(groups, bound)
 
     def _solve(self, island: Island) -> tuple[Groups, bool]:
@@ -74,7 +74,7 @@ class _Search:
             return ((0,),), True
         key = _key(self.flow, self.found, island)
         if key not in self._known:
-            budget = min(_MOST_TRIED, self._left) if len(island.places) <= _MOST_MEMBERS else 0
+            budget = min(_MOST_TRIED, self._left)
             search = _Ideals(self, island, budget)
             try:
                 self._known[key] = search.best(), True
@@ -86,7 +86,9 @@ class _Search:
     def _inexact(self, island: Island, search: _Ideals) -> Groups:
         """The better of the intervals and the greedy groups; the latter are used where they divide no step."""
         taken = {frozenset(self._greedy[i] for i in self.found[place].all_nodes) for place in island.places}
+        tried, search.budget = search.tried, search.tried + len(island.places) ** 2
         intervals = search.intervals()
+        search.tried = tried
         if any(len(groups) > 1 for groups in taken):
             return intervals
         greedy: dict[int, list[int]] = {}
@@ -97,20 +99,34 @@ class _Search:
     def _cost(self, places: Sequence[int]) -> int:
         return self.flow.unit(index for place in places for index in self.found[place].all_nodes).traffic_bytes
 
-    def _least(self, island: Island) -> int:
+    def _least(self, pieces: Sequence[Island]) -> int:
         """What enters and leaves an island at least: as if it were one unit."""
-        return self._cost(island.places)
+        return self._cost([place for island in pieces for place in island.places])
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Members that are one kernel so far."""
+
+    members: int
+    last: int
+    kernel: Kernel
+    ready: int
+    """Members whose predecessors have run or are in it."""
+    parts: tuple[tuple[int, int], ...]
+    """Its connected parts, each with the members that they are linked to."""
+    bytes: int
+    """Traffic as one unit."""
 
 
 class _Ideals:
-    """One island's ideals, kernels and costs."""
+    """One island's ideals and kernels."""
 
     def __init__(self, search: _Search, island: Island, budget: int) -> None:
         self.search, self.island, self.budget = search, island, budget
         self.steps = [search.found[place] for place in island.places]
+        self.traffic = Traffic(search.flow, [step.all_nodes for step in self.steps])
         self.tried = 0
-        self._costs: dict[int, int] = {}
-        self._connected: dict[int, bool] = {}
         self._after = [[m for m, mask in enumerate(island.before) if mask >> k & 1] for k in range(len(self.steps))]
 
     def best(self) -> Groups:
@@ -122,126 +138,87 @@ class _Ideals:
             for ideal in sorted(layer):
                 so_far, units, _ = reached[ideal]
                 for group in self._kernels(ideal):
-                    after = ideal | group
-                    value = (so_far + self.cost(group), units + 1, ideal)
+                    after = ideal | group.members
+                    value = (so_far + group.bytes, units + 1, ideal)
                     if after not in reached or value < reached[after]:
                         reached[after] = value
                         layers[after.bit_count()].add(after)
         groups, ideal = list[tuple[int, ...]](), whole
         while ideal:
             before = reached[ideal][2]
-            groups.append(_members(ideal & ~before))
+            groups.append(bits(ideal & ~before))
             ideal = before
         return tuple(reversed(groups))
 
     def intervals(self) -> Groups:
-        """The best partition into intervals of the graph's order."""
+        """The best partition into intervals of the graph's order, each then in its connected parts."""
         count = len(self.steps)
         best: list[tuple[int, int, int]] = [(0, 0, 0)] + [(-1, 0, 0)] * count
+        parts: dict[tuple[int, int], tuple[int, ...]] = {}
         for start in range(count):
-            kernel: Kernel | None = Kernel(self.search.flow, self.search.limit)
-            group, stop = 0, min(count, start + _LONGEST)
-            for member in range(start, stop):
-                kernel = kernel.with_step(self.steps[member]) if kernel else None
-                if kernel is None or self.island.apart[member] & group:
+            group: _Group | None = self._start(0)
+            for member in range(start, count):
+                group = None if self.island.apart[member] & group.members else self._grown(group, member)
+                if group is None:
                     break
-                group |= 1 << member
-                value = (best[start][0] + self.cost(group), best[start][1] + 1, start)
+                value = (best[start][0] + group.bytes, best[start][1] + 1, start)
                 if best[member + 1][0] < 0 or value < best[member + 1]:
                     best[member + 1] = value
+                    parts[start, member + 1] = tuple(part for part, _ in group.parts)
         groups, end = list[tuple[int, ...]](), count
         while end:
-            groups.append(tuple(range(best[end][2], end)))
-            end = best[end][2]
-        return tuple(part for group in reversed(groups) for part in self._split(_mask(group)))
-
-    def cost(self, group: int) -> int:
-        """Traffic of these members as one unit."""
-        if group not in self._costs:
-            nodes = (index for member in _members(group) for index in self.steps[member].all_nodes)
-            self._costs[group] = self.search.flow.unit(nodes).traffic_bytes
-        return self._costs[group]
+            start = best[end][2]
+            groups += reversed([bits(part) for part in parts[start, end]])
+            end = start
+        return tuple(reversed(groups))
 
     def total(self, groups: Groups) -> int:
         """Traffic of several units."""
-        return sum(self.cost(_mask(group)) for group in groups)
+        return sum(self.traffic.of(group) for group in groups)
 
-    def _kernels(self, ideal: int) -> Iterator[int]:
+    def _kernels(self, ideal: int) -> Iterator[_Group]:
         """Every connected kernel that can run next; members are added in order, so each comes once."""
-        empty = Kernel(self.search.flow, self.search.limit)
-        waiting: list[tuple[int, int, Kernel, int]] = [(0, -1, empty, self._ready(ideal))]
+        waiting = [self._start(ideal)]
         while waiting:
-            group, last, kernel, ready = waiting.pop()
-            for member in _members(ready >> (last + 1) << (last + 1)):
-                if self.island.apart[member] & group:
+            group = waiting.pop()
+            for member in bits(group.ready >> (group.last + 1) << (group.last + 1)):
+                if self.island.apart[member] & group.members:
                     continue
-                self.tried += 1
-                if self.tried > self.budget:
-                    raise _TooMany
-                grown, bit = kernel.with_step(self.steps[member]), 1 << member
-                if grown is None or not self._can_connect(group | bit, member, ideal):
+                grown = self._grown(group, member, ideal)
+                if grown is None:
                     continue
-                waiting.append((group | bit, member, grown, self._then_ready(ideal | group | bit, member, ready)))
-                if self._is_connected(group | bit):
-                    yield group | bit
+                later = ~ideal >> (member + 1) << (member + 1)
+                if len(grown.parts) == 1:
+                    yield grown
+                elif not all(linked & later for _, linked in grown.parts):
+                    continue  # some part of it stays alone, whatever comes
+                waiting.append(grown)
 
-    def _ready(self, ideal: int) -> int:
-        """Members whose predecessors have all run."""
+    def _start(self, ideal: int) -> _Group:
         before = self.island.before
-        return sum(1 << m for m in range(len(before)) if not ideal >> m & 1 and not before[m] & ~ideal)
+        ready = sum(1 << m for m in range(len(before)) if not ideal >> m & 1 and not before[m] & ~ideal)
+        return _Group(0, -1, Kernel(self.search.flow, self.search.limit), ready, (), 0)
 
-    def _then_ready(self, have: int, member: int, ready: int) -> int:
+    def _grown(self, group: _Group, member: int, ideal: int = 0) -> _Group | None:
+        """The group with one more member; None where they are no kernel."""
+        self.tried += 1
+        if self.tried > self.budget:
+            raise _TooMany
+        kernel, bit = group.kernel.with_step(self.steps[member]), 1 << member
+        if kernel is None:
+            return None
+        joined, linked, others = bit, self.island.linked[member], list[tuple[int, int]]()
+        for part in group.parts:
+            if part[1] & bit:
+                joined, linked = joined | part[0], linked | part[1]
+            else:
+                others.append(part)
+        have, ready = ideal | group.members | bit, group.ready & ~bit
         for other in self._after[member]:
             if not self.island.before[other] & ~have:
                 ready |= 1 << other
-        return ready & ~(1 << member)
-
-    def _can_connect(self, group: int, last: int, ideal: int) -> bool:
-        """Whether each part of a group is linked to a member that may still come."""
-        later, rest = ~ideal >> (last + 1) << (last + 1), group
-        part = self._flood(rest)
-        if part == group:
-            return True
-        while rest:
-            part = self._flood(rest)
-            if not any(self.island.linked[member] & later for member in _members(part)):
-                return False
-            rest &= ~part
-        return True
-
-    def _is_connected(self, group: int) -> bool:
-        if group not in self._connected:
-            self._connected[group] = self._flood(group) == group
-        return self._connected[group]
-
-    def _flood(self, group: int) -> int:
-        """The part of a group that its first member is connected with."""
-        seen = edge = group & -group
-        while edge:
-            near = 0
-            for member in _members(edge):
-                near |= self.island.linked[member]
-            edge = near & group & ~seen
-            seen |= edge
-        return seen
-
-    def _split(self, group: int) -> Iterator[tuple[int, ...]]:
-        while group:
-            part = self._flood(group)
-            yield _members(part)
-            group &= ~part
-
-
-def _members(mask: int) -> tuple[int, ...]:
-    found = list[int]()
-    while mask:
-        found.append((mask & -mask).bit_length() - 1)
-        mask &= mask - 1
-    return tuple(found)
-
-
-def _mask(members: Sequence[int]) -> int:
-    return sum(1 << member for member in members)
+        added = self.traffic.added(group.members, member)
+        return _Group(group.members | bit, member, kernel, ready, (*others, (joined, linked)), group.bytes + added)
 
 
 def _key(flow: Flow, found: dict[int, Step], island: Island) -> object:
