@@ -1,7 +1,7 @@
 """Islands: sets of steps outside of which no step of theirs can be fused.
 
-Two steps are linked where one reads what the other makes, or where both read the same memory one after the other
-(query, key and value), the two can be one kernel, and no way from one to the other leads over a pair that cannot.
+Two steps are linked where one reads what the other makes, or where both are near readers of the same memory (query,
+key and value), the two can be one kernel, and no way from one to the other leads over a pair that cannot.
 A unit is a connected set of linked steps, so the best fusion of a graph is that of its islands.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 from partwise.profiling.fusion_flow import Flow
 from partwise.profiling.fusion_kernel import Kernel
@@ -23,6 +23,8 @@ _MOST_MEMBERS = 160
 """Of an island in one piece. A transformer block has 10 to 30."""
 _SHORTEST_PIECE, _LONGEST_PIECE = 24, 64
 """Members of a piece of a larger one."""
+_NEAR_READERS = 4
+"""Readers of a memory that each one may be fused with for reading it once: query, key and value are three."""
 _MOST_CHAINS, _LONGEST_CHAIN = 4, 8
 """Of a pointwise step; more would find more pairs that cannot be one kernel, and so smaller islands."""
 
@@ -139,7 +141,8 @@ class _Sea:
         found = list[tuple[int, int]]()
         for readers in self.flow.readers.values():
             places = sorted({self.home[reader] for reader in readers})
-            for one, other in pairwise(places):
+            pairs = [(p, q) for k, p in enumerate(places) for q in places[k + 1 : k + 1 + _NEAR_READERS]]
+            for one, other in pairs:
                 if one not in self.makers[other] and self._shares(one, other) and not self._is_apart(one, other):
                     found.append((one, other))
         return found
