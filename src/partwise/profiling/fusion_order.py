@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
+from itertools import count
 
 from partwise.profiling.fusion_flow import Flow
 
@@ -11,6 +12,8 @@ __all__ = ["SPAN", "in_order", "reaches"]
 
 SPAN = 512
 """Nodes of the graph's order that a unit may span. A transformer block has 20 to 60."""
+
+_MOST_REPAIRS = 20
 
 
 def reaches(flow: Flow, start: set[int], end: set[int]) -> bool:
@@ -30,14 +33,19 @@ def reaches(flow: Flow, start: set[int], end: set[int]) -> bool:
 
 
 def in_order(flow: Flow, groups: Iterable[Sequence[int]]) -> list[tuple[int, ...]]:
-    """The groups of nodes in an order in which they can run; groups that wait for each other are taken apart."""
+    """The groups of nodes in an order in which they can run.
+
+    Groups that wait for each other are taken apart: the smallest first, all of them when that does not end soon.
+    """
     listed = [tuple(sorted(group)) for group in groups]
-    while True:
+    for repairs in count():
         ordered, stuck = _sort(flow, listed)
         if not stuck:
             return ordered
-        apart = {index for group in stuck for index in group}
-        listed = [group for group in listed if group[0] not in apart] + [(index,) for index in sorted(apart)]
+        several = [group for group in stuck if len(group) > 1]
+        apart = set(several if repairs >= _MOST_REPAIRS else [min(several, key=lambda group: (len(group), group))])
+        listed = [group for group in listed if group not in apart] + [(i,) for group in apart for i in group]
+    raise AssertionError("a graph of single nodes has no circle")
 
 
 def _sort(flow: Flow, groups: list[tuple[int, ...]]) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
@@ -51,7 +59,7 @@ def _sort(flow: Flow, groups: list[tuple[int, ...]]) -> tuple[list[tuple[int, ..
             if maker is not None and home[maker] != number and number not in after[home[maker]]:
                 after[home[maker]].add(number)
                 waits[number] += 1
-    ready = [(groups[number][0], number) for number, count in enumerate(waits) if not count]
+    ready = [(groups[number][0], number) for number, left in enumerate(waits) if not left]
     ready.sort()
     ordered = list[tuple[int, ...]]()
     while ready:
@@ -66,7 +74,7 @@ def _sort(flow: Flow, groups: list[tuple[int, ...]]) -> tuple[list[tuple[int, ..
 
 def _circles(after: list[set[int]], waits: list[int]) -> list[int]:
     """Of the groups that still wait, those from which some circle can be reached again."""
-    stuck = {number for number, count in enumerate(waits) if count}
+    stuck = {number for number, left in enumerate(waits) if left}
     while ends := [number for number in stuck if after[number].isdisjoint(stuck)]:
         stuck.difference_update(ends)
     return sorted(stuck)
