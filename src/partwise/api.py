@@ -15,18 +15,50 @@ import msgspec
 from partwise import planning, profiling, runtime, verification
 from partwise.cutting import cut_plan, encode_whole
 from partwise.digest import canonical_json
-from partwise.errors import InputError, PlanError, VerifyError
+from partwise.errors import DeviceError, InputError, PlanError, VerifyError
 from partwise.frontends import CaptureOptions, as_captured, open_model
 from partwise.frontends.stale import refuse_other_graph
+from partwise.hardware import (
+    REFERENCE_CLUSTER,
+    Cluster,
+    Device,
+    catalog,
+    find_device,
+    parse_cluster,
+    parse_hardware,
+)
 from partwise.ir import Graph, graph_to_data
 from partwise.packaging import Manifest, Package, is_package, open_package, write_package
-from partwise.planning import Limits, Objective, Plan, plan_from_data, plan_to_data
-from partwise.profiling import Profile
+from partwise.planning import (
+    Limits,
+    Objective,
+    Placement,
+    Plan,
+    parse_workload,
+    place,
+    plan_from_data,
+    plan_to_data,
+)
+from partwise.profiling import Estimate, Profile
 from partwise.runtime import Run, is_run, load_run
 from partwise.units import parse_bytes
 from partwise.verification import Original, Verdict
 
-__all__ = ["capture", "capture_with", "cut", "load_plan", "plan", "profile", "run", "sizes_for", "verify"]
+__all__ = [
+    "capture",
+    "capture_with",
+    "cut",
+    "devices",
+    "estimate",
+    "estimate_counted",
+    "load_plan",
+    "place_workload",
+    "plan",
+    "profile",
+    "run",
+    "sizes_for",
+    "verify",
+]
 
 
 def capture(model: Any, example_inputs: Any = None, **options: Any) -> Graph:
@@ -65,6 +97,57 @@ def profile(graph: Graph, sizes: Mapping[str, int] | None = None) -> Profile:
     return profiling.profile(graph, sizes)
 
 
+def devices(names: str | Sequence[str]) -> tuple[Device, ...]:
+    """Devices by name, as `profile --hardware` takes them.
+
+    Args:
+        names: of the catalog, `all` of it, or TOML files with entries of one's own; several as a sequence or
+            separated by commas.
+
+    Raises:
+        DeviceError: an unknown name (the message has the nearest), or a file that is wrong.
+    """
+    found: list[Device] = []
+    for name in names.split(",") if isinstance(names, str) else names:
+        if name == "all":
+            found.extend(catalog().devices)
+        elif name.endswith(".toml"):
+            found.extend(_own_devices(Path(name)))
+        else:
+            found.append(find_device(name))
+    return tuple(found)
+
+
+def estimate(
+    graph: Graph, device: Device | str, sizes: Mapping[str, int] | None = None, *, estimator: str = "roofline"
+) -> Estimate:
+    """What a graph takes on a device: time, energy, utilization.
+
+    Args:
+        graph: a captured graph.
+        device: an entry, or the name of one.
+        sizes: values for some of the graph's symbols; the others keep those of the capture.
+        estimator: `roofline`, or `simple` for the formulas of the source document.
+
+    Raises:
+        DeviceError: an unknown name.
+        InputError: a symbol that the graph does not have, or an unknown estimator.
+    """
+    known = devices(device)[0] if isinstance(device, str) else device
+    return estimate_counted(graph, profile(graph, sizes), known, estimator)
+
+
+def estimate_counted(graph: Graph, counted: Profile, device: Device, estimator: str) -> Estimate:
+    """`estimate` of a graph whose costs are counted already."""
+    match estimator:
+        case "roofline":
+            return profiling.estimate(counted, device)
+        case "simple":
+            return profiling.simple_estimate(graph, counted, device)
+        case _:
+            raise InputError("estimator", "is unknown", expected="roofline or simple", got=estimator)
+
+
 def plan(
     graph: Graph,
     *,
@@ -73,6 +156,9 @@ def plan(
     max_parameters: int | None = None,
     max_layers: int | None = None,
     objective: str | Objective | Sequence[str | Objective] | None = None,
+    cluster: Cluster | str | Path | None = None,
+    solver: str = "auto",
+    effort: int | None = None,
     sizes: Mapping[str, int] | None = None,
 ) -> Plan:
     """Where to divide a graph: profile → plan.
@@ -84,6 +170,9 @@ def plan(
         max_parameters: of a stage.
         max_layers: of a stage; a layer is a node with weights and the weightless nodes after it.
         objective: one, several in order, or a text as `stages,traffic`.
+        cluster: devices and links, or the path of their TOML file; by default as many reference devices as needed.
+        solver: `auto`, or a name of the table in docs/planning.md.
+        effort: in steps of the solver's own.
         sizes: values for some of the graph's symbols; the others keep those of the capture.
 
     Raises:
@@ -95,7 +184,10 @@ def plan(
         max_parameters=max_parameters,
         max_layers=max_layers,
     )
-    return planning.plan(graph, profiling.profile(graph, sizes), limits, _objectives(objective))
+    options: dict[str, Any] = {"solver": solver} | ({} if effort is None else {"effort": effort})
+    known = REFERENCE_CLUSTER if cluster is None else _cluster(cluster)
+    made = profiling.profile(graph, sizes)
+    return planning.plan(graph, made, limits, _objectives(objective), cluster=known, **options)
 
 
 def cut(
@@ -214,6 +306,44 @@ def sizes_for(graph: Graph, options: CaptureOptions) -> dict[str, int]:
     """The sizes that options ask for, of those that are symbols of the graph."""
     asked = {"batch": options.batch, "sequence": options.sequence}
     return {name: value for name, value in asked.items() if value is not None and name in graph.hints}
+
+
+def _own_devices(path: Path) -> tuple[Device, ...]:
+    try:
+        found = parse_hardware(path.read_text(encoding="utf-8"), str(path)).devices
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise DeviceError(str(path), f"cannot be read ({reason})") from None
+    if not found:
+        raise DeviceError(str(path), "has no device", expected="a table [device.NAME]")
+    return found
+
+
+def place_workload(path: str | Path) -> Placement:
+    """The best placement of a workload in the public benchmark's format (docs/planning.md).
+
+    Raises:
+        InputError: the file cannot be read, or is no workload.
+        InfeasibleError: no placement keeps the accelerators' memory.
+    """
+    try:
+        data = msgspec.json.decode(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise InputError(str(path), "is not JSON", expected="a workload of msr-fiddle/dnn-partitioning") from None
+    return place(parse_workload(data, str(path)), Path(path).name)
+
+
+def _cluster(given: Cluster | str | Path) -> Cluster:
+    if isinstance(given, Cluster):
+        return given
+    try:
+        return parse_cluster(Path(given).read_text(encoding="utf-8"), str(given))
+    except OSError as error:
+        raise DeviceError(str(given), f"cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise DeviceError(str(given), "is no text", expected="a TOML file") from None
 
 
 def _objectives(given: str | Objective | Sequence[str | Objective] | None) -> tuple[Objective, ...]:

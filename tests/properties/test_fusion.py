@@ -94,7 +94,7 @@ def can_run(flow: Flow, groups: list[tuple[int, ...]]) -> bool:
 
 def least(graph: Graph, limit: int | None) -> int:
     """The least traffic of any partition into kernels that can run one after another."""
-    flow = Flow(graph, profile(graph).sizes)
+    flow = Flow(graph, profile(graph))
     found = with_attention(flow, steps(flow))
     best = None
     for groups in partitions(sorted(found)):
@@ -126,7 +126,7 @@ def test_the_best_fusion_is_nearly_always_found() -> None:
 @settings(max_examples=150, deadline=None)
 @given(larger, limits)
 def test_every_rule_set_keeps_the_invariants(graph: Graph, limit: int | None) -> None:
-    counted, flow = profile(graph), Flow(graph, profile(graph).sizes)
+    counted, flow = profile(graph), Flow(graph, profile(graph))
     found = {rules: fuse(graph, counted, rules=rules, fast_memory_bytes=limit) for rules in Rules}
     for rules, fusion in found.items():
         check_order(flow, fusion)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations, pairwise, product
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from graphs import random_graph
 from partwise.errors import InfeasibleError
-from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK
+from partwise.hardware import REFERENCE_CLUSTER
 from partwise.ir import contract
 from partwise.planning import Limits, Objective, plan, plan_from_data, plan_to_data, violations
 from partwise.planning.bounds import fewest_bins, find_bound
@@ -20,6 +21,7 @@ from partwise.planning.line import Line
 from partwise.planning.orders import flow_of, orders
 from partwise.planning.price import measure, price
 from partwise.planning.problem import Problem, formulate
+from partwise.planning.rates import RateTable
 from partwise.planning.room import Room
 from partwise.planning.slices import best_slices
 from partwise.planning.sweep import columns
@@ -27,7 +29,8 @@ from partwise.profiling import profile
 
 graphs = st.builds(random_graph, st.integers(0, 10_000), st.integers(2, 8))
 small_graphs = st.builds(random_graph, st.integers(0, 10_000), st.integers(2, 6))
-objectives = st.permutations(list(Objective)).flatmap(lambda o: st.integers(1, 3).map(lambda count: tuple(o[:count])))
+PRICED = [o for o in Objective if o is not Objective.COST]  # the reference device has no price
+objectives = st.permutations(PRICED).flatmap(lambda o: st.integers(1, 3).map(lambda count: tuple(o[:count])))
 TOLERANCE = 1e-9
 
 
@@ -37,14 +40,16 @@ class Case:
     def __init__(self, graph) -> None:
         self.graph, self.profile = graph, profile(graph)
         self.contraction = contract(graph)
-        self.problem: Problem = formulate(self.contraction, self.profile, REFERENCE_DEVICE, REFERENCE_LINK)
+        self.rates = RateTable(self.profile, REFERENCE_CLUSTER)
+        self.problem: Problem = formulate(self.contraction, self.rates)
 
     def price(self, assignment: Sequence[Sequence[int]]):
-        return price(self.contraction, self.profile, assignment, REFERENCE_DEVICE)
+        names = [REFERENCE_CLUSTER.members[0].name] * len(assignment)
+        return price(self.contraction, self.rates, assignment, names)
 
     def values(self, assignment: Sequence[Sequence[int]], wanted: Sequence[Objective]) -> tuple[float, ...]:
         stages, cuts = self.price(assignment)
-        return tuple(measure(o, stages, cuts, self.graph, self.profile.sizes, REFERENCE_LINK) for o in wanted)
+        return tuple(measure(o, stages, cuts, self.graph, self.profile.sizes, REFERENCE_CLUSTER) for o in wanted)
 
     def keeps(self, assignment: Sequence[Sequence[int]], limits: Limits) -> bool:
         stages = self.price(assignment)[0]
@@ -110,7 +115,7 @@ def _least(values: list[tuple[float, ...]]) -> tuple[float, ...]:
 @settings(max_examples=60, deadline=None)
 @given(
     st.builds(random_graph, st.integers(0, 10_000), st.integers(2, 6)),
-    st.sampled_from(Objective),
+    st.sampled_from(PRICED),
     st.booleans(),
     st.booleans(),
 )
@@ -125,14 +130,14 @@ def test_no_acyclic_partition_is_below_the_bound(graph, objective: Objective, sq
 
 
 @settings(max_examples=60, deadline=None)
-@given(limited(), st.lists(st.sampled_from(Objective), max_size=3))
+@given(limited(), st.lists(st.sampled_from(PRICED), max_size=3))
 def test_plans_keep_everything_and_survive_json(given_: tuple[Case, Limits], wanted: list[Objective]) -> None:
     case, limits = given_
     try:
         made = plan(case.graph, case.profile, limits, wanted)
     except InfeasibleError:
         return
-    assert not list(violations(made, case.contraction, case.profile, REFERENCE_DEVICE, REFERENCE_LINK))
+    assert not list(violations(made, case.contraction, case.rates))
     assert made.bound <= made.value
     assert plan_from_data(plan_to_data(made, with_graph=True)) == made
     assert plan(case.graph, case.profile, limits, wanted) == made
@@ -146,7 +151,7 @@ def test_intervals_cost_what_the_evaluator_says(graph, which: int) -> None:
     line = Line(case.problem, found[which % len(found)][1])
     room, end = Room(line, Limits()), line.length
     every = np.zeros(end + 1, np.int64)
-    costs = {o: list(columns(line, o, np.arange(end + 1), every)) for o in Objective}
+    costs = {o: list(columns(line, o, np.arange(end + 1), every)) for o in PRICED}
     for i, j in combinations(range(end + 1), 2):
         pieces = [(a, b) for a, b in ((0, i), (i, j), (j, end)) if a < b]
         here = pieces.index((i, j))
@@ -158,7 +163,8 @@ def test_intervals_cost_what_the_evaluator_says(graph, which: int) -> None:
             stage.parameters,
         )
         mine = [cut for cut in cuts if here in (cut.source, cut.target)]
-        period = measure(Objective.THROUGHPUT, [stage], mine, graph, case.profile.sizes, REFERENCE_LINK)
+        alone = [stage if k == here else replace(s, time_s=0.0) for k, s in enumerate(stages)]
+        period = measure(Objective.THROUGHPUT, alone, mine, graph, case.profile.sizes, REFERENCE_CLUSTER)
         assert costs[Objective.TRAFFIC][j - 1][i] == sum(cut.bytes for cut in cuts if cut.target == here)
         assert costs[Objective.BALANCE][j - 1][i] == pytest.approx(stage.time_s)
         assert costs[Objective.THROUGHPUT][j - 1][i] == pytest.approx(period)

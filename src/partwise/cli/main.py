@@ -26,6 +26,7 @@ VERBS = {
     "run": "Run a package.",
     "verify": "Judge a package or a run.",
     "full-run": "All of it in one go.",
+    "devices": "List the hardware that times are predicted on.",
 }
 """Verb and one line about it, in the order of the pipeline; each lives in the module of its name."""
 

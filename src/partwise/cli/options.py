@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from partwise.errors import InputError
 from partwise.frontends import CaptureOptions
-from partwise.planning import Objective
+from partwise.planning import SOLVERS, Objective
 from partwise.units import parse_bytes
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "check_parent",
     "json_option",
     "model_argument",
+    "other_capture_options",
     "plan_options",
     "run_options",
     "take_capture_options",
@@ -108,8 +109,11 @@ _PLAN = (
     click.option(
         "--objective",
         type=Objectives(),
-        help="What is made small: stages, traffic, balance or throughput; several as stages,traffic.",
+        help="What is made small: stages, traffic, balance, throughput, latency, energy …; several as stages,traffic.",
     ),
+    click.option("--cluster", type=PATH, help="TOML file of devices and links (by default: equal devices, as needed)."),
+    click.option("--solver", type=click.Choice(["auto", *SOLVERS]), default="auto", help="By default by the question."),
+    click.option("--effort", type=click.IntRange(1), help="Steps of the solver: orders tried, ideals looked at."),
 )
 _INPUT = click.option("--input", "inputs", type=PATH, help="An .npz or .json file, or a folder of them.")
 _RUN = (
@@ -134,6 +138,11 @@ def capture_options(command: Command) -> Command:
     return _all(_CAPTURE, command)
 
 
+def other_capture_options(command: Command) -> Command:
+    """The same without the sizes, for a verb that takes several of them."""
+    return _all(_CAPTURE[2:], command)
+
+
 def plan_options(command: Command) -> Command:
     """Limits and objectives."""
     return _all(_PLAN, command)
@@ -154,7 +163,10 @@ def take_capture_options(given: dict[str, Any]) -> CaptureOptions:
 
 def take_plan_options(given: dict[str, Any]) -> dict[str, Any]:
     """Take the options of `plan_options` out of a verb's arguments, as arguments of `api.plan`."""
-    return {name: given.pop(name) for name in ("memory", "stages", "max_parameters", "max_layers", "objective")}
+    return {name: given.pop(name) for name in _PLAN_ARGUMENTS}
+
+
+_PLAN_ARGUMENTS = ("memory", "stages", "max_parameters", "max_layers", "objective", "cluster", "solver", "effort")
 
 
 def take_run_options(given: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from partwise import api
 from partwise.cli.options import (
@@ -14,13 +15,12 @@ from partwise.cli.options import (
     capture_options,
     check_parent,
     json_option,
-    model_argument,
     plan_options,
     take_capture_options,
     take_plan_options,
 )
 from partwise.cli.output import print_json, timed
-from partwise.cli.render import show_plan
+from partwise.cli.render import show_placement, show_plan
 from partwise.digest import canonical_json
 from partwise.files import write_whole
 from partwise.planning import plan_to_data
@@ -29,12 +29,13 @@ __all__ = ["plan"]
 
 
 @click.command()
-@model_argument
+@click.argument("model", type=click.Path(), required=False)
 @plan_options
+@click.option("--workload", type=PATH, help="Instead of a model: costs in the public benchmark's JSON format.")
 @capture_options
 @click.option("-o", "--output", type=PATH, help="Save the plan here, as JSON with its graph.")
 @json_option
-def plan(model: str, output: Path | None, as_json: bool, **given: Any) -> None:
+def plan(model: str | None, workload: Path | None, output: Path | None, as_json: bool, **given: Any) -> None:
     """Divide a model into stages, and say how good the division can be at most.
 
     With --no-weights the sizes given are captured as they are (static), which is faster.
@@ -42,7 +43,14 @@ def plan(model: str, output: Path | None, as_json: bool, **given: Any) -> None:
     \b
     Example:  partwise plan llama-70b/ --no-weights --memory 12GiB --batch 1 --sequence 2048
               partwise plan graph.json --stages 4 --objective balance -o plan.json
+              partwise plan vit/ --no-weights --cluster home.toml --objective throughput
+              partwise plan --workload bert_l-6_op_inference.json
     """
+    if workload is not None:
+        _place(model, workload, output, as_json)
+        return
+    if model is None:
+        raise click.UsageError("Missing argument 'MODEL' (or --workload FILE).")
     check_parent(output)
     limits, options = take_plan_options(given), take_capture_options(given)
     if not options.weights:
@@ -57,3 +65,15 @@ def plan(model: str, output: Path | None, as_json: bool, **given: Any) -> None:
         print_json(plan_to_data(made, with_graph=False))
     else:
         show_plan(made)
+
+
+def _place(model: str | None, workload: Path, output: Path | None, as_json: bool) -> None:
+    """Place a workload, with no model behind it."""
+    if model is not None or output is not None:
+        raise click.UsageError("--workload stands instead of MODEL, and its answer is printed (--json).")
+    with timed("placed"):
+        found = api.place_workload(workload)
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+    else:
+        show_placement(found)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from partwise.ir import Graph
 from partwise.packaging import Package
-from partwise.planning import Objective, Plan
+from partwise.planning import Objective, Placement, Plan
 from partwise.profiling import Profile
 from partwise.runtime import Run
 from partwise.units import format_bytes, format_count, format_seconds
@@ -22,6 +22,7 @@ __all__ = [
     "console",
     "show_graph",
     "show_package",
+    "show_placement",
     "show_plan",
     "show_profile",
     "show_run",
@@ -100,6 +101,7 @@ def show_plan(plan: Plan) -> None:
     stages = [
         (
             str(stage.index),
+            stage.device,
             str(len(stage.nodes)),
             format_count(stage.parameters),
             format_bytes(stage.weight_bytes),
@@ -109,8 +111,8 @@ def show_plan(plan: Plan) -> None:
         )
         for stage in plan.stages
     ]
-    columns = ("stage", "nodes", "parameters", "weights", "peak memory", "FLOPs", "time")
-    out.print(table("Stages", columns, stages))
+    columns = ("stage", "device", "nodes", "parameters", "weights", "peak memory", "FLOPs", "time")
+    out.print(table("Stages", columns, stages, left=2))
     cuts = [
         (f"{cut.source} → {cut.target}", _names(cut.tensors), str(len(cut.tensors)), format_bytes(cut.bytes))
         for cut in plan.cuts
@@ -120,11 +122,21 @@ def show_plan(plan: Plan) -> None:
     reached = ", ".join(f"{level.objective} {_value(level.objective, level.value)}" for level in plan.levels)
     first = plan.levels[0].objective
     gap = "proved optimal" if plan.gap == 0 else "unknown gap" if plan.gap is None else f"gap {plan.gap:.1%}"
-    out.print(
-        Text(f"{reached}; bound {_value(first, plan.bound)} ({gap} among {plan.bound_plans})\ntimes on {plan.device}")
-    )
+    out.print(Text(f"{reached}; bound {_value(first, plan.bound)} ({gap} among {plan.bound_plans})"))
     for note in plan.notes:
         out.print(Text(f"note: {note}"))
+
+
+def show_placement(found: Placement) -> None:
+    """Which device does what in a workload."""
+    rows = [
+        (str(stage.index), stage.device, str(len(stage.nodes)), f"{stage.load:.3f}", f"{stage.size:.4g}")
+        for stage in found.stages
+    ]
+    out = console()
+    out.print(table(found.workload, ("stage", "device", "nodes", "load", "size"), rows, left=2))
+    gap = "proved optimal" if found.gap == 0 else "unknown gap" if found.gap is None else f"gap {found.gap:.1%}"
+    out.print(Text(f"largest load {found.value:.6g}; bound {found.bound:.6g} ({gap} among {found.bound_plans})"))
 
 
 def show_package(package: Package) -> None:

@@ -33,9 +33,9 @@ def find_bound(problem: Problem, limits: Limits, objective: Objective, stages: i
     most = stages or len(problem.units)  # and only take from the largest one's compute
     plans = f"acyclic partitions into {stages} stages" if stages else "acyclic partitions"
     match objective:
-        case Objective.STAGES if stages:
+        case Objective.STAGES | Objective.DEVICES if stages:
             return Bound(value=stages, origin="the number asked for", plans=plans)
-        case Objective.STAGES:
+        case Objective.STAGES | Objective.DEVICES:
             found = fewest
         case Objective.TRAFFIC:
             found = _traffic(problem, count)
@@ -43,6 +43,8 @@ def find_bound(problem: Problem, limits: Limits, objective: Objective, stages: i
             found = _balance(problem, most)
         case Objective.THROUGHPUT:
             found = _throughput(problem, most, count)
+        case _:
+            found = Bound(value=0, origin="none known", plans="")
     return replace(found, plans=plans)
 
 

@@ -5,63 +5,61 @@ It trusts nothing that the plan states: not the solver's, not a file's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from math import isclose
 
 from partwise.errors import PlanError
-from partwise.hardware import Device, Link
 from partwise.ir import Contraction, contract
 from partwise.planning.colocation import units
 from partwise.planning.price import measure, price
-from partwise.planning.records import Limits, Objective, Plan, Stage
-from partwise.profiling import Profile, profile
+from partwise.planning.rates import RateTable
+from partwise.planning.records import Plan, Stage
+from partwise.profiling import profile
 
 __all__ = ["check_plan", "gap_of", "violations"]
 
 _ROUNDING = 1e-9  # relative; times are sums of floats
-_UNTIMED = frozenset({Objective.STAGES, Objective.TRAFFIC})
 
 
-def check_plan(plan: Plan, device: Device, link: Link, subject: str = "plan") -> None:
+def check_plan(plan: Plan, subject: str = "plan") -> None:
     """Raise unless the plan keeps everything that it must.
 
     Raises:
         PlanError: the first violation, and how many more there are.
     """
     contraction = contract(plan.graph)
-    found = list(violations(plan, contraction, profile(plan.graph, plan.sizes), device, link))
+    found = list(violations(plan, contraction, RateTable(profile(plan.graph, plan.sizes), plan.cluster)))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise PlanError(subject, f"is not a plan of its graph: {found[0]}{more}")
 
 
-def violations(plan: Plan, contraction: Contraction, profile: Profile, device: Device, link: Link) -> Iterator[str]:
+def violations(plan: Plan, contraction: Contraction, rates: RateTable) -> Iterator[str]:
     """One line for each violation: nodes once, stages in order, limits kept, figures as priced.
 
     Args:
         plan: what is checked.
         contraction: its graph seen through the placed nodes.
-        profile: costs of the graph at the plan's sizes.
-        device: the one that the plan names; with another name no time is checked.
-        link: the same.
+        rates: costs of the graph at the plan's sizes, on its cluster.
     """
-    misplaced = list(_misplaced(plan, contraction))
+    misplaced = [*_misplaced(plan, contraction), *_homeless(plan)]
     if misplaced:
         yield from misplaced
         return  # there is nothing to price
     yield from _parted(plan, contraction)
-    stages, cuts = price(contraction, profile, [stage.nodes for stage in plan.stages], device)
-    timed = (device.name, link.name) == (plan.device, plan.link)
+    devices = [stage.device for stage in plan.stages]
+    stages, cuts = price(contraction, rates, [stage.nodes for stage in plan.stages], devices)
     yield from (f"stage {c.source} sends to stage {c.target}, before it" for c in cuts if c.source >= c.target)
     for stated, priced in zip(plan.stages, stages, strict=True):
-        yield from _beyond(priced, plan.limits, contraction)
-        yield from _differences(stated, priced, timed)
+        yield from _beyond(priced, plan, contraction)
+        yield from _differences(stated, priced)
+    yield from _overfull(stages, plan)
     if plan.cuts != cuts:
         yield "the cuts are not those of its stages"
     for level in plan.levels:
-        value = measure(level.objective, stages, cuts, plan.graph, plan.sizes, link)
-        if (timed or level.objective in _UNTIMED) and not _equal(level.value, value):
+        value = measure(level.objective, stages, cuts, plan.graph, plan.sizes, plan.cluster)
+        if not _equal(level.value, value):
             yield f"{level.objective} is {value}, not {level.value}"
     yield from _verdicts(plan)
 
@@ -100,9 +98,30 @@ def _parted(plan: Plan, contraction: Contraction) -> Iterator[str]:
             yield f"nodes {', '.join(map(str, unit))} share a state, but not a stage"
 
 
-def _beyond(stage: Stage, limits: Limits, contraction: Contraction) -> Iterator[str]:
+def _homeless(plan: Plan) -> Iterator[str]:
+    """Stages without a device of their own."""
+    known, used = {member.name for member in plan.cluster.members}, set[str]()
+    for stage in plan.stages:
+        if stage.device not in known:
+            yield f"stage {stage.index} is on `{stage.device}`, which is not in the cluster"
+        elif stage.device in used and not plan.cluster.is_open:
+            yield f"two stages are on `{stage.device}`"
+        used.add(stage.device)
+
+
+def _overfull(stages: Sequence[Stage], plan: Plan) -> Iterator[str]:
+    """Memory that several devices share."""
+    for pool, size in plan.cluster.pools.items():
+        need = sum(stage.peak_bytes for stage in stages if plan.cluster.member(stage.device).pool == pool)
+        if need > size:
+            yield f"the stages in `{pool}` need {need} bytes, it has {size}"
+
+
+def _beyond(stage: Stage, plan: Plan, contraction: Contraction) -> Iterator[str]:
+    limits = plan.limits
     for title, need, limit in (
         ("bytes", stage.peak_bytes, limits.memory_bytes),
+        (f"bytes on {stage.device}", stage.peak_bytes, plan.cluster.member(stage.device).memory_bytes),
         ("parameters", stage.parameters, limits.max_parameters),
         ("layers", _layers(stage, contraction) if limits.max_layers is not None else 0, limits.max_layers),
     ):
@@ -115,11 +134,11 @@ def _layers(stage: Stage, contraction: Contraction) -> int:
     return sum(not trainable.isdisjoint(contraction.reads(node).weights) for node in stage.nodes)
 
 
-def _differences(stated: Stage, priced: Stage, timed: bool) -> Iterator[str]:
+def _differences(stated: Stage, priced: Stage) -> Iterator[str]:
     for field in fields(Stage):
         here, there = getattr(stated, field.name), getattr(priced, field.name)
         if field.name == "time_s":
-            if timed and not _equal(here, there):
+            if not _equal(here, there):
                 yield f"stage {priced.index} takes {there} s, not {here}"
         elif here != there:
             yield f"stage {priced.index} has other {field.name} than it states"

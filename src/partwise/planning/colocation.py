@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from partwise.ir import Closure, Contraction
 
-__all__ = ["units"]
+__all__ = ["components", "units"]
 
 Edges = dict[int, list[int]]
 
@@ -36,7 +36,7 @@ def units(contraction: Contraction, reads: Mapping[int, Closure]) -> tuple[tuple
     for group in groups:
         for index, following in zip(group, [*group[1:], group[0]], strict=True):
             after[index].append(following)
-    return tuple(sorted(tuple(sorted(component)) for component in _components(placed, after)))
+    return tuple(sorted(tuple(sorted(component)) for component in components(placed, after)))
 
 
 def _makers(contraction: Contraction) -> dict[str, int]:
@@ -56,7 +56,7 @@ def _groups(contraction: Contraction, reads: Mapping[int, Closure], makers: Mapp
         yield list(dict.fromkeys([*writers, *readers[mutation.target]]))
 
 
-def _components(nodes: Sequence[int], after: Edges) -> Iterable[list[int]]:
+def components(nodes: Sequence[int], after: Edges) -> Iterable[list[int]]:
     """Strongly connected components. Source: Kosaraju's algorithm, as in Sharir, 1981."""
     before: Edges = {node: [] for node in nodes}
     for node, following in after.items():

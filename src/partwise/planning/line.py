@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partwise.planning.problem import Floats, Ints, Pairs, Problem
+from partwise.planning.problem import Ints, Pairs, Problem
 
 __all__ = ["Line", "Needs"]
 
@@ -97,10 +97,6 @@ class Line:
         """Values that a stage [i, j) makes and later positions need."""
         values = self.made.flat(i, j)
         return values[self.last[values] >= j]
-
-    def repeated_seconds(self) -> Floats:
-        """For each entry of `runs` the compute of a repeated node; 0 for a placed one."""
-        return np.where(self.problem.is_placed, 0.0, self.problem.node_seconds)[self.runs.item]
 
     def _needs(self, pairs: Pairs, extra: Pairs) -> Needs:
         position = np.concatenate((self.position[pairs.unit], extra.unit))

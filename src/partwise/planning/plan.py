@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from partwise.errors import InfeasibleError, InputError, PlanError
-from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK, Device, Link
-from partwise.ir import Contraction, Graph, contract
+from partwise.hardware import REFERENCE_CLUSTER, Cluster
+from partwise.ir import Graph, contract
 from partwise.planning.bounds import find_bound
 from partwise.planning.check import gap_of, violations
+from partwise.planning.choose import SOLVERS, solve
+from partwise.planning.cramped import explain_cluster
+from partwise.planning.evaluator import Evaluator
+from partwise.planning.goals import GOALS, Join
 from partwise.planning.infeasible import explain
 from partwise.planning.line import Line
 from partwise.planning.orders import orders
-from partwise.planning.price import measure, price
 from partwise.planning.problem import Problem, formulate
+from partwise.planning.rates import RateTable
 from partwise.planning.records import Bound, Level, Limits, Objective, Plan
-from partwise.planning.solvers import SOLVERS, Assignment, Demand, Solution
+from partwise.planning.solvers import Demand, Solution
 from partwise.profiling import Profile
 
 __all__ = ["default_objectives", "plan"]
@@ -24,11 +28,14 @@ __all__ = ["default_objectives", "plan"]
 _EFFORT = 10  # orders tried
 _WITH_COUNT = (Objective.BALANCE, Objective.TRAFFIC)
 _WITHOUT_COUNT = (Objective.STAGES, Objective.TRAFFIC, Objective.BALANCE)
-_ROUNDING = 1e-12  # relative; a bound and a value of the same sum may differ by this
+_ROUNDING = 1e-9  # relative; a bound and a value of the same sums may differ by this
 
 
-def default_objectives(limits: Limits) -> tuple[Objective, ...]:
-    """What is made small when nobody says: with a number of stages their balance, else the number itself."""
+def default_objectives(limits: Limits, cluster: Cluster = REFERENCE_CLUSTER) -> tuple[Objective, ...]:
+    """What is made small when nobody says: on given devices the period of the pipeline, of a given number of stages
+    their balance, else the number itself."""
+    if not cluster.is_open:
+        return (Objective.THROUGHPUT,)
     return _WITH_COUNT if limits.stages is not None else _WITHOUT_COUNT
 
 
@@ -38,9 +45,8 @@ def plan(
     limits: Limits,
     objectives: Sequence[Objective] = (),
     *,
-    device: Device = REFERENCE_DEVICE,
-    link: Link = REFERENCE_LINK,
-    solver: str = "slices",
+    cluster: Cluster = REFERENCE_CLUSTER,
+    solver: str = "auto",
     effort: int = _EFFORT,
     seed: int = 0,
 ) -> Plan:
@@ -51,39 +57,55 @@ def plan(
         profile: its costs at the sizes of interest.
         limits: what every stage keeps.
         objectives: made small in this order, each among the plans that are best for those before it; empty:
-            `default_objectives`. Where balance or throughput comes first and nothing says how many stages, it
-            is solved among the plans of fewest stages: devices are not free.
-        device: what every stage computes on.
-        link: what connects any two stages.
-        solver: a name of `solvers.SOLVERS`.
-        effort: how many topological orders to try.
-        seed: of the random ones among them.
+            `default_objectives`. Where nothing says how many stages or devices there are, and a time comes first,
+            it is solved among the plans of fewest stages: devices are not free.
+        cluster: the devices; by default as many of the reference device as are asked for.
+        solver: a name of `choose.SOLVERS`, or `auto`.
+        effort: in steps: orders tried, ideals looked at.
+        seed: of the random orders among them.
 
     Raises:
         InfeasibleError: no plan keeps the limits; it says which smallest limit works.
         InputError: a limit below 1, or an unknown solver.
+        DeviceError: a device without a figure that an objective needs.
     """
     _check_arguments(limits, solver, effort)
-    wanted = tuple(dict.fromkeys(objectives)) or default_objectives(limits)
+    wanted = tuple(dict.fromkeys(objectives)) or default_objectives(limits, cluster)
     contraction = contract(graph)
+    evaluator = Evaluator(contraction, RateTable(profile, cluster))
     if not contraction.placed:
-        return _finish(_whole(wanted, limits), contraction, profile, limits, wanted, device, link)
-    problem = formulate(contraction, profile, device, link)
-    solved = _with_count(wanted, limits)
-
-    def value_of(assignment: Assignment) -> tuple[float, ...]:
-        stages, cuts = price(contraction, profile, assignment, device)
-        return tuple(measure(objective, stages, cuts, graph, profile.sizes, link) for objective in solved)
-
-    demand = Demand(limits=limits, objectives=solved, effort=effort, seed=seed, value_of=value_of)
-    solution = SOLVERS[solver](problem, demand) if (limits.stages or 1) <= len(problem.units) else None
+        return _finish(_whole(wanted, limits, cluster), evaluator, limits, wanted)
+    problem = formulate(contraction, evaluator.rates)
+    solved = _with_count(wanted, limits, cluster)
+    demand = Demand(limits=limits, objectives=solved, effort=effort, seed=seed, evaluator=evaluator)
+    solution = solve(problem, demand, solver) if (limits.stages or 1) <= len(problem.units) else None
     if solution is None:
-        raise explain([Line(problem, order) for _, order in orders(problem, effort, seed)], limits)
+        raise _infeasible(problem, demand, solver)
     if solved != wanted:
-        note = f"{len(solution.assignment)} stages, the fewest found that keep the limits, since nothing says how many"
-        solution = replace(solution, notes=(*solution.notes, note))
-    bound = _bound(problem, limits, wanted, solution)
-    return _finish((solution, bound), contraction, profile, limits, wanted, device, link)
+        demand = replace(demand, limits=replace(limits, stages=len(solution.assignment)), objectives=wanted)
+        solution = _refined(solution, solve(problem, demand, solver), len(solution.assignment))
+    bound = solution.bound or _bound(problem, limits, wanted, solution)
+    return _finish((solution, bound), evaluator, limits, wanted)
+
+
+def _infeasible(problem: Problem, demand: Demand, solver: str) -> InfeasibleError:
+    limits = demand.limits
+    if problem.cluster.is_open or (limits.stages or 1) > len(problem.units):
+        return explain([Line(problem, order) for _, order in orders(problem, demand.effort, demand.seed)], limits)
+
+    def fits(cluster: Cluster) -> bool:
+        evaluator = demand.evaluator.on(cluster)
+        again = replace(demand, evaluator=evaluator)
+        return solve(formulate(problem.contraction, evaluator.rates), again, solver) is not None
+
+    return explain_cluster(problem, limits, fits)
+
+
+def _refined(first: Solution, second: Solution | None, stages: int) -> Solution:
+    """The plan of so many stages that is best for what was asked, and why there are so many."""
+    note = f"{stages} stages, the fewest found that keep the limits, since nothing says how many"
+    found = replace(first, bound=None) if second is None else second
+    return replace(found, notes=(*found.notes, note))
 
 
 def _check_arguments(limits: Limits, solver: str, effort: int) -> None:
@@ -97,22 +119,22 @@ def _check_arguments(limits: Limits, solver: str, effort: int) -> None:
     for name, value in options.items():
         if value is not None and value < 1:
             raise InputError(name, "must be at least 1", got=value)
-    if solver not in SOLVERS:
-        raise InputError(f"solver `{solver}`", "there is no such solver", expected=", ".join(SOLVERS))
+    if solver not in ("auto", *SOLVERS):
+        raise InputError(f"solver `{solver}`", "there is no such solver", expected=", ".join(("auto", *SOLVERS)))
 
 
-def _with_count(wanted: tuple[Objective, ...], limits: Limits) -> tuple[Objective, ...]:
-    """The objectives as solved: a free number of stages is made small before a largest time."""
-    is_free = limits.stages is None and wanted[0] in (Objective.BALANCE, Objective.THROUGHPUT)
+def _with_count(wanted: tuple[Objective, ...], limits: Limits, cluster: Cluster) -> tuple[Objective, ...]:
+    """The objectives as solved: a free number of stages on free devices is made small before a largest price."""
+    is_free = limits.stages is None and cluster.is_open and GOALS[wanted[0]].join is Join.LARGEST
     return tuple(dict.fromkeys((Objective.STAGES, *wanted))) if is_free else wanted
 
 
-def _whole(wanted: tuple[Objective, ...], limits: Limits) -> tuple[Solution, Bound]:
+def _whole(wanted: tuple[Objective, ...], limits: Limits, cluster: Cluster) -> tuple[Solution, Bound]:
     """The plan of a graph with nothing to place: one stage that repeats it all."""
     if (limits.stages or 1) > 1:
         raise InfeasibleError("stages", "the graph has nothing to divide", expected=1, got=limits.stages)
     bound = Bound(value=float(Objective.STAGES is wanted[0]), origin="nothing to divide", plans="all")
-    return Solution(assignment=((),), values=(), how="whole"), bound
+    return Solution(assignment=((),), devices=(cluster.members[0].name,), values=(), how="whole"), bound
 
 
 def _bound(problem: Problem, limits: Limits, wanted: tuple[Objective, ...], solution: Solution) -> Bound:
@@ -121,24 +143,18 @@ def _bound(problem: Problem, limits: Limits, wanted: tuple[Objective, ...], solu
 
 
 def _finish(
-    answer: tuple[Solution, Bound],
-    contraction: Contraction,
-    profile: Profile,
-    limits: Limits,
-    wanted: tuple[Objective, ...],
-    device: Device,
-    link: Link,
+    answer: tuple[Solution, Bound], evaluator: Evaluator, limits: Limits, wanted: tuple[Objective, ...]
 ) -> Plan:
     """The record, priced and checked."""
     solution, bound = answer
-    graph = contraction.graph
-    stages, cuts = price(contraction, profile, solution.assignment, device)
-    values = [measure(objective, stages, cuts, graph, profile.sizes, link) for objective in wanted]
+    contraction, profile = evaluator.contraction, evaluator.profile
+    stages, cuts = evaluator.price(solution.assignment, solution.devices)
+    values = evaluator.measured(stages, cuts, wanted)
     least = float(bound.value)
     if values[0] <= least * (1 + _ROUNDING):
-        least = min(least, values[0])
+        least = values[0]
     made = Plan(
-        graph=graph,
+        graph=contraction.graph,
         sizes=profile.sizes,
         limits=limits,
         levels=tuple(Level(objective=o, value=value) for o, value in zip(wanted, values, strict=True)),
@@ -148,12 +164,11 @@ def _finish(
         bound_plans=bound.plans,
         gap=gap_of(values[0], least),
         solver=solution.how,
-        device=device.name,
-        link=link.name,
+        cluster=evaluator.cluster,
         stages=stages,
         cuts=cuts,
         notes=solution.notes,
     )
-    if found := list(violations(made, contraction, profile, device, link)):
+    if found := list(violations(made, contraction, evaluator.rates)):
         raise PlanError("the solver's answer", f"breaks an invariant (a bug, please report): {found[0]}")
     return made

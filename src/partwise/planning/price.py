@@ -5,29 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import fsum
 
-from partwise.hardware import Device, Link
+from partwise.errors import DeviceError
+from partwise.hardware import Cluster, Member
 from partwise.ir import Contraction, Graph, Part, divide
+from partwise.planning.rates import RateTable
 from partwise.planning.records import Cut, Objective, Stage
 from partwise.profiling import Profile, storage_roots, timeline
 
-__all__ = ["measure", "price"]
+__all__ = ["measure", "price", "price_per_second"]
 
 
 def price(
-    contraction: Contraction, profile: Profile, assignment: Sequence[Sequence[int]], device: Device
+    contraction: Contraction, rates: RateTable, assignment: Sequence[Sequence[int]], devices: Sequence[str]
 ) -> tuple[tuple[Stage, ...], tuple[Cut, ...]]:
     """Stages and cuts of a division.
 
     Args:
         contraction: the graph seen through its placed nodes.
-        profile: its costs at the sizes of interest.
+        rates: its costs at the sizes of interest, on the members of a cluster.
         assignment: for each stage the indices of its placed nodes, ascending; together all placed nodes.
-        device: what compute times are stated on.
+        devices: for each stage the name of its member.
     """
     parts = divide(contraction, assignment)
-    roots = storage_roots(contraction.graph)
-    stages = tuple(_stage(contraction, profile, index, part, device, roots) for index, part in enumerate(parts))
-    return stages, _cuts(contraction, profile, parts)
+    roots, homes = storage_roots(contraction.graph), zip(parts, devices, strict=True)
+    stages = tuple(_stage(contraction, rates, index, home, roots) for index, home in enumerate(homes))
+    return stages, _cuts(contraction, rates.profile, parts)
 
 
 def measure(
@@ -36,52 +38,88 @@ def measure(
     cuts: Sequence[Cut],
     graph: Graph,
     sizes: Mapping[str, int],
-    link: Link,
+    cluster: Cluster,
 ) -> float:
     """The value of an objective for priced stages and cuts.
 
-    A value takes the link's latency and its bytes; a stage sends it once, however many stages receive it.
+    A value takes a link's latency and its bytes. A stage sends it once, however many stages receive it: as long as
+    its slowest receiver takes.
     """
     match objective:
-        case Objective.STAGES:
+        case Objective.STAGES | Objective.DEVICES:
             return float(len(stages))
         case Objective.TRAFFIC:
             return float(sum(cut.bytes for cut in cuts))
         case Objective.BALANCE:
             return max(stage.time_s for stage in stages)
         case Objective.THROUGHPUT:
-            bindings = dict(sizes)
-            seconds = {
-                name: link.latency_s + graph.spec[name].bytes(bindings) / link.bytes_per_s
-                for cut in cuts
-                for name in cut.tensors
-            }
-            return max(fsum([stage.time_s, *_transfers(stage.index, cuts, seconds)]) for stage in stages)
+            received, sent = _transfers(stages, cuts, graph, sizes, cluster)
+            return max(fsum([s.time_s, *received[s.index], *sent[s.index]]) for s in stages)
+        case Objective.LATENCY:
+            received, _ = _transfers(stages, cuts, graph, sizes, cluster)
+            return fsum([s.time_s for s in stages] + [seconds for each in received for seconds in each])
+        case Objective.ENERGY:
+            return fsum(_known_energy(stage) for stage in stages)
+        case Objective.COST:
+            received, _ = _transfers(stages, cuts, graph, sizes, cluster)
+            rates = [price_per_second(cluster.member(stage.device)) for stage in stages]
+            return fsum(r * fsum([s.time_s, *received[s.index]]) for r, s in zip(rates, stages, strict=True))
+        case Objective.PROOF:
+            return float(max(stage.macs for stage in stages))
 
 
-def _transfers(stage: int, cuts: Sequence[Cut], seconds: Mapping[str, float]) -> list[float]:
-    received = [seconds[name] for cut in cuts if cut.target == stage for name in cut.tensors]
-    sent = {name for cut in cuts if cut.source == stage for name in cut.tensors}
-    return received + [seconds[name] for name in sorted(sent)]
+def _known_energy(stage: Stage) -> float:
+    if stage.energy_j is None:
+        raise DeviceError(f"device `{stage.device}`", "states no power, which the objective `energy` needs")
+    return stage.energy_j
+
+
+def price_per_second(member: Member) -> float:
+    """What a device costs while it works [$/s].
+
+    Raises:
+        DeviceError: its price is not known.
+    """
+    return member.device.need("price_usd_per_hour", "the objective `cost`") / 3600
+
+
+def _transfers(
+    stages: Sequence[Stage], cuts: Sequence[Cut], graph: Graph, sizes: Mapping[str, int], cluster: Cluster
+) -> tuple[list[list[float]], list[list[float]]]:
+    """For each stage the time of every value that it receives, and of every one that it sends [s]."""
+    found: list[list[float]] = [[] for _ in stages]
+    sent: list[dict[str, float]] = [{} for _ in stages]
+    bindings = dict(sizes)
+    for cut in cuts:
+        link = cluster.link(stages[cut.source].device, stages[cut.target].device)
+        for name in cut.tensors:
+            seconds = link.latency_s + graph.spec[name].bytes(bindings) / link.bytes_per_s
+            found[cut.target].append(seconds)
+            sent[cut.source][name] = max(seconds, sent[cut.source].get(name, 0.0))
+    return found, [list(given.values()) for given in sent]
 
 
 def _stage(
-    contraction: Contraction, profile: Profile, index: int, part: Part, device: Device, roots: dict[str, str]
+    contraction: Contraction, rates: RateTable, index: int, home: tuple[Part, str], roots: dict[str, str]
 ) -> Stage:
-    graph, sizes = contraction.graph, profile.sizes
+    part, device = home
+    graph, profile, cost = contraction.graph, rates.profile, rates.of(device)
+    sizes = profile.sizes
     weights = [name for name in part.weights if name in graph.held]
     weight_bytes = sum(graph.spec[name].bytes(sizes) for name in weights)
     activations = timeline(graph, part.nodes, part.inputs, part.outputs, sizes, roots).peak_bytes
     macs = sum(profile.nodes[i].macs for i in part.nodes)
     return Stage(
         index=index,
+        device=device,
         nodes=part.placed,
         parameters=sum(graph.spec[n].elements(sizes) for n in weights if graph.held[n].trainable),
         weight_bytes=weight_bytes,
         peak_bytes=weight_bytes + activations,
         macs=macs,
         flops=2 * macs,
-        time_s=fsum(profile.nodes[i].seconds(device) for i in part.nodes),
+        time_s=fsum(cost.seconds[i] for i in part.nodes),
+        energy_j=None if cost.joules is None else fsum(cost.joules[i] for i in part.nodes),
         inputs=part.inputs,
         outputs=part.outputs,
     )

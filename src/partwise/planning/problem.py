@@ -14,10 +14,11 @@ from math import fsum
 import numpy as np
 from numpy.typing import NDArray
 
-from partwise.hardware import Device, Link
+from partwise.hardware import Cluster, Link
 from partwise.ir import Closure, Contraction
 from partwise.planning.colocation import units
-from partwise.profiling import Profile, storage_roots
+from partwise.planning.rates import RateTable
+from partwise.profiling import storage_roots
 
 __all__ = ["End", "Floats", "Ints", "Pairs", "Problem", "Rows", "formulate"]
 
@@ -68,9 +69,12 @@ class Problem:
     contraction: Contraction
     units: tuple[tuple[int, ...], ...]
     """Placed nodes that stay together; the unit is what a solver places."""
+    rates: RateTable
+    cluster: Cluster
     link: Link
+    """Between any two of equal devices; the fastest of the first one otherwise."""
     seconds: Floats
-    """Compute of each unit's placed nodes."""
+    """Compute of each unit's placed nodes on the cluster's first device."""
     layers: Ints
     """Nodes with weights in each unit."""
     node_seconds: Floats
@@ -101,22 +105,33 @@ class Problem:
         found[list(self.contraction.placed)] = True
         return found
 
+    def unit_sums(self, amounts: Floats) -> Floats:
+        """Amounts of nodes, added up over the placed nodes of each unit."""
+        return np.bincount(self._placed_units, amounts[list(self.contraction.placed)], len(self.units))
+
+    @property
+    def _placed_units(self) -> Ints:
+        """The unit of each placed node."""
+        found = np.zeros(len(self.node_seconds), np.int64)
+        for unit, nodes in enumerate(self.units):
+            found[list(nodes)] = unit
+        return found[list(self.contraction.placed)]
+
     @property
     def transfer_seconds(self) -> Floats:
         """Time of each tensor over the link [s]: a value is a message."""
         return self.link.latency_s + self.tensor_bytes / self.link.bytes_per_s
 
 
-def formulate(contraction: Contraction, profile: Profile, device: Device, link: Link) -> Problem:
+def formulate(contraction: Contraction, rates: RateTable) -> Problem:
     """A graph's costs as arrays.
 
     Args:
         contraction: the graph seen through its placed nodes; it has at least one.
-        profile: its costs at the sizes of interest.
-        device: what every stage computes on.
-        link: what connects any two stages.
+        rates: its costs at the sizes of interest, on a cluster.
     """
-    graph = contraction.graph
+    profile, cluster = rates.profile, rates.cluster
+    graph, first = contraction.graph, cluster.members[0]
     closures = {index: contraction.reads(index) for index in contraction.placed}
     grouped = units(contraction, closures)
     unit_of = {index: unit for unit, nodes in enumerate(grouped) for index in nodes}
@@ -124,17 +139,19 @@ def formulate(contraction: Contraction, profile: Profile, device: Device, link: 
     maker = np.full(len(ids), -1, np.int64)
     for index, unit in unit_of.items():
         maker[[ids[name] for name in graph.nodes[index].outputs]] = unit
-    node_seconds = np.array([cost.seconds(device) for cost in profile.nodes])
+    seconds = np.array(rates.of(first.name).seconds)
     joined = [contraction.join(closures[index] for index in nodes) for nodes in grouped]
     sizes = {spec.name: spec.bytes(profile.sizes) for spec in graph.tensors}
     trainable = {weight.tensor for weight in graph.weights if weight.trainable}
     return Problem(
         contraction=contraction,
         units=grouped,
-        link=link,
-        seconds=np.array([fsum(node_seconds[index] for index in nodes) for nodes in grouped]),
+        rates=rates,
+        cluster=cluster,
+        link=cluster.fastest(first.name),
+        seconds=np.array([fsum(seconds[index] for index in nodes) for nodes in grouped]),
         layers=np.array([sum(not trainable.isdisjoint(closures[i].weights) for i in nodes) for nodes in grouped]),
-        node_seconds=node_seconds,
+        node_seconds=seconds,
         tensor_bytes=np.array(list(sizes.values()), np.int64),
         weight_bytes=np.array([sizes[s.name] if s.name in graph.held else 0 for s in graph.tensors], np.int64),
         parameters=np.array([s.elements(profile.sizes) if s.name in trainable else 0 for s in graph.tensors], np.int64),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 
-from partwise.hardware import REFERENCE_LINK
+from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph
 
 __all__ = ["Bound", "Cut", "Level", "Limits", "Objective", "Plan", "Stage"]
@@ -23,6 +24,16 @@ class Objective(StrEnum):
     THROUGHPUT = "throughput"
     """The largest time of a stage with its transfers, received and sent [s]: the pipeline's period. A value is
     a message: the link's latency and its bytes; a stage sends it once, however many stages receive it."""
+    LATENCY = "latency"
+    """Time of one request alone [s]: all stages one after the other, and every value that a stage receives."""
+    ENERGY = "energy"
+    """Of one request [J]: arithmetic, memory traffic and idle power of each stage's device while it computes."""
+    COST = "cost"
+    """Of one request [$]: each stage's device, paid for while it computes or receives."""
+    DEVICES = "devices"
+    """The number of devices used."""
+    PROOF = "proof"
+    """Multiply-accumulates of the largest stage: what its circuit grows with, where segments are proved one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +48,19 @@ class Limits:
     max_layers: int | None = None
     """A layer is a node with weights and the weightless nodes after it."""
 
+    @property
+    def room_bytes(self) -> float:
+        """Memory of a stage [bytes]; infinite where nothing limits it."""
+        return inf if self.memory_bytes is None else self.memory_bytes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """A planned group of nodes."""
 
     index: int
+    device: str
+    """Name of the member of the plan's cluster that it runs on."""
     nodes: tuple[int, ...]
     """Placed nodes; the cutter adds the views and cheap derived nodes that they need."""
     parameters: int
@@ -52,7 +70,9 @@ class Stage:
     macs: int
     flops: int
     time_s: float
-    """Compute on the plan's device, transfers not included."""
+    """Compute on its device, transfers not included."""
+    energy_j: float | None
+    """Of its device while it computes; None where the device states no power."""
     inputs: tuple[str, ...]
     """Tensors it receives, model inputs included."""
     outputs: tuple[str, ...]
@@ -106,10 +126,8 @@ class Plan:
     gap: float | None
     """(value − bound) / bound; 0 is proved optimal; None where the bound is 0 and the value is not: no ratio."""
     solver: str
-    device: str
-    """Name of the device on which times are stated."""
-    link: str = REFERENCE_LINK.name
-    """Name of the link between any two stages, for the times of `throughput`."""
+    cluster: Cluster = REFERENCE_CLUSTER
+    """The devices and links that it may use, and on which its times are stated."""
     stages: tuple[Stage, ...]
     cuts: tuple[Cut, ...]
     notes: tuple[str, ...] = ()

@@ -6,41 +6,36 @@ Format `partwise.plan/1`. `graph` is the whole graph, or its digest where the re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import fields, make_dataclass
+from typing import Any, Literal, get_type_hints
 
 import msgspec
 
 from partwise.digest import canonical_json, sha256_digest
 from partwise.errors import InputError, PlanError, StalePlanError
-from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK, Device, Link
 from partwise.ir import Graph, graph_digest, graph_from_data, graph_to_data
 from partwise.planning.check import check_plan
-from partwise.planning.records import Cut, Level, Limits, Plan, Stage
+from partwise.planning.records import Plan
 
 __all__ = ["PLAN_VERSION", "plan_digest", "plan_from_data", "plan_to_data"]
 
 PLAN_VERSION = "partwise.plan/1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PlanRow:
-    version: Literal["partwise.plan/1"]
-    graph: str | dict[str, Any]
-    sizes: dict[str, int]
-    limits: Limits
-    levels: tuple[Level, ...]
-    value: float
-    bound: float
-    bound_origin: str
-    bound_plans: str
-    gap: float | None
-    solver: str
-    device: str
-    link: str
-    stages: tuple[Stage, ...]
-    cuts: tuple[Cut, ...]
-    notes: tuple[str, ...] = ()
+_SHARED_FIELDS = tuple(field.name for field in fields(Plan) if field.name != "graph")
+_HINTS = get_type_hints(Plan)
+_PlanRow = make_dataclass(
+    "_PlanRow",
+    [
+        ("version", Literal["partwise.plan/1"]),
+        ("graph", str | dict[str, Any]),
+        *((name, _HINTS[name]) for name in _SHARED_FIELDS),
+    ],
+    frozen=True,
+    slots=True,
+    kw_only=True,
+)
+"""A plan's fields, with the graph as data."""
 
 
 def plan_to_data(plan: Plan, *, with_graph: bool) -> dict[str, Any]:
@@ -62,8 +57,6 @@ def plan_from_data(
     data: object,
     graph: Graph | None = None,
     *,
-    device: Device = REFERENCE_DEVICE,
-    link: Link = REFERENCE_LINK,
     subject: str = "plan",
 ) -> Plan:
     """The plan in plain JSON data from anywhere.
@@ -71,8 +64,6 @@ def plan_from_data(
     Args:
         data: what `plan_to_data` writes.
         graph: what it must be a plan of; needed where the data hold a digest only.
-        device: the one that the times are checked on; a plan that names another keeps its times unchecked.
-        link: the same.
         subject: what errors call it.
 
     Raises:
@@ -91,7 +82,7 @@ def plan_from_data(
         )
     plan = Plan(graph=known, **{name: getattr(row, name) for name in _SHARED_FIELDS})
     try:
-        check_plan(plan, device, link, subject)
+        check_plan(plan, subject)
     except (InputError, OverflowError) as error:  # a size below 1 or absurd, a dimension without a value
         raise PlanError(subject, f"cannot be priced: {error}") from None
     return plan
@@ -100,12 +91,6 @@ def plan_from_data(
 def plan_digest(plan: Plan) -> str:
     """`sha256:…` of the plan's canonical JSON, the graph by its digest."""
     return sha256_digest(canonical_json(plan_to_data(plan, with_graph=False)))
-
-
-_SHARED_FIELDS = (
-    "sizes", "limits", "levels", "value", "bound", "bound_origin", "bound_plans", "gap", "solver", "device", "link",
-    "stages", "cuts", "notes",
-)  # fmt: skip
 
 
 def _graph(stated: str | dict[str, Any], given: Graph | None, subject: str) -> Graph:

@@ -15,6 +15,7 @@ from itertools import count, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from partwise.planning.goals import GOALS, Join
 from partwise.planning.line import Line
 from partwise.planning.problem import Floats, Ints
 from partwise.planning.records import Objective
@@ -26,8 +27,9 @@ __all__ = ["TOLERANCE", "best_slices"]
 TOLERANCE = 1e-9
 """Relative difference below which two values of an objective are equal."""
 
+_ROUNDING = 1e-12  # relative; sums of floats in another order; too little to hide a byte of a terabyte
 _PATIENCE = 20  # solutions tried with the quick test of room before the slow one is asked about every stage
-_SUMS = frozenset({Objective.STAGES, Objective.TRAFFIC})  # whole numbers: exact in float64, equal when equal
+_SUMS = frozenset(objective for objective, goal in GOALS.items() if goal.join is Join.SUM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class _Table:
         if self.objective not in _SUMS:
             return cost > self.limit
         before, after = _rows((len(self.best), self.best.shape[1]), here)
-        return self.best[before, low:here] + cost > self.best[after, here, None]
+        return self.best[before, low:here] + cost > self.best[after, here, None] * (1 + _ROUNDING)
 
 
 @dataclass(frozen=True, slots=True)

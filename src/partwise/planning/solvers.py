@@ -1,4 +1,4 @@
-"""The table of solvers: a problem, limits and objectives in; an assignment of nodes to stages out."""
+"""What a solver is asked for and what it answers, and the first one: slicing one topological order."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from partwise.hardware import Cluster
 from partwise.planning.boundaries import boundaries
+from partwise.planning.evaluator import Assignment, Evaluator
 from partwise.planning.line import Line
 from partwise.planning.orders import orders
 from partwise.planning.problem import Problem
-from partwise.planning.records import Limits, Objective
+from partwise.planning.records import Bound, Limits, Objective
 from partwise.planning.room import Room
 from partwise.planning.slices import TOLERANCE, best_slices
 
-__all__ = ["SOLVERS", "Assignment", "Demand", "Solution", "Solver"]
-
-Assignment = tuple[tuple[int, ...], ...]
+__all__ = ["Demand", "Solution", "Solver", "is_less", "solve_slices"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +28,7 @@ class Demand:
     effort: int
     """In steps of the solver's own: orders tried."""
     seed: int
-    value_of: Callable[[Assignment], tuple[float, ...]]
-    """The value of each objective, by the independent evaluator."""
+    evaluator: Evaluator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +36,12 @@ class Solution:
     """What a solver found."""
 
     assignment: Assignment
+    devices: tuple[str, ...]
+    """For each stage the name of its member of the cluster."""
     values: tuple[float, ...]
     how: str
+    bound: Bound | None = None
+    """Of the first objective, where the solver proves one."""
     notes: tuple[str, ...] = ()
 
 
@@ -56,13 +59,14 @@ def solve_slices(problem: Problem, demand: Demand) -> Solution | None:
         chosen = best_slices(line, room, kept, _sliced(demand), stages)
         if chosen is None:
             continue
-        pairs = itertools.pairwise(chosen)
-        assignment = tuple(tuple(line.nodes(i, j)) for i, j in pairs)
-        values = demand.value_of(assignment)
-        if best is None or _is_less(values, best.values):
-            best = Solution(
-                assignment=assignment, values=values, how=f"slices of {name}", notes=_notes(line, len(kept))
-            )
+        assignment = tuple(tuple(line.nodes(i, j)) for i, j in itertools.pairwise(chosen))
+        devices = _first_members(problem.cluster, len(assignment))
+        if devices is None:
+            continue
+        values = demand.evaluator.values(assignment, devices, demand.objectives)
+        if best is None or is_less(values, best.values):
+            how, notes = f"slices of {name}", _notes(line, len(kept))
+            best = Solution(assignment=assignment, devices=devices, values=values, how=how, notes=notes)
     return best
 
 
@@ -79,7 +83,7 @@ def _notes(line: Line, kept: int) -> tuple[str, ...]:
     return (f"of {line.length - 1} cut positions the {kept - 2} with the least traffic near them were tried",)
 
 
-def _is_less(values: Sequence[float], others: Sequence[float]) -> bool:
+def is_less(values: Sequence[float], others: Sequence[float]) -> bool:
     """Whether the first level that differs is smaller."""
     for value, other in zip(values, others, strict=True):
         if abs(value - other) > TOLERANCE * max(abs(value), abs(other)):
@@ -87,4 +91,9 @@ def _is_less(values: Sequence[float], others: Sequence[float]) -> bool:
     return False
 
 
-SOLVERS: dict[str, Solver] = {"slices": solve_slices}
+def _first_members(cluster: Cluster, stages: int) -> tuple[str, ...] | None:
+    """A member for each stage, in their order; None where there are too few."""
+    if cluster.is_open:
+        return (cluster.members[0].name,) * stages
+    names = tuple(member.name for member in cluster.members)
+    return names[:stages] if len(names) >= stages else None

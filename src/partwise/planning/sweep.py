@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from partwise.planning.goals import amounts_of
 from partwise.planning.line import Line
 from partwise.planning.problem import Floats, Ints
 from partwise.planning.records import Objective
@@ -54,23 +55,23 @@ def columns(line: Line, objective: Objective, kept: Ints, first: Ints) -> Iterat
 
 
 def _steps(line: Line, objective: Objective) -> _Steps:
-    match objective:
-        case Objective.STAGES:
-            return _Steps(np.zeros(1, np.int64), np.full(1, -1), np.full(1, line.length), np.ones(1))
-        case Objective.TRAFFIC:
-            return _received(line, line.problem.tensor_bytes.astype(np.float64))
-        case Objective.BALANCE:
-            return _compute(line)
-        case Objective.THROUGHPUT:
-            seconds = line.problem.transfer_seconds
-            return _join(_compute(line), _received(line, seconds), _sent(line, seconds))
+    problem = line.problem
+    amounts = amounts_of(problem, objective, problem.cluster.members[0])
+    parts = [_Steps(np.zeros(1, np.int64), np.full(1, -1), np.full(1, line.length), np.full(1, amounts.fixed))]
+    if amounts.nodes is not None:
+        parts.append(_nodes(line, amounts.nodes))
+    if amounts.receive is not None:
+        parts.append(_received(line, amounts.receive))
+    if amounts.send is not None:
+        parts.append(_sent(line, amounts.send))
+    return _join(*parts)
 
 
-def _compute(line: Line) -> _Steps:
-    here, runs, seconds = np.arange(line.length), line.runs, line.repeated_seconds()
-    own = _Steps(here, np.full(line.length, -1), here, line.problem.seconds[line.order])
-    again = np.flatnonzero(seconds)
-    repeated = _Steps(runs.position[again], runs.previous[again], runs.position[again], seconds[again])
+def _nodes(line: Line, amount: Floats) -> _Steps:
+    here, runs = np.arange(line.length), line.runs
+    again = np.flatnonzero(~line.problem.is_placed[runs.item] & (amount[runs.item] > 0))
+    own = _Steps(here, np.full(line.length, -1), here, line.problem.unit_sums(amount)[line.order])
+    repeated = _Steps(runs.position[again], runs.previous[again], runs.position[again], amount[runs.item[again]])
     return _join(own, repeated)
 
 

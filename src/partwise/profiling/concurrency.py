@@ -8,38 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import prod
 
 from partwise.errors import InputError
-from partwise.ir import Graph, Kind
+from partwise.ir import Graph
 from partwise.profiling.fusion_flow import Flow, Unit
-from partwise.profiling.profile import Profile, bind
+from partwise.profiling.profile import Profile, profile
 
-__all__ = ["Concurrency", "Parallelism", "concurrency", "parallelism", "saturating_batch"]
+__all__ = ["Concurrency", "concurrency", "saturating_batch"]
 
 _MOST_BATCH = 1 << 20
 """Where the search for a saturating batch ends."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parallelism:
-    """Independent results of one node: threads = batch × channel × spatial."""
-
-    node: int
-    batch: int
-    channel: int
-    """Channels of an image, columns of a product: the results that share an argument's row."""
-    spatial: int
-    """Pixels, or the rows of a product beyond the batch: tokens, heads."""
-
-    @property
-    def threads(self) -> int:
-        """Results that can be computed at once."""
-        return self.batch * self.channel * self.spatial
-
-    def units(self, threads_each: int) -> int:
-        """Hardware units that the node can fill, each running this many threads (SMs, cores × lanes, tiles)."""
-        return -(-self.threads // threads_each)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +30,8 @@ class Concurrency:
     """What runs as one: single nodes, or the units of a fusion."""
     critical_path: tuple[int, ...]
     """Places of the longest chain, in order."""
-    nodes: tuple[Parallelism, ...] = field(repr=False)
-    """For each node that is no view."""
+    threads: tuple[int, ...] = field(repr=False)
+    """Of each group: results that can be computed at once, the most of any of its nodes."""
 
     @property
     def widest(self) -> int:
@@ -65,16 +43,20 @@ class Concurrency:
         """Groups of the widest stage."""
         return max(map(len, self.stages), default=0)
 
+    def units(self, threads_each: int) -> tuple[int, ...]:
+        """Hardware units (SMs, cores, tiles) that each group can fill, each unit running this many threads."""
+        return tuple(-(-count // threads_each) for count in self.threads)
 
-def concurrency(graph: Graph, profile: Profile, units: Sequence[Unit] | None = None) -> Concurrency:
+
+def concurrency(graph: Graph, counted: Profile, units: Sequence[Unit] | None = None) -> Concurrency:
     """Levels, the critical path and every node's parallelism.
 
     Args:
         graph: a captured graph.
-        profile: its profile; the sizes are taken from it.
+        counted: its profile; the sizes are taken from it.
         units: a fusion's units, to see them instead of single nodes; in an order in which they can run.
     """
-    flow = Flow(graph, profile.sizes)
+    flow = Flow(graph, counted)
     groups = tuple((index,) for index in flow.working) if units is None else tuple(u.nodes for u in units)
     home = {index: place for place, group in enumerate(groups) for index in group}
     level, behind = [0] * len(groups), [-1] * len(groups)
@@ -90,28 +72,8 @@ def concurrency(graph: Graph, profile: Profile, units: Sequence[Unit] | None = N
         stages=tuple(map(tuple, stages)),
         groups=groups,
         critical_path=_chain(level, behind),
-        nodes=tuple(parallelism(flow, index) for index in flow.working),
+        threads=tuple(max(counted.nodes[index].parallelism.threads for index in group) for group in groups),
     )
-
-
-def parallelism(flow: Flow, index: int) -> Parallelism:
-    """Independent results of a node, from the shape of its first one.
-
-    Images [N, C, ...] have N, C and the rest. Everything else has its first dim as batch, its last as channel and
-    what lies between as spatial. Reductions inside a result (a product's length, a kernel's window) count once.
-    """
-    shape = flow.shapes[flow.graph.nodes[index].name]
-    if len(shape) < 2:
-        return Parallelism(node=index, batch=1, channel=prod(shape), spatial=1)
-    if flow.kinds[index] in (Kind.CONV, Kind.POOL) or _is_image(flow, index):
-        return Parallelism(node=index, batch=shape[0], channel=shape[1], spatial=prod(shape[2:]))
-    return Parallelism(node=index, batch=shape[0], channel=shape[-1], spatial=prod(shape[1:-1]))
-
-
-def _is_image(flow: Flow, index: int) -> bool:
-    """Whether a node goes on with what a convolution made: same rank, four dims or more."""
-    shape, reads = flow.shapes[flow.graph.nodes[index].name], flow.reads[index]
-    return len(shape) >= 4 and any(flow.images.get(root, False) for root, _ in reads)
 
 
 def saturating_batch(
@@ -125,7 +87,7 @@ def saturating_batch(
     """The smallest batch at which a device's threads are all busy, on an average weighted by work.
 
     Busy is min(1, threads / parallel_threads) of a node; nodes weigh as their multiply-accumulates, and where there
-    are none as the elements they make. Waves and tiles are left to the device's mapping.
+    is none in the graph as the bytes they move. Waves and tiles are left to the device's mapping.
 
     Args:
         graph: captured with a symbolic batch.
@@ -157,15 +119,11 @@ def saturating_batch(
 
 def _busy(graph: Graph, sizes: dict[str, int], parallel_threads: int) -> float:
     """Share of a device's threads that have work, from 0 to 1."""
-    bindings = bind(graph, sizes)
-    flow = Flow(graph, bindings)
-    work = [flow.work(index) for index in flow.working]
-    if not any(macs for macs, _ in work):
-        work = [(elements, elements) for _, elements in work]
-    threads = [parallelism(flow, index).threads for index in flow.working]
-    total = sum(macs for macs, _ in work)
-    busy = sum(macs * min(1.0, count / parallel_threads) for (macs, _), count in zip(work, threads, strict=True))
-    return busy / total if total else 1.0
+    costs = [cost for cost in profile(graph, sizes).nodes if cost.macs or cost.traffic_bytes]
+    counts = any(cost.macs for cost in costs)
+    weights = [cost.macs if counts else cost.traffic_bytes for cost in costs]
+    busy = sum(w * min(1.0, c.parallelism.threads / parallel_threads) for w, c in zip(weights, costs, strict=True))
+    return busy / sum(weights) if sum(weights) else 1.0
 
 
 def _chain(level: Sequence[int], behind: Sequence[int]) -> tuple[int, ...]:

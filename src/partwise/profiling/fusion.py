@@ -96,7 +96,7 @@ def fuse(
         rules: how to group.
         fast_memory_bytes: on-chip memory that a unit may use for what passes between its nodes; None: no limit.
     """
-    flow = Flow(graph, profile.sizes)
+    flow = Flow(graph, profile)
     if rules is Rules.SOURCE:
         return _source(flow)
     alone = flow.alone()

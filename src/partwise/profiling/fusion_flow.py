@@ -1,7 +1,7 @@
 """What each node reads and writes in memory: the base of every fusion rule's traffic.
 
-Views are free: they touch no memory, so a node that reads a view reads the memory it looks at. Of a slice that is
-the slice alone, of an expanded value the value itself.
+What moves nothing by the profile (views; ONNX's reshapes) is free: a node that reads a view reads the memory it looks
+at. Of a slice that is the slice alone, of an expanded value the value itself.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from partwise.ir import Graph, Kind, operator
-from partwise.profiling.liveness import storage_roots
+from partwise.ir import Graph, Kind
+from partwise.profiling.cost import Cost
+from partwise.profiling.profile import Profile
 
 __all__ = ["Flow", "Unit"]
 
@@ -44,8 +45,10 @@ class Flow:
 
     Attributes:
         graph: the graph.
-        bindings: a value for each symbol.
+        profile: its costs.
+        kinds: of the nodes; a view is whatever moves and computes nothing.
         working: indices of the nodes that are no views.
+        roots: for each tensor the memory it looks at.
         reads: for each node the pairs (memory, tensor) it reads: the tensor is the memory itself or a view of it.
         readers: for each memory the nodes that read it, ascending.
         made: for each node the memory it makes.
@@ -54,14 +57,13 @@ class Flow:
         kept: memory that must outlive the run: results and state.
     """
 
-    def __init__(self, graph: Graph, bindings: Mapping[str, int]) -> None:
-        self.graph, self.bindings = graph, dict(bindings)
-        sizes = self.bindings
-        self.size = {name: spec.bytes(sizes) for name, spec in graph.spec.items()}
+    def __init__(self, graph: Graph, profile: Profile) -> None:
+        self.graph, self.profile = graph, profile
+        self.size = {name: spec.bytes(profile.sizes) for name, spec in graph.spec.items()}
         self.resting = {*graph.held, *(constant.tensor for constant in graph.constants)}
-        self.kinds = tuple(operator(node.op, node.module).kind for node in graph.nodes)
-        roots = self.roots = storage_roots(graph)
+        self.kinds = tuple(_kind(cost) for cost in profile.nodes)
         self.working = tuple(i for i, kind in enumerate(self.kinds) if kind is not Kind.VIEW)
+        roots = self.roots = self._roots()
         self.reads: list[tuple[tuple[str, str], ...]] = [()] * len(graph.nodes)
         self.made: list[tuple[str, ...]] = [()] * len(graph.nodes)
         self.readers: dict[str, list[int]] = {}
@@ -75,9 +77,18 @@ class Flow:
                 self.readers.setdefault(root, []).append(index)
         self.kept = {roots[o.tensor] for o in graph.outputs} | {roots[m.tensor] for m in graph.mutations}
 
+    def _roots(self) -> dict[str, str]:
+        roots = {name: name for name in self.graph.spec}
+        for node, kind in zip(self.graph.nodes, self.kinds, strict=True):
+            if kind is Kind.VIEW and node.inputs:
+                roots.update(dict.fromkeys(node.outputs, roots[node.inputs[0]]))
+        return roots
+
     def unit(self, nodes: Iterable[int]) -> Unit:
         """What these nodes read and write when they run as one kernel."""
         inside, size = set(nodes), self.size
+        if len(inside) == 1 and self.kinds[min(inside)] in _COUNTED:
+            return _counted(self.profile.nodes[min(inside)])
         inputs, weights, outputs, tables = dict[tuple[str, str], int](), dict[str, int](), 0, 0
         for index in inside:
             for root, tensor in self.reads[index]:
@@ -116,3 +127,20 @@ class Flow:
     def compulsory_bytes(self) -> int:
         """Traffic of all nodes as one kernel: inputs and weights read once, results written once."""
         return self.unit(self.working).traffic_bytes
+
+
+_COUNTED = (Kind.STATE, Kind.CONTROL)
+"""Kinds that stand alone and do not read or write whole values: the profile knows what they move."""
+
+
+def _kind(cost: Cost) -> Kind:
+    return cost.kind if cost.macs or cost.traffic_bytes or cost.kind is Kind.FACTORY else Kind.VIEW
+
+
+def _counted(cost: Cost) -> Unit:
+    return Unit(
+        nodes=(cost.node,),
+        input_bytes=cost.input_bytes,
+        output_bytes=cost.output_bytes,
+        weight_bytes=cost.weight_bytes,
+    )

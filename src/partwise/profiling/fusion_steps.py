@@ -8,7 +8,6 @@ a window: never fused where that could be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
@@ -44,6 +43,7 @@ _IN_PLACE_VIEWS = frozenset(
     """
     view.default _unsafe_view.default unsqueeze.default squeeze.default squeeze.dim squeeze.dims flatten.using_ints
     unflatten.int alias.default detach.default expand.default expand_as.default view_as.default positive.default
+    Reshape Flatten Squeeze Unsqueeze Identity
     """.split()
 )
 """Views that keep the order of elements in memory."""
@@ -117,7 +117,7 @@ def steps(flow: Flow) -> dict[int, Step]:
 class _Reader:
     def __init__(self, flow: Flow) -> None:
         self.flow, self.graph = flow, flow.graph
-        self.sizes: Mapping[str, int] = flow.bindings
+        self.sizes = flow.profile.sizes
         self._seen: dict[str, bool] = {}
 
     def step(self, index: int) -> Step:

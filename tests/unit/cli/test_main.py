@@ -51,7 +51,9 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     capturing += ["--sequence", "--static", "--task"]
     planning = ["--max-layers", "--max-parameters", "--memory", "--objective", "--stages"]
     assert found["capture"] == sorted([*capturing, "--json", "--output"])
-    assert found["profile"] == sorted([*capturing, "--depth", "--json"])
+    comparing = ["--csv", "--estimator", "--hardware", "--models", "--price"]
+    assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
+    assert found["devices"] == sorted(["--here", "--json", "--links"])
     running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     assert found["run"] == sorted([*running, "--json", "--output", "--trace", "--trace-nodes"])

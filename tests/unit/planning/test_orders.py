@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from graphs import chain, random_graph, transformer
-from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK
+from partwise.hardware import REFERENCE_CLUSTER
 from partwise.ir import Graph, contract
 from partwise.planning.orders import flow_of, orders
 from partwise.planning.problem import Problem, formulate
+from partwise.planning.rates import RateTable
 from partwise.profiling import profile
 
 
 def _problem(graph: Graph) -> Problem:
-    return formulate(contract(graph), profile(graph), REFERENCE_DEVICE, REFERENCE_LINK)
+    return formulate(contract(graph), RateTable(profile(graph), REFERENCE_CLUSTER))
 
 
 def test_orders_are_topological_and_different() -> None:

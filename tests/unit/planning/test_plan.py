@@ -6,7 +6,7 @@ import pytest
 
 from graphs import Builder, chain, diamond, transformer
 from partwise.errors import InfeasibleError, InputError
-from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK, Link
+from partwise.hardware import REFERENCE_DEVICE, Link, equal_devices
 from partwise.ir import Graph, contract
 from partwise.planning import Limits, Objective, Plan, check_plan, default_objectives, plan
 from partwise.profiling import profile
@@ -80,8 +80,8 @@ def test_throughput_weighs_the_link() -> None:
     slow = Link(name="slow", bytes_per_s=1e6, latency_s=0)
     widths = []
     for link in (fast, slow):
-        made = _plan(graph, Limits(stages=2), Objective.THROUGHPUT, link=link)
-        assert made.link == link.name
+        made = _plan(graph, Limits(stages=2), Objective.THROUGHPUT, cluster=equal_devices(REFERENCE_DEVICE, link))
+        assert made.cluster.within == link
         widths.append(made.cuts[0].bytes)
     assert widths[1] == 64 * 8 * 4 <= widths[0]
 
@@ -96,7 +96,7 @@ def test_a_free_count_is_made_small_before_a_largest_time() -> None:
 
 
 def test_a_plan_passes_its_own_check() -> None:
-    check_plan(_plan(diamond(), Limits(stages=3), Objective.BALANCE), REFERENCE_DEVICE, REFERENCE_LINK)
+    check_plan(_plan(diamond(), Limits(stages=3), Objective.BALANCE))
 
 
 def test_a_graph_of_views_is_one_stage() -> None:

@@ -35,10 +35,11 @@ def test_keys_are_those_of_the_format(made: Plan) -> None:
     data = plan_to_data(made, with_graph=False)
     assert set(data) == {
         "version", "graph", "sizes", "limits", "levels", "value", "bound", "bound_origin", "bound_plans", "gap",
-        "solver", "device", "link", "stages", "cuts", "notes",
+        "solver", "cluster", "stages", "cuts", "notes",
     }  # fmt: skip
     assert set(data["stages"][0]) == {
-        "index", "nodes", "parameters", "weight_bytes", "peak_bytes", "macs", "flops", "time_s", "inputs", "outputs",
+        "index", "device", "nodes", "parameters", "weight_bytes", "peak_bytes", "macs", "flops", "time_s", "energy_j",
+        "inputs", "outputs",
     }  # fmt: skip
     assert set(data["cuts"][0]) == {"source", "target", "tensors", "bytes"}
 

@@ -1,0 +1,173 @@
+"""From a graph's arrays and a cluster to the placement problem of one objective."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from partwise.hardware import Cluster, Member
+from partwise.planning.bounds import unit_working_bytes
+from partwise.planning.goals import GOALS, Amounts, Join, amounts_of
+from partwise.planning.ideals import Cap, Channel, Instance
+from partwise.planning.problem import Floats, Pairs, Problem
+from partwise.planning.records import Limits, Objective
+
+__all__ = ["Types", "build", "types_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Types:
+    """The members of a cluster by what a solver can tell apart.
+
+    Attributes:
+        members: [types] equal devices with equal limits and links.
+        counts: [types] how many of them a plan may use.
+    """
+
+    members: tuple[tuple[Member, ...], ...]
+    counts: tuple[int, ...]
+
+
+def types_of(cluster: Cluster, stages: int) -> Types:
+    """The types of a cluster's devices; of an open one as many as stages are asked for."""
+    if cluster.is_open:
+        return Types((cluster.members,), (stages,))
+    found: dict[object, list[Member]] = {}
+    for member in cluster.members:
+        link = cluster.fastest(member.name)
+        key = (member.device.name, member.memory_bytes, member.pool, link.bytes_per_s, link.latency_s)
+        found.setdefault(key, []).append(member)
+    groups = tuple(tuple(group) for group in found.values())
+    return Types(groups, tuple(len(group) for group in groups))
+
+
+def build(
+    problem: Problem,
+    types: Types,
+    limits: Limits,
+    objective: Objective,
+    caps: Sequence[tuple[Objective, float]] = (),
+) -> Instance:
+    """The placement problem of one objective.
+
+    Args:
+        problem: the graph as arrays.
+        types: of the cluster's devices.
+        limits: of every stage.
+        objective: what is made small.
+        caps: objectives whose price no stage may exceed.
+    """
+    layout = _Layout(problem)
+    held = _held(problem, layout)
+    rooms = [min(limits.room_bytes, group[0].room_bytes) for group in types.members]
+
+    def channels(wanted: Objective) -> tuple[Channel, ...]:
+        return tuple(layout.channel(amounts_of(problem, wanted, group[0])) for group in types.members)
+
+    bounded = [Cap(load=channels(wanted), limit=limit) for wanted, limit in caps]
+    for amount, limit in ((held.parameters, limits.max_parameters), (held.layers, limits.max_layers)):
+        if limit is not None:
+            bounded.append(Cap(load=(amount,) * len(rooms), limit=limit))
+    return Instance(
+        edges=layout.edges,
+        maker=problem.maker[layout.values],
+        readers=layout.readers,
+        needs=layout.needs,
+        counts=types.counts,
+        load=channels(objective),
+        adds=GOALS[objective].join is Join.SUM,
+        caps=tuple(bounded),
+        room=tuple(rooms),
+        held=held.bytes,
+        value_bytes=problem.tensor_bytes[layout.values].astype(float),
+        exactly=limits.stages,
+        working=unit_working_bytes(problem).astype(float),
+        is_simple=np.array([len(nodes) == 1 for nodes in problem.units]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    bytes: Channel
+    parameters: Channel
+    layers: Channel
+
+
+class _Layout:
+    """Which units share which values and items; items that the same units need are one.
+
+    Attributes:
+        edges: [edges, 2] from a value's maker to a reader.
+        values: tensors that some other unit than their maker reads.
+        readers: units and places in `values`.
+        needs: units and items.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        maker = problem.maker[problem.reads.item]
+        crossing = (maker >= 0) & (maker != problem.reads.unit)
+        unit, tensor = problem.reads.unit[crossing], problem.reads.item[crossing]
+        self.edges = np.unique(np.stack((maker[crossing], unit), axis=1), axis=0)
+        self.values, place = np.unique(tensor, return_inverse=True)
+        self.readers = Pairs(unit, place)
+        self._own: dict[str, list[tuple[int, int]]] = {"node": [], "weight": []}
+        self._shared: dict[tuple[int, ...], list[tuple[str, int]]] = {}
+        single = [end for end in problem.ends if len(end.makers) == 1]  # of several the last one returns it
+        returned = [(end.makers[0], node) for end in single for node in end.repeated]
+        self._gather("node", [*_repeated(problem), *returned])
+        kept = [(end.makers[0], weight) for end in single for weight in end.weights]
+        self._gather("weight", [*_pairs(problem.holds), *kept])
+        groups = [(unit, item) for item, units in enumerate(self._shared) for unit in units]
+        self.needs = Pairs(*(np.array(groups, np.int64).reshape(-1, 2).T))
+
+    def channel(self, amounts: Amounts) -> Channel:
+        """What a goal asks of nodes and tensors, of units, values and items."""
+        nodes = np.zeros(len(self.problem.node_seconds)) if amounts.nodes is None else amounts.nodes
+        return self.spread("node", nodes, self.problem.unit_sums(nodes), amounts)
+
+    def spread(self, kind: str, amount: Floats, work: Floats, amounts: Amounts | None = None) -> Channel:
+        """Amounts of nodes or weights, laid over the units that alone need them and over items."""
+        work = work.copy()
+        for unit, thing in self._own[kind]:
+            work[unit] += amount[thing]
+        again = [sum(amount[thing] for each, thing in things if each == kind) for things in self._shared.values()]
+        none = np.zeros(len(self.values))
+        given = amounts or Amounts()
+        return Channel(
+            work=work,
+            receive=none if given.receive is None else given.receive[self.values],
+            send=none if given.send is None else given.send[self.values],
+            again=np.array(again, np.float64),
+            fixed=given.fixed,
+        )
+
+    def _gather(self, kind: str, pairs: Iterable[tuple[int, int]]) -> None:
+        users: dict[int, list[int]] = {}
+        for unit, thing in sorted(set(pairs)):
+            users.setdefault(thing, []).append(unit)
+        for thing, units in users.items():
+            if len(units) == 1:
+                self._own[kind].append((units[0], thing))
+            else:
+                self._shared.setdefault(tuple(units), []).append((kind, thing))
+
+
+def _held(problem: Problem, layout: _Layout) -> _Held:
+    nothing = np.zeros(len(problem.units))
+    return _Held(
+        bytes=layout.spread("weight", problem.weight_bytes.astype(float), nothing),
+        parameters=layout.spread("weight", problem.parameters.astype(float), nothing),
+        layers=layout.spread("weight", np.zeros(len(problem.weight_bytes)), problem.layers.astype(float)),
+    )
+
+
+def _repeated(problem: Problem) -> list[tuple[int, int]]:
+    again = ~problem.is_placed[problem.runs.item]
+    return _pairs(Pairs(problem.runs.unit[again], problem.runs.item[again]))
+
+
+def _pairs(pairs: Pairs) -> list[tuple[int, int]]:
+    return list(zip(pairs.unit.tolist(), pairs.item.tolist(), strict=True))

@@ -1,0 +1,59 @@
+"""Judges every solver's answer in one way: prices, values, and which stages do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from partwise.hardware import Cluster
+from partwise.ir import Contraction
+from partwise.planning.price import measure, price
+from partwise.planning.rates import RateTable
+from partwise.planning.records import Cut, Limits, Objective, Stage
+
+__all__ = ["Assignment", "Evaluator"]
+
+Assignment = tuple[tuple[int, ...], ...]
+"""For each stage its placed nodes, ascending."""
+
+
+class Evaluator:
+    """Prices of divisions of one graph on one cluster."""
+
+    def __init__(self, contraction: Contraction, rates: RateTable) -> None:
+        self.contraction, self.rates = contraction, rates
+        self.profile, self.cluster = rates.profile, rates.cluster
+
+    def on(self, cluster: Cluster) -> Evaluator:
+        """The same graph on other members of the same devices."""
+        return Evaluator(self.contraction, self.rates.on(cluster))
+
+    def price(self, assignment: Assignment, devices: Sequence[str]) -> tuple[tuple[Stage, ...], tuple[Cut, ...]]:
+        """Stages and cuts of a division whose stages are on these members."""
+        return price(self.contraction, self.rates, assignment, devices)
+
+    def values(
+        self, assignment: Assignment, devices: Sequence[str], objectives: Sequence[Objective]
+    ) -> tuple[float, ...]:
+        """The value of each objective."""
+        stages, cuts = self.price(assignment, devices)
+        return self.measured(stages, cuts, objectives)
+
+    def measured(
+        self, stages: Sequence[Stage], cuts: Sequence[Cut], objectives: Sequence[Objective]
+    ) -> tuple[float, ...]:
+        """The value of each objective for priced stages and cuts."""
+        graph, sizes = self.contraction.graph, self.profile.sizes
+        return tuple(measure(objective, stages, cuts, graph, sizes, self.cluster) for objective in objectives)
+
+    def moved(self, stages: Sequence[Stage], devices: Sequence[str]) -> tuple[Stage, ...]:
+        """The same stages on other members of the same devices."""
+        return tuple(replace(stage, device=name) for stage, name in zip(stages, devices, strict=True))
+
+    def overfull(self, stages: Sequence[Stage], limits: Limits) -> list[int]:
+        """The stages that need more memory than a limit or their device has."""
+
+        def room(stage: Stage) -> float:
+            return min(limits.room_bytes, self.cluster.member(stage.device).room_bytes)
+
+        return [stage.index for stage in stages if stage.peak_bytes > room(stage)]

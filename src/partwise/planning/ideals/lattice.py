@@ -1,0 +1,155 @@
+"""All ideals of a partial order, and which values are open at each.
+
+A value is *open* at an ideal if some of the units that make or read it lie inside and some outside. What a stage
+J − I pays for values is what is open at I and at J, less a correction for values open at both (`loads`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partwise.planning.ideals.blocks import Block, Orders, blocks, no_orders, topological
+from partwise.planning.ideals.instance import Channel, Instance
+from partwise.planning.problem import Floats, Ints
+
+__all__ = ["Border", "Lattice", "Spans", "lattice"]
+
+Bits = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Things that several units have in common, seen from the blocks: values (maker and readers) or items.
+
+    Attributes:
+        block, thing: [members] where in the order a member lies, and what it is a member of; by block, then thing.
+        place: [members] column of the member's unit in its block.
+        makes: [members] whether the member makes the value; else it reads it.
+        first, last: [things] the blocks of the first and the last member.
+        total: [things] readers.
+        starts: [blocks + 1] where the members of a block begin.
+    """
+
+    block: Ints
+    thing: Ints
+    place: Ints
+    makes: Bits
+    first: Ints
+    last: Ints
+    total: Ints
+    starts: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """What is paid at one end of a stage for the values open there.
+
+    Attributes:
+        left: [ideals] by the stage that begins at the ideal.
+        right: [ideals] by the one that ends there.
+    """
+
+    left: Floats
+    right: Floats
+
+
+class Lattice:
+    """The ideals of an instance, small ones first: 0 is the empty one, the last one holds all units.
+
+    Attributes:
+        blocks: blocks in order; block b of the attributes below is `blocks[b - 1]`, block 0 the empty ideal.
+        starts: [blocks + 2] index of the first ideal of each block.
+        block: [ideals] in which block an ideal ends.
+        complete: whether these are all ideals there are.
+    """
+
+    def __init__(self, instance: Instance, found: Sequence[Block]) -> None:
+        self.instance, self.blocks = instance, tuple(found)
+        sizes = np.array([1, *(len(block.bits) for block in found)])
+        self.starts: Ints = np.concatenate(([0], np.cumsum(sizes)))
+        self.block: Ints = np.repeat(np.arange(len(sizes)), sizes)
+        self.complete = all(block.complete for block in found)
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @cached_property
+    def home(self) -> tuple[Ints, Ints]:
+        """[units] The block of each unit and its column there."""
+        block, column = (np.zeros(self.instance.units, np.int64) for _ in range(2))
+        for number, found in enumerate(self.blocks, 1):
+            block[found.units] = number
+            column[found.units] = np.arange(len(found.units))
+        return block, column
+
+    @cached_property
+    def values(self) -> Spans:
+        """The values, by their maker and readers."""
+        readers, made = self.instance.readers, np.arange(len(self.instance.maker))
+        return self._spans(
+            np.concatenate((readers.unit, self.instance.maker)),
+            np.concatenate((readers.item, made)),
+            np.repeat((False, True), (len(readers.unit), len(made))),
+            len(made),
+        )
+
+    @cached_property
+    def items(self) -> Spans:
+        """The items, by the units that need them."""
+        needs = self.instance.needs
+        return self._spans(needs.unit, needs.item, np.zeros(len(needs.unit), bool), len(self.instance.held.again))
+
+    def units_of(self, ideal: int) -> Ints:
+        """The units of an ideal, ascending."""
+        block = int(self.block[ideal])
+        if not block:
+            return np.zeros(0, np.int64)
+        inside = self.blocks[block - 1]
+        here = inside.units[inside.bits[ideal - self.starts[block]]]
+        return np.sort(np.concatenate([*(other.units for other in self.blocks[: block - 1]), here]))
+
+    def work(self, channel: Channel) -> Floats:
+        """[ideals] What all units of an ideal pay, added up."""
+        found, base = [np.zeros(1)], 0.0
+        amounts = channel.work
+        for block in self.blocks:
+            if len(block.bits) == 1:
+                found.append(np.array([base + amounts[block.units].sum()]))
+            else:
+                found.append(base + block.bits @ amounts[block.units])
+            base = float(found[-1][-1])
+        return np.concatenate(found)
+
+    def _spans(self, unit: Ints, thing: Ints, makes: Bits, count: int) -> Spans:
+        block, column = self.home[0][unit], self.home[1][unit]
+        order = np.lexsort((thing, block))
+        first, last = np.full(count, len(self.blocks) + 1), np.zeros(count, np.int64)
+        np.minimum.at(first, thing, block)
+        np.maximum.at(last, thing, block)
+        return Spans(
+            block=block[order],
+            thing=thing[order],
+            place=column[order],
+            makes=makes[order],
+            first=first,
+            last=last,
+            total=np.bincount(thing[~makes], minlength=count),
+            starts=np.searchsorted(block[order], np.arange(len(self.blocks) + 3)),
+        )
+
+
+def lattice(instance: Instance, most: int, others: Orders = no_orders) -> Lattice:
+    """The ideals of an instance.
+
+    Args:
+        instance: its edges are without a cycle.
+        most: ideals that a block may have; of one with more only the prefixes of the orders are taken.
+        others: makes the topological orders beside the first.
+    """
+    order = topological(instance.units, instance.edges)
+    return Lattice(instance, list(blocks(order, instance.edges, most, others)))

@@ -1,0 +1,198 @@
+"""The exact search: the smallest bottleneck of any chain of ideals whose stages all stay below a limit.
+
+States are (ideal, vector of devices used). The quick test leaves those that both ends can reach; each that is
+reached prices the stages that begin there, once for every type of device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partwise.planning.ideals.instance import Instance
+from partwise.planning.ideals.lattice import Lattice
+from partwise.planning.ideals.loads import Loads
+from partwise.planning.ideals.memory import Peaks, memory_channels
+from partwise.planning.ideals.reach import Vectors
+from partwise.planning.problem import Floats, Ints
+
+__all__ = ["Chain", "Search"]
+
+Bits = NDArray[np.bool_]
+Step = tuple[int, int, int]
+"""A stage: the ideals at its ends and the type of its device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Stages one after the other."""
+
+    value: float
+    """The largest load [s]."""
+    steps: tuple[Step, ...]
+
+
+class Search:
+    """The search in one lattice."""
+
+    def __init__(self, instance: Instance, lattice: Lattice) -> None:
+        self.instance, self.lattice = instance, lattice
+        caps = [channel for cap in instance.caps for channel in cap.load]
+        memory = memory_channels(instance) if min(instance.room) < np.inf else ()
+        self.loads = Loads(lattice, (*instance.load, *caps, *memory))
+        self._types = len(instance.counts)
+        least = lattice.work(replace(instance.held, work=np.min([channel.work for channel in instance.load], axis=0)))
+        self._rest: Floats = (least[-1] - least) * instance.adds  # what is left to pay at least
+        self._peaks = Peaks.of(instance, lattice) if memory else None
+
+    def best(self, vectors: Vectors, kept: Bits, limit: float, forbidden: Collection[Step] = ()) -> Chain | None:
+        """The best chain with every stage below a limit; None: there is none.
+
+        Args:
+            vectors: of devices used.
+            kept: [vectors, ideals] the states worth a look.
+            limit: loads reach it nowhere [s].
+            forbidden: stages that turned out to be impossible.
+        """
+        ideals = np.flatnonzero(kept.any(axis=0))
+        if not len(ideals) or ideals[0] != 0 or ideals[-1] != len(self.lattice) - 1:
+            return None
+        table = _Table(vectors, ideals, kept[:, ideals])
+        for block in np.unique(self.lattice.block[ideals]).tolist():
+            first, after, most = table.columns(*self._range(block, limit))
+            while len(starts := first + np.flatnonzero(table.changed[first:after])):
+                self._leave(table, block, (starts, first, most), limit, forbidden)
+        return table.chain()
+
+    def _leave(
+        self, table: _Table, block: int, columns: tuple[Ints, int, int], limit: float, forbidden: Collection[Step]
+    ) -> None:
+        """Reach further from some ideals of a block, with each type of device that a vector has left.
+
+        Args:
+            table: the states.
+            block: of the ideals.
+            columns: of the ideals, and where their targets begin and end.
+            limit: of a load.
+            forbidden: stages that are impossible.
+        """
+        at, first, most = columns
+        starts, ends = table.ideals[at], table.ideals[first:most]
+        price = self.loads.prices(block, starts, ends)
+        fits = self._fits(block, price, (starts, ends), limit)
+        for start, end, kind in forbidden:
+            fits[kind][np.ix_(starts == start, ends == end)] = False
+        for row, column in enumerate(at.tolist()):
+            table.changed[column] = False
+            for number in table.reached(column):
+                for kind, larger in table.vectors.above(number):
+                    chosen = np.flatnonzero(fits[kind, row])
+                    stages = ends[chosen], chosen + first, price[kind, row, chosen]
+                    self._offer(table, (column, number, kind), larger, stages, limit)
+
+    def _offer(
+        self,
+        table: _Table,
+        origin: tuple[int, int, int],
+        number: int,
+        stages: tuple[Ints, Ints, Floats],
+        limit: float,
+    ) -> None:
+        """Reach the ends of some stages with a vector, from a state that is reached."""
+        (column, before, _), (ends, columns, load) = origin, stages
+        value = (
+            load + table.best[before, column] if self.instance.adds else np.maximum(load, table.best[before, column])
+        )
+        table.offer(origin, number, columns, np.where(value + self._rest[ends] < limit, value, np.inf))
+
+    def _range(self, block: int, limit: float) -> tuple[int, int, int]:
+        """The first ideal of a block, the first of the next, and one above all whose stage from here has less work
+        than the limit, on some device."""
+        starts = self.lattice.starts
+        first, after = int(starts[block]), int(starts[block + 1])
+        if self.instance.adds:
+            return first, after, len(self.lattice)
+        most = after
+        for work in self.loads.work[: self._types]:
+            least = work[starts[1:-1] - 1]  # at the end of the block before: no ideal of the block has less
+            furthest = int(np.searchsorted(least, work[first:after].max() + limit, "right"))
+            most = max(most, int(starts[furthest + 1]))
+        return first, after, most
+
+    def _fits(self, block: int, price: Floats, stages: tuple[Ints, Ints], limit: float) -> Bits:
+        """[types, starts, ends] Which stages there are, keep the limit, the caps and the memory of their device."""
+        contained = self.loads.contains(block, *stages)
+        fits = (price[: self._types] < limit) & contained
+        for number, cap in enumerate(self.instance.caps, 1):
+            fits &= price[number * self._types :][: self._types] <= cap.limit
+        if min(self.instance.room) < np.inf:
+            memory = self._memory(block, *stages, price)
+            fits &= memory <= np.array(self.instance.room)[:, None, None]
+        return fits
+
+    def _memory(self, block: int, starts: Ints, ends: Ints, price: Floats) -> Floats:
+        """[starts, ends] Bytes that the stages need at least, in whatever order their nodes run."""
+        held, received, sent = price[-3:]
+        assert self._peaks is not None  # there are limits, or nobody would ask
+        alive = self._peaks.of_stages(self.lattice, block, starts, ends) - self.loads.passing(block, starts, ends)
+        return held + np.maximum(np.maximum(received, sent), alive)
+
+
+class _Table:
+    """The states kept: the best bottleneck of each, and the stage that reached it."""
+
+    def __init__(self, vectors: Vectors, ideals: Ints, kept: Bits) -> None:
+        self.vectors, self.ideals, self.kept = vectors, ideals, kept
+        self.best: Floats = np.full(kept.shape, np.inf)
+        self.best[0, 0] = 0
+        self.origin = np.zeros((*kept.shape, 3), np.int32)
+        self.changed = np.arange(len(ideals)) == 0  # columns reached, or reached better, since they were left
+        shape = [count + 1 for count in vectors.counts]
+        self._grid = (*shape, -1)
+
+    def columns(self, *ideals: int) -> list[int]:
+        """Where the ideals kept from some indices on begin."""
+        return np.searchsorted(self.ideals, ideals).tolist()
+
+    def reached(self, column: int) -> list[int]:
+        """The vectors that reach an ideal; where devices may stay empty, those that no smaller one equals."""
+        best = self.best[:, column]
+        if self.vectors.exactly is not None:
+            return np.flatnonzero(np.isfinite(best)).tolist()
+        grid = best.reshape(self._grid[:-1])
+        lower = np.full(grid.shape, np.inf)
+        for axis in range(grid.ndim):
+            ahead = [slice(None)] * grid.ndim
+            behind = list(ahead)
+            ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
+            np.minimum(lower[tuple(ahead)], grid[tuple(behind)], out=lower[tuple(ahead)])
+        for axis in range(grid.ndim):
+            np.minimum.accumulate(lower, axis=axis, out=lower)
+        return np.flatnonzero((grid < lower).ravel()).tolist()
+
+    def offer(self, origin: tuple[int, int, int], number: int, columns: Ints, value: Floats) -> None:
+        """Reach some ideals with a vector at these values."""
+        better = (value < self.best[number, columns]) & self.kept[number, columns]
+        at = columns[better]
+        self.best[number, at] = value[better]
+        self.changed[at] = True
+        self.origin[number, at] = origin
+
+    def chain(self) -> Chain | None:
+        """The best chain to the last ideal: of equal ones that with the fewest devices."""
+        last = self.best[:, -1]
+        if self.vectors.exactly is not None:
+            last = np.where(np.isin(np.arange(len(last)), self.vectors.final), last, np.inf)
+        if not np.isfinite(last).any():
+            return None
+        used = np.array([sum(vector) for vector in self.vectors.all])
+        number = int(np.lexsort((used, last))[0])
+        column, steps, value = self.best.shape[1] - 1, list[Step](), float(last[number])
+        while column:
+            before, number, kind = self.origin[number, column].tolist()
+            steps.append((int(self.ideals[before]), int(self.ideals[column]), kind))
+            column = before
+        return Chain(value, tuple(reversed(steps)))

@@ -1,0 +1,164 @@
+"""The best chain of ideals and a lower bound: a quick bound first, then the exact search just above it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partwise.planning.ideals.blocks import Orders, no_orders
+from partwise.planning.ideals.instance import Instance
+from partwise.planning.ideals.lattice import Lattice, lattice
+from partwise.planning.ideals.reach import Reach, Vectors
+from partwise.planning.ideals.search import Chain, Search, Step
+
+__all__ = ["Answer", "Placed", "solve_ideals"]
+
+Bits = NDArray[np.bool_]
+
+_HALVINGS = 24
+_ENOUGH = 1e-4  # relative distance of the ends at which halving stops
+_STEPS = (1.001, 1.01, 1.05, 1.2, 1.6, 2.5, 6.0, np.inf)  # limits tried, in multiples of the bound
+_NEAR = 1.1  # a limit that lies nearer to the best known value is not tried: a search up to that value decides more
+_SAME = 1e-9  # relative; loads are sums of floats in another order than the evaluator's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """One stage of an answer."""
+
+    kind: int
+    """Which type of device."""
+    units: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The best placement found, and what none can beat."""
+
+    stages: tuple[Placed, ...]
+    value: float
+    bound: float
+    proved: bool
+    """Whether no acyclic partition is better (by more than rounding)."""
+
+
+Check = Callable[[Sequence[Placed]], Collection[int]]
+"""Which stages of a placement do not fit after all."""
+
+
+def solve_ideals(
+    instance: Instance, *, most: int, others: Orders = no_orders, check: Check | None = None
+) -> Answer | None:
+    """The placement with the smallest bottleneck; None where no placement keeps the limits.
+
+    Args:
+        instance: what is placed.
+        most: ideals that a block may have; where it has more, prefixes of the orders stand in, nothing is proved.
+        others: makes the topological orders to take them from, beside the first.
+        check: finds stages that need more memory than their lower estimate; None: the estimate is exact.
+    """
+    found = lattice(instance, most, others)
+    hunt = _Hunt(instance, found, check)
+    if instance.adds:
+        return _least_sum(instance, hunt, check)
+    return _least_bottleneck(instance, hunt, check)
+
+
+class _Hunt:
+    """The search in one lattice, until every stage of its answer fits."""
+
+    def __init__(self, instance: Instance, found: Lattice, check: Check | None) -> None:
+        self.lattice, self.vectors = found, Vectors(instance.counts, instance.exactly)
+        self._search, self._check = Search(instance, found), check
+        self._reach = Reach(found, instance.load, instance.held, instance.room)
+        self._forbidden: set[Step] = set()
+
+    def bound(self) -> float:
+        """The largest limit found below which the quick test reaches no whole."""
+        return _bound(self._reach, self.vectors)
+
+    def below(self, limit: float) -> Chain | None:
+        """The best chain below a limit; None: there is none."""
+        ends = self._reach.forward(self.vectors, limit), self._reach.backward(self.vectors, limit)
+        return self.best(ends[0] & ends[1], limit)
+
+    def best(self, kept: Bits, limit: float) -> Chain | None:
+        """The best chain below a limit among the states kept; None: there is none."""
+        while (chain := self._search.best(self.vectors, kept, limit, self._forbidden)) is not None:
+            broken = self._check(self.stages(chain)) if self._check else ()
+            if not broken:
+                return chain
+            self._forbidden.update(chain.steps[index] for index in broken)
+        return None
+
+    def everywhere(self) -> Bits:
+        """All states."""
+        return np.ones((len(self.vectors), len(self.lattice)), bool)
+
+    def stages(self, chain: Chain) -> tuple[Placed, ...]:
+        """What lies between the ideals of a chain."""
+        found = self.lattice
+        between = (np.setdiff1d(found.units_of(end), found.units_of(start)) for start, end, _ in chain.steps)
+        return tuple(
+            Placed(kind=kind, units=tuple(units.tolist()))
+            for units, (_, _, kind) in zip(between, chain.steps, strict=True)
+        )
+
+    def answer(self, chain: Chain, bound: float) -> Answer:
+        """The chain as an answer, proved if the lattice holds all ideals."""
+        return Answer(stages=self.stages(chain), value=chain.value, bound=bound, proved=self.lattice.complete)
+
+
+def _least_bottleneck(instance: Instance, hunt: _Hunt, check: Check | None) -> Answer | None:
+    """The smallest bottleneck: a quick bound, the best along one order, then all ideals between the two."""
+    bound = hunt.bound()
+    line = _Hunt(instance, lattice(instance, 0), check)
+    below = line.bound()
+    first = next(_tried(line, [below * factor for factor in _STEPS]), None)
+    most = np.inf if first is None else first.value * (1 - _SAME)
+    limits = [bound * factor for factor in _STEPS if bound * factor * _NEAR < most]
+    chain = next(_tried(hunt, [*limits, most]), None)
+    if chain is not None:
+        return hunt.answer(chain, chain.value if hunt.lattice.complete else bound)
+    return first and replace(line.answer(first, first.value), proved=hunt.lattice.complete)
+
+
+def _tried(hunt: _Hunt, limits: Sequence[float]) -> Iterator[Chain]:
+    """The best chains below the limits, as far as there are any."""
+    return (chain for limit in limits if (chain := hunt.below(limit)) is not None)
+
+
+def _least_sum(instance: Instance, hunt: _Hunt, check: Check | None) -> Answer | None:
+    """The least sum: first along one order, then among all ideals below that."""
+    line = _Hunt(instance, lattice(instance, 0), check)
+    first = line.best(line.everywhere(), np.inf)
+    limit = np.inf if first is None else first.value * (1 - _SAME)
+    chain = hunt.best(hunt.everywhere(), limit)
+    if chain is not None:
+        return hunt.answer(chain, chain.value if hunt.lattice.complete else 0.0)
+    if first is None:
+        return None
+    return replace(line.answer(first, first.value), proved=hunt.lattice.complete)
+
+
+def _bound(reach: Reach, vectors: Vectors) -> float:
+    """The largest limit found below which the quick test reaches no whole [s]."""
+
+    def is_reached(limit: float) -> bool:
+        return bool(reach.forward(vectors, limit)[vectors.final, -1].any())
+
+    totals = reach.work[: len(vectors.counts), -1]
+    low, high = 0.0, float(totals.min())
+    if not is_reached(high):
+        low, high = high, high * 2 + 1e-9
+        while not is_reached(high) and high < totals.sum() * 1e6 + 1:
+            low, high = high, high * 4
+    for _ in range(_HALVINGS):
+        if high - low <= _ENOUGH * high:
+            break
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_reached(middle) else (middle, high)
+    return low
