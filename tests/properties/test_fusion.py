@@ -55,8 +55,8 @@ def mixed_graph(seed: int, nodes: int, rows: int = 4, width: int = 8) -> Graph:
 limits = st.sampled_from([None, 40, 200, 600, 5000])
 small = st.builds(mixed_graph, st.integers(0, 100_000), st.integers(2, 6))
 larger = st.one_of(
-    st.builds(mixed_graph, st.integers(0, 100_000), st.integers(2, 60)),
-    st.builds(random_graph, st.integers(0, 100_000), st.integers(2, 60)),
+    st.builds(mixed_graph, st.integers(0, 100_000), st.integers(2, 30)),
+    st.builds(random_graph, st.integers(0, 100_000), st.integers(2, 30)),
 )
 
 
@@ -106,7 +106,7 @@ def least(graph: Graph, limit: int | None) -> int:
     return best
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(small, limits)
 def test_no_fusion_is_below_the_bound_and_a_gap_of_zero_is_the_best(graph: Graph, limit: int | None) -> None:
     found, best = fuse(graph, profile(graph), fast_memory_bytes=limit), least(graph, limit)
@@ -117,13 +117,13 @@ def test_no_fusion_is_below_the_bound_and_a_gap_of_zero_is_the_best(graph: Graph
 def test_the_best_fusion_is_nearly_always_found() -> None:
     """Islands are solved one by one; where their units then wait for each other, the gap says what that costs."""
     random, proven = Random(1), 0
-    for _ in range(200):
+    for _ in range(100):
         graph, limit = mixed_graph(random.randrange(10**9), random.randrange(2, 15)), random.choice([None, 40, 600])
         proven += fuse(graph, profile(graph), fast_memory_bytes=limit).gap == 0
-    assert proven >= 180
+    assert proven >= 90
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(larger, limits)
 def test_every_rule_set_keeps_the_invariants(graph: Graph, limit: int | None) -> None:
     counted, flow = profile(graph), Flow(graph, profile(graph))
@@ -153,7 +153,7 @@ def check_order(flow: Flow, fusion: Fusion) -> None:
         done.update(unit.nodes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(larger)
 def test_more_fast_memory_never_costs_traffic(graph: Graph) -> None:
     counted = profile(graph)
@@ -163,9 +163,9 @@ def test_more_fast_memory_never_costs_traffic(graph: Graph) -> None:
         assert traffic == sorted(traffic, reverse=True)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(10))
 def test_larger_graphs_are_never_worse_than_greedy(seed: int) -> None:
-    graph = mixed_graph(seed, 400)
+    graph = mixed_graph(seed, 200)
     counted = profile(graph)
     greedy, best = (fuse(graph, counted, rules=rules) for rules in (Rules.PATTERNS, Rules.OPTIMAL))
     assert best.bound_bytes <= best.traffic_bytes <= greedy.traffic_bytes

@@ -1,9 +1,11 @@
-"""Memory that an engine's kernels take beside the values: the torch engine's convolutions on an x86 CPU.
+"""Memory that an engine's kernels take beside the values: the torch engine's on an x86 CPU.
 
-oneDNN computes them on blocks of 16 channels: it copies the argument and the weights into blocks, computes a blocked
-result, lets go of the copies, and copies the result back. All of it comes from torch's allocator.
+Convolutions: oneDNN computes them on blocks of 16 channels. It copies argument and weights into blocks, computes a
+blocked result, lets go of the copies, and copies the result back, all of it in torch's allocator.
 Source: measured with torch 2.13 (oneDNN 3.12) on AVX-512, allocation by allocation; `tests/e2e/test_memory.py`
 compares the peaks. When oneDNN is used: ATen/native/Convolution.cpp, `ConvParams::use_mkldnn`.
+Experts: the loop over them (`partwise.kernels.experts`) holds the intermediate rows of one while it makes those of the
+next. How many rows an expert gets is up to the data; counted is the most: all tokens meet the same experts.
 """
 
 from __future__ import annotations
@@ -32,12 +34,27 @@ def workspaces(graph: Graph, bindings: Mapping[str, int], threads: int = 1) -> d
     """
     if graph.format is not Format.TORCH:
         return {}
-    found = {
-        index: _convolution(Call(node, graph.spec, bindings), threads)
-        for index, node in enumerate(graph.nodes)
-        if operator(node.op).kind is Kind.CONV and "transpose" not in node.op
-    }
+    found = {index: _workspace(Call(node, graph.spec, bindings), threads) for index, node in enumerate(graph.nodes)}
     return {index: size for index, size in found.items() if size}
+
+
+def _workspace(call: Call, threads: int) -> int:
+    match operator(call.node.op).kind:
+        case Kind.CONV if "transpose" not in call.node.op:
+            return _convolution(call, threads)
+        case Kind.EXPERTS:
+            return _experts(call)
+        case _:
+            return 0
+
+
+def _experts(call: Call) -> int:
+    """Rows of an expert: raised, gated and lowered of one, taken and raised of the next."""
+    (tokens, hidden), chosen, result = call.shape(0), call.shape(1)[-1], call.tensor(0)
+    raised, inner = (prod(call.shape(place)[1:]) // hidden for place in (3, 4))
+    bits = result.dtype.bits if result else 0
+    before = raised + inner + hidden if chosen > 1 else 0
+    return tokens * (before + hidden + raised) * bits // 8
 
 
 def _convolution(call: Call, threads: int) -> int:
