@@ -1,121 +1,94 @@
 """torch.distributed.pipelining: where `pipeline` splits its trace, as `{module: BEGINNING or END}`.
 
-A split point stands where a module's forward begins or ends, and everything traced before it belongs to the stages
-before it. So a stage is an interval of the graph's order between such places, and the module must be called once.
-Derived values (masks, rotary tables), which Partwise repeats, are sent by the pipeline: a note says how many bytes.
+A split point stands where a module's forward begins or ends, one a module, and everything traced before it belongs to
+the stages before it. So a stage is an interval of the graph's order between such places. What crosses must lie in
+memory in the order of its shape: process groups send nothing else. Derived values (masks, rotary tables), which
+Partwise repeats, are sent: a note says how many bytes.
 
 Source: PyTorch 2.13, `torch/distributed/pipelining/_IR.py`, `annotate_split_points` and `Pipe.from_tracing`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import accumulate
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 
-from partwise.ir import Contraction, Graph
+from partwise.errors import PlanError
+from partwise.ir import Contraction
+from partwise.planning.emitting.calls import call_ends
 from partwise.planning.emitting.devices import ranks
-from partwise.planning.emitting.modules import ancestors, as_json, intervals
-from partwise.planning.emitting.records import Atom, Grain, Placed, Written
+from partwise.planning.emitting.modules import as_json, intervals
+from partwise.planning.emitting.records import Atom, Grain, Placed, Target, Written
+from partwise.planning.emitting.strides import strided_spans
 from partwise.planning.records import Plan
 from partwise.units import format_bytes
 
-__all__ = ["BEGINNING", "END", "grain", "write"]
+__all__ = ["grain", "write"]
 
-BEGINNING, END = "BEGINNING", "END"
+Point = tuple[str, str]
+"""A module, and whether its call begins or ends there."""
 
 
 def grain(contraction: Contraction) -> Grain:
-    """What lies between two places at which the pipeline can split; an atom is named by its start."""
-    places = _places(contraction.graph)
-    starts = [0, *sorted(index for index in places if index)]
-    atoms: list[Atom] = []
-    name = ""
-    for start, nodes in zip(starts, intervals(contraction, starts), strict=True):
-        name = name or " ".join(
-            places.get(start, ("", ""))
-        )  # of several places without a placed node between: the first
-        if nodes:
-            atoms.append(Atom(nodes=nodes, names=(name,)))
-            name = ""
-    return Grain(atoms=tuple(atoms))
+    """What lies between two places at which the pipeline can split."""
+    starts = [0, *_places(contraction)]
+    return Grain(atoms=tuple(Atom(nodes=nodes) for nodes in intervals(contraction, starts) if nodes))
 
 
 def write(contraction: Contraction, plan: Plan, grain: Grain, placed: Placed) -> Written:
     """The split specification, and which member of the cluster each rank is."""
-    starts = [grain.atoms[group[0]].names[0] for group in placed.groups[1:]]
-    spec = dict(start.split(" ") for start in starts)
+    del grain
+    places = _places(contraction)
+    starts = [_start(places, before, after) for before, after in zip(placed.nodes, placed.nodes[1:], strict=False)]
+    spec = dict(_one_each([places[start] for start in starts]))
     notes = ranks(plan.cluster, placed.devices)
-    return Written(data={"split_spec": spec}, text=as_json(spec), notes=(*notes, *_sent_too(contraction, plan, placed)))
+    sent = _derived_bytes(contraction, plan, starts)
+    if sent:
+        notes += (f"{format_bytes(sent)} of masks and tables are sent too, which the value does not count",)
+    return Written(data={"split_spec": spec}, text=as_json(spec), notes=notes)
 
 
-def _sent_too(contraction: Contraction, plan: Plan, placed: Placed) -> Iterator[str]:
-    """What crosses between stages of the trace although it derives from the model's inputs alone."""
-    graph = contraction.graph
-    stage = {node: number for number, nodes in enumerate(placed.nodes) for node in nodes}
-    homes = list(
-        accumulate((stage.get(node, 0) for node in range(len(graph.nodes))), max)
-    )  # a repeated node runs in its place
-    made = {name: homes[index] for index, node in enumerate(graph.nodes) for name in node.outputs}
-    crossing = {(name, homes[i]) for i, node in enumerate(graph.nodes) for name in node.inputs if name in made}
-    derived = sorted({name for name, home in crossing if made[name] < home and _is_derived(contraction, name)})
-    size = sum(
-        graph.spec[name].bytes(plan.sizes) for name, home in sorted(crossing) if name in derived and made[name] < home
-    )
-    if size:
-        yield f"{format_bytes(size)} of masks and tables are sent too, which the value does not count"
-
-
-def _is_derived(contraction: Contraction, name: str) -> bool:
-    return contraction.of(name).received <= set(contraction.graph.inputs)
-
-
-def _places(graph: Graph) -> dict[int, tuple[str, str]]:
-    """For each index before which the pipeline can split a split point: of the outermost module, a beginning first."""
-    found: dict[int, tuple[str, str]] = {}
-    for module, (first, last) in sorted(_called_once(graph).items(), key=lambda item: (item[0].count("."), item[0])):
-        if found.get(first, ("", END))[1] == END:
-            found[first] = (module, BEGINNING)
-        found.setdefault(last + 1, (module, END))
-    return {index: place for index, place in found.items() if 0 < index < len(graph.nodes)}
-
-
-def _called_once(graph: Graph) -> dict[str, tuple[int, int]]:
-    """First and last node of each module that is certainly called, once, without anything else in between."""
-    held: dict[str, list[int]] = {}
-    for index, node in enumerate(graph.nodes):
-        for module in ancestors(node.module):
-            held.setdefault(module, []).append(index)
-    held.pop("", None)
-    again = _read_twice(graph)
-    children = _children(held)
-    direct = {node.module for node in graph.nodes}
+def _places(contraction: Contraction) -> dict[int, tuple[Point, ...]]:
+    """Index of the node before which the pipeline can split, and the split points that do it; ascending."""
+    spans, placed = list(strided_spans(contraction.graph)), contraction.placed
     return {
-        module: (nodes[0], nodes[-1])
-        for module, nodes in held.items()
-        if nodes[-1] - nodes[0] == len(nodes) - 1
-        and module not in again
-        and (module in direct or _is_element(module, children.get(module, ())))
+        index: points
+        for index, points in call_ends(contraction.graph).items()
+        if placed[0] < index <= placed[-1] and not any(first <= index <= last for first, last in spans)
     }
 
 
-def _is_element(module: str, children: Iterable[str]) -> bool:
-    """Whether it is an element of a list and no list itself: lists of modules are not called."""
-    return module.rpartition(".")[2].isdigit() and not all(child.isdigit() for child in children)
+def _start(places: dict[int, tuple[Point, ...]], before: Sequence[int], after: Sequence[int]) -> int:
+    """The first place between the nodes of two stages."""
+    return next(index for index in places if before[-1] < index <= after[0])
 
 
-def _children(modules: Iterable[str]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for module in modules:
-        parent, _, name = module.rpartition(".")
-        found.setdefault(parent, set()).add(name)
-    return found
+def _one_each(choices: Sequence[Sequence[Point]]) -> Iterator[Point]:
+    """A split point for each cut, no module twice. Source: augmenting paths, Kuhn, 1955."""
+    owner: dict[str, int] = {}
+    chosen: dict[int, Point] = {}
+
+    def place(cut: int, tried: set[str]) -> bool:
+        for point in choices[cut]:
+            if point[0] not in tried:
+                tried.add(point[0])
+                if point[0] not in owner or place(owner[point[0]], tried):
+                    owner[point[0]], chosen[cut] = cut, point
+                    return True
+        return False
+
+    for cut, points in enumerate(choices):
+        if not place(cut, set()):
+            hint = "use another number of stages (--stages)."
+            raise PlanError(f"--emit {Target.PIPELINING}", f"two cuts need `{points[0][0]}`", hint=hint)
+    yield from (chosen[cut] for cut in range(len(choices)))
 
 
-def _read_twice(graph: Graph) -> set[str]:
-    """Modules that read one weight in several nodes, and what they are in: they may be called several times."""
-    readers: dict[tuple[str, str], int] = {}
-    for node in graph.nodes:
-        for name in node.inputs:
-            if name in graph.held:
-                readers[name, node.module] = readers.get((name, node.module), 0) + 1
-    return {above for (_, module), count in readers.items() if count > 1 for above in ancestors(module)}
+def _derived_bytes(contraction: Contraction, plan: Plan, starts: Sequence[int]) -> int:
+    """Bytes that cross between stages of the trace although they derive from the model's inputs alone."""
+    graph, sent = contraction.graph, set[tuple[str, int]]()
+    for index, node in enumerate(graph.nodes):
+        home = bisect_right(starts, index)
+        sent |= {(name, home) for name in node.inputs if bisect_right(starts, graph.producer.get(name, index)) < home}
+    derived = {name for name, _ in sent if contraction.of(name).received <= set(graph.inputs)}
+    return sum(graph.spec[name].bytes(plan.sizes) for name, _ in sent if name in derived)
