@@ -24,9 +24,8 @@ def main(name: str, folder: Path, rank: int, ranks: int) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     model, inputs = MODELS[name]()
-    parts = [
-        dict(zip(inputs, values, strict=True)) for values in zip(*(v.chunk(MICROBATCHES) for v in inputs.values()))
-    ]
+    chunks = [value.chunk(MICROBATCHES) for value in inputs.values()]
+    parts = [dict(zip(inputs, values, strict=True)) for values in zip(*chunks, strict=True)]
     spec = {module: SplitPoint[point] for module, point in json.loads((folder / "spec.json").read_text()).items()}
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks)
     with torch.no_grad():
