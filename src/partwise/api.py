@@ -8,17 +8,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from partwise import planning, profiling, runtime, verification
 from partwise.cutting import cut_plan, encode_whole
 from partwise.digest import canonical_json
-from partwise.errors import DeviceError, InputError, PlanError, VerifyError
+from partwise.errors import DeviceError, InputError, PlanError, StalePlanError, VerifyError
 from partwise.frontends import CaptureOptions, as_captured, open_model
-from partwise.frontends.stale import refuse_other_graph
-from partwise.hardware import REFERENCE_CLUSTER, Cluster, parse_cluster
+from partwise.frontends.stale import capture_again, refuse_other_graph
+from partwise.hardware import (
+    REFERENCE_CLUSTER,
+    Cluster,
+    Device,
+    catalog,
+    find_device,
+    parse_cluster,
+    parse_hardware,
+)
 from partwise.ir import Graph, graph_to_data
 from partwise.packaging import Manifest, Package, is_package, open_package, write_package
 from partwise.planning import (
@@ -31,15 +39,18 @@ from partwise.planning import (
     plan_from_data,
     plan_to_data,
 )
-from partwise.profiling import Profile
+from partwise.profiling import Estimate, Profile
 from partwise.runtime import Run, is_run, load_run
 from partwise.units import parse_bytes
-from partwise.verification import Original, Verdict
+from partwise.verification import Original, Outcome, Verdict
 
 __all__ = [
     "capture",
     "capture_with",
     "cut",
+    "devices",
+    "estimate",
+    "estimate_counted",
     "load_plan",
     "place_workload",
     "plan",
@@ -84,6 +95,57 @@ def profile(graph: Graph, sizes: Mapping[str, int] | None = None) -> Profile:
         InputError: a symbol that the graph does not have.
     """
     return profiling.profile(graph, sizes)
+
+
+def devices(names: str | Sequence[str]) -> tuple[Device, ...]:
+    """Devices by name, as `profile --hardware` takes them.
+
+    Args:
+        names: of the catalog, `all` of it, or TOML files with entries of one's own; several as a sequence or
+            separated by commas.
+
+    Raises:
+        DeviceError: an unknown name (the message has the nearest), or a file that is wrong.
+    """
+    found: list[Device] = []
+    for name in names.split(",") if isinstance(names, str) else names:
+        if name == "all":
+            found.extend(catalog().devices)
+        elif name.endswith(".toml"):
+            found.extend(_own_devices(Path(name)))
+        else:
+            found.append(find_device(name))
+    return tuple(found)
+
+
+def estimate(
+    graph: Graph, device: Device | str, sizes: Mapping[str, int] | None = None, *, estimator: str = "roofline"
+) -> Estimate:
+    """What a graph takes on a device: time, energy, utilization.
+
+    Args:
+        graph: a captured graph.
+        device: an entry, or the name of one.
+        sizes: values for some of the graph's symbols; the others keep those of the capture.
+        estimator: `roofline`, or `simple` for the formulas of the source document.
+
+    Raises:
+        DeviceError: an unknown name.
+        InputError: a symbol that the graph does not have, or an unknown estimator.
+    """
+    known = devices(device)[0] if isinstance(device, str) else device
+    return estimate_counted(graph, profile(graph, sizes), known, estimator)
+
+
+def estimate_counted(graph: Graph, counted: Profile, device: Device, estimator: str) -> Estimate:
+    """`estimate` of a graph whose costs are counted already."""
+    match estimator:
+        case "roofline":
+            return profiling.estimate(counted, device)
+        case "simple":
+            return profiling.simple_estimate(graph, counted, device)
+        case _:
+            raise InputError("estimator", "is unknown", expected="roofline or simple", got=estimator)
 
 
 def plan(
@@ -156,7 +218,7 @@ def cut(
     options = as_captured(plan.graph, CaptureOptions(config=config, module=module))
     source = open_model(model, options)
     if isinstance(model, str | Path):
-        refuse_other_graph(plan.graph, source.capture(), str(model))
+        refuse_other_graph(plan.graph, capture_again(source, plan.graph, str(model)), str(model))
     manifest, segments = cut_plan(plan)
     plan_bytes = canonical_json(plan_to_data(plan, with_graph=False))
 
@@ -180,7 +242,7 @@ def run(package: Package | str | Path, inputs: object = None, **options: Any) ->
     """Run a package: package → run.
 
     Args:
-        package: an open package or its folder.
+        package: an open package or its folder; or a saved run, whose package is run again on the inputs it recorded.
         inputs: arrays by name; a sequence of such requests; a path of an `.npz`, a `.json` or a folder of them; None
             makes seeded random values.
         **options: keyword arguments of `partwise.runtime.run_package`: executor, threads, seed, sizes, run_dir, trace …
@@ -190,6 +252,10 @@ def run(package: Package | str | Path, inputs: object = None, **options: Any) ->
         PackageError: a package that is not what its manifest promises.
         RunError: a stage failed, or its process died.
     """
+    if isinstance(package, str | Path) and is_run(Path(package)):
+        done = load_run(package)
+        inputs = _recorded(done) if inputs is None else inputs
+        package = _beside(done) or _refuse_alone(package)
     return runtime.run_package(package, inputs, **options)
 
 
@@ -219,7 +285,10 @@ def verify(
         PartwiseError: a file that cannot be used at all; a value that is merely wrong is a verdict.
     """
     run, opened = _subject(subject, package)
-    original = None if against is None else _original(against, opened, config, module)
+    try:
+        original = None if against is None else _original(against, opened, config, module)
+    except StalePlanError as error:
+        return Verdict(outcome=Outcome.INCONCLUSIVE, reason=str(error))
     if run is not None:
         return verification.verify_run(run, opened, original, inputs)
     return verification.verify_package(opened, original, inputs, threads=threads)
@@ -244,6 +313,17 @@ def sizes_for(graph: Graph, options: CaptureOptions) -> dict[str, int]:
     """The sizes that options ask for, of those that are symbols of the graph."""
     asked = {"batch": options.batch, "sequence": options.sequence}
     return {name: value for name, value in asked.items() if value is not None and name in graph.hints}
+
+
+def _own_devices(path: Path) -> tuple[Device, ...]:
+    try:
+        found = parse_hardware(path.read_text(encoding="utf-8"), str(path)).devices
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise DeviceError(str(path), f"cannot be read ({reason})") from None
+    if not found:
+        raise DeviceError(str(path), "has no device", expected="a table [device.NAME]")
+    return found
 
 
 def place_workload(path: str | Path) -> Placement:
@@ -298,6 +378,16 @@ def _subject(subject: Run | Package | str | Path, package: Package | str | Path 
     return subject, where if isinstance(where, Package) else open_package(where)
 
 
+def _recorded(run: Run) -> object:
+    """The inputs of a run, as `run` takes them: one request, or a stream of them."""
+    given = [request.inputs for request in run.requests]
+    return given if run.record.stream else given[0]
+
+
+def _refuse_alone(run: str | Path) -> NoReturn:
+    raise InputError(str(run), "its package does not lie beside it", hint=f"run PACKAGE --input {run}/inputs.npz")
+
+
 def _beside(run: Run) -> Package | None:
     """The package that a saved run names, if it lies beside the folder of runs."""
     folders = sorted(run.path.resolve().parents[1].iterdir()) if run.path is not None else []
@@ -311,4 +401,4 @@ def _original(model: Any, package: Package, config: str | None, module: str | No
     if graph is None:
         raise VerifyError(str(package.path), "came without its graph")
     source = open_model(model, as_captured(graph, CaptureOptions(config=config, module=module)))
-    return Original(source, source.capture() if isinstance(model, str | Path) else graph)
+    return Original(source, capture_again(source, graph, str(model)) if isinstance(model, str | Path) else graph)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import permutations, product
 
@@ -14,10 +14,11 @@ from graphs import random_graph
 from partwise.errors import InfeasibleError
 from partwise.hardware import Cluster, Member, equal_devices, find_device, find_link
 from partwise.ir import contract
-from partwise.planning import Limits, Objective, Plan, plan
+from partwise.planning import Limits, Objective, Plan, Stage, plan
 from partwise.planning.evaluator import Assignment, Evaluator
 from partwise.planning.orders import flow_of
 from partwise.planning.problem import formulate
+from partwise.planning.rates import RateTable
 from partwise.profiling import profile
 
 TOLERANCE = 1e-9
@@ -32,7 +33,7 @@ objectives = st.sampled_from(Objective)
 
 def partitions(graph, most: int, cluster: Cluster) -> Iterator[Assignment]:
     """Every assignment of units to at most so many stages in which values only go forward."""
-    problem = formulate(contract(graph), profile(graph), cluster)
+    problem = formulate(contract(graph), RateTable(profile(graph), cluster))
     units, after = problem.units, flow_of(problem).after
     for stages in range(1, min(most, len(units)) + 1):
         for homes in product(range(stages), repeat=len(units)):
@@ -45,7 +46,7 @@ def partitions(graph, most: int, cluster: Cluster) -> Iterator[Assignment]:
 
 def least(graph, cluster: Cluster, limits: Limits, objective: Objective) -> float | None:
     """The smallest value of any partition on any members that keeps the limits."""
-    evaluator = Evaluator(contract(graph), profile(graph), cluster)
+    evaluator = Evaluator(contract(graph), RateTable(profile(graph), cluster))
     names = [member.name for member in cluster.members]
     found: float | None = None
     for nodes in partitions(graph, limits.stages or len(names), cluster):
@@ -55,10 +56,17 @@ def least(graph, cluster: Cluster, limits: Limits, objective: Objective) -> floa
         priced = evaluator.price(nodes, [names[0]] * len(nodes))
         for devices in {tuple(choice)[: len(nodes)] for choice in choices}:
             stages, cuts = evaluator.price(nodes, devices) if not cluster.is_open else priced
-            if not evaluator.overfull(stages, limits):
+            if not evaluator.overfull(stages, limits) and not is_overflowing(stages, cluster):
                 value = evaluator.measured(stages, cuts, [objective])[0]
                 found = value if found is None else min(found, value)
     return found
+
+
+def is_overflowing(stages: Sequence[Stage], cluster: Cluster) -> bool:
+    return any(
+        sum(stage.peak_bytes for stage in stages if cluster.member(stage.device).pool == pool) > size
+        for pool, size in cluster.pools.items()
+    )
 
 
 def planned(graph, cluster: Cluster, limits: Limits, objective: Objective) -> Plan | None:
@@ -97,6 +105,20 @@ def test_unequal_devices(graph, objective: Objective, shares: tuple[float, float
     cluster = unequal((shares[0], shares[1], shares[1]), profile(graph).peak_bytes)
     limits = Limits(stages=stages)
     best, made = least(graph, cluster, limits, objective), planned(graph, cluster, limits, objective)
+    assert (best is None) == (made is None)
+    if best is not None and made is not None:
+        assert made.value == pytest.approx(best, rel=TOLERANCE)
+        assert made.bound <= best * (1 + TOLERANCE)
+
+
+@settings(max_examples=80, deadline=None)
+@given(graphs, objectives, st.floats(0.8, 2))
+def test_devices_that_share_memory(graph, objective: Objective, share: float) -> None:
+    whole = profile(graph).peak_bytes
+    apart = unequal((0.9, 0.9, 0.9), whole)
+    members = tuple(replace(member, pool="ram" if number else "") for number, member in enumerate(apart.members))
+    cluster = replace(apart, members=members, pools={"ram": int(whole * share * 0.6)})
+    best, made = least(graph, cluster, Limits(), objective), planned(graph, cluster, Limits(), objective)
     assert (best is None) == (made is None)
     if best is not None and made is not None:
         assert made.value == pytest.approx(best, rel=TOLERANCE)

@@ -21,6 +21,7 @@ from partwise.planning.line import Line
 from partwise.planning.orders import flow_of, orders
 from partwise.planning.price import measure, price
 from partwise.planning.problem import Problem, formulate
+from partwise.planning.rates import RateTable
 from partwise.planning.room import Room
 from partwise.planning.slices import best_slices
 from partwise.planning.sweep import columns
@@ -39,11 +40,12 @@ class Case:
     def __init__(self, graph) -> None:
         self.graph, self.profile = graph, profile(graph)
         self.contraction = contract(graph)
-        self.problem: Problem = formulate(self.contraction, self.profile, REFERENCE_CLUSTER)
+        self.rates = RateTable(self.profile, REFERENCE_CLUSTER)
+        self.problem: Problem = formulate(self.contraction, self.rates)
 
     def price(self, assignment: Sequence[Sequence[int]]):
         names = [REFERENCE_CLUSTER.members[0].name] * len(assignment)
-        return price(self.contraction, self.profile, assignment, REFERENCE_CLUSTER, names)
+        return price(self.contraction, self.rates, assignment, names)
 
     def values(self, assignment: Sequence[Sequence[int]], wanted: Sequence[Objective]) -> tuple[float, ...]:
         stages, cuts = self.price(assignment)
@@ -135,7 +137,7 @@ def test_plans_keep_everything_and_survive_json(given_: tuple[Case, Limits], wan
         made = plan(case.graph, case.profile, limits, wanted)
     except InfeasibleError:
         return
-    assert not list(violations(made, case.contraction, case.profile))
+    assert not list(violations(made, case.contraction, case.rates))
     assert made.bound <= made.value
     assert plan_from_data(plan_to_data(made, with_graph=True)) == made
     assert plan(case.graph, case.profile, limits, wanted) == made

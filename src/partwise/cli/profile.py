@@ -1,37 +1,162 @@
-"""`partwise profile`: graph → profile."""
+"""`partwise profile`: graph → profile, and what it takes on devices."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
 import msgspec
 
 from partwise import api
-from partwise.cli.options import capture_options, json_option, model_argument, take_capture_options
+from partwise.cli.options import PATH, check_parent, json_option, other_capture_options, take_capture_options
 from partwise.cli.output import print_json, timed
 from partwise.cli.render import show_profile
+from partwise.cli.render_estimates import Row, csv_text, show_comparison, show_estimate, show_unknown
+from partwise.errors import InputError
+from partwise.files import write_whole
+from partwise.frontends import CaptureOptions
+from partwise.frontends.zoo import ZOO
+from partwise.hardware import Device
+from partwise.ir import Graph
+from partwise.profiling import Estimate, Profile
 
 __all__ = ["profile"]
 
+Counted = tuple[str, Graph, Profile]
+"""The model as the user named it, its graph, and the counts at one set of sizes."""
+
+
+class Sizes(click.ParamType[tuple[int, ...]]):
+    """One size, or several separated by commas: 1,8,64."""
+
+    name = "n[,n]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value  # pyright: ignore[reportUnknownVariableType]
+        parts = [part.strip() for part in str(value).split(",")]
+        if not all(part.isdigit() and int(part) > 0 for part in parts):
+            self.fail(f"{value!r}: expected whole numbers above 0, as 1,8,64", param, ctx)
+        return tuple(int(part) for part in parts)
+
 
 @click.command()
-@model_argument
-@capture_options
+@click.argument("models", metavar="MODEL", nargs=-1, required=True)
+@click.option("--models", "several", is_flag=True, help="Compare the models that follow.")
+@click.option("--hardware", multiple=True, help="Device of the catalog, `all`, or a TOML file; several with commas.")
+@click.option("--batch", "batches", type=Sizes(), help="Batch size, or several to sweep: 1,8,64.")
+@click.option("--sequence", "sequences", type=Sizes(), help="Tokens, or several to sweep.")
+@click.option("--price", type=click.FloatRange(0, min_open=True), help="Of the device, in $ an hour.")
+@click.option(
+    "--estimator",
+    type=click.Choice(["roofline", "simple"]),
+    default="roofline",
+    show_default=True,
+    help="How to predict; `simple` has the source document's formulas, in which memory takes no time.",
+)
+@click.option("--csv", "table_file", type=PATH, help="Write the comparison here.")
 @click.option("--depth", type=click.IntRange(1), default=3, show_default=True, help="Steps of a module's path.")
+@other_capture_options
 @json_option
-def profile(model: str, depth: int, as_json: bool, **given: Any) -> None:
-    """Count a model's MACs, FLOPs, parameters and bytes, by module.
+def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any) -> None:
+    """Count a model's MACs, FLOPs, parameters and bytes; predict its time and energy on devices.
+
+    A MODEL is what every verb takes, or a name such as resnet50, vit_b16, bert_base, gpt2, llama_8b.
 
     \b
-    Example:  partwise profile resnet50.onnx
+    Example:  partwise profile resnet50.onnx --hardware h100-pcie
+              partwise profile --models resnet18 mobilenet_v2 --hardware all --csv table.csv
+              partwise profile vit_b16 --hardware a100,rtx4090 --batch 1,8,64
     """
-    options = take_capture_options(given)
-    with timed("captured"):
-        graph = api.capture_with(model, options)
-    found = api.profile(graph, api.sizes_for(graph, options))
+    del several  # the models follow it as arguments; one model needs no flag
+    hardware, price, depth, file = (given.pop(name) for name in ("hardware", "price", "depth", "table_file"))
+    estimator = given.pop("estimator")
+    batches, sequences = given.pop("batches"), given.pop("sequences")
+    check_parent(file)
+    known = api.devices([name for text in hardware for name in text.split(",")])
+    if price is not None and not known:
+        raise InputError("--price", "is of a device, and no device is named", hint="add --hardware NAME.")
+    if file is not None and not known:
+        raise InputError("--csv", "compares devices, and no device is named", hint="add --hardware NAME or all.")
+    options = take_capture_options(given | {"batch": None, "sequence": None})
+    counted = [
+        found for model in models for found in _counted(model, options, batches or (None,), sequences or (None,))
+    ]
+    rows = [
+        _row(name, found, device, api.estimate_counted(graph, found, device, estimator), price)
+        for name, graph, found in counted
+        for device in known
+    ]
+    if file is not None:
+        write_whole(file, csv_text(rows).encode())
     if as_json:
-        totals = {"macs": found.macs, "flops": found.flops}
-        print_json(msgspec.to_builtins(found) | totals)
+        print_json(_data(counted, rows))
     else:
-        show_profile(found, depth)
+        _show(counted, rows, depth, known)
+
+
+def _counted(
+    model: str, options: CaptureOptions, batches: Sequence[int | None], sequences: Sequence[int | None]
+) -> Iterator[Counted]:
+    """One capture, counted at every pair of sizes."""
+    options = replace(options, weights=options.weights and model not in ZOO)
+    if options.static:
+        if len(batches) > 1 or len(sequences) > 1:
+            raise InputError("--static", "fixes every size, so there is none to sweep")
+        options = replace(options, batch=batches[0], sequence=sequences[0])
+    with timed(f"{model} captured"):
+        graph = api.capture_with(model, options)
+    for batch in batches:
+        for sequence in sequences:
+            yield (
+                model,
+                graph,
+                api.profile(graph, _sizes(graph, batch, sequence, options.static)),
+            )
+
+
+def _sizes(graph: Graph, batch: int | None, sequence: int | None, static: bool) -> dict[str, int]:
+    """Values of the graph's symbols.
+
+    Raises:
+        InputError: a size that the graph has fixed at another value.
+    """
+    asked = {"batch": batch, "sequence": sequence}
+    given = {name: value for name, value in asked.items() if value is not None and not static}
+    if unknown := [name for name in given if name not in graph.hints]:
+        listed = ", ".join(graph.hints) or "none"
+        raise InputError(
+            f"--{unknown[0]}", "is no symbol of this graph: its size is fixed", expected=f"one of: {listed}"
+        )
+    return given
+
+
+def _row(name: str, found: Profile, device: Device, made: Estimate, price: float | None) -> Row:
+    cost = price if price is not None else device.price_usd_per_hour
+    return Row(name, found, device, made, None if cost is None else made.usd_per_1000(cost))
+
+
+def _data(counted: Sequence[Counted], rows: Sequence[Row]) -> dict[str, Any]:
+    """The record; of one model as it was before there were several, with what it takes on devices."""
+    profiles = [
+        msgspec.to_builtins(found)
+        | {"model": name, "macs": found.macs, "flops": found.flops, "traffic_bytes": found.traffic_bytes}
+        | {"unknown": msgspec.to_builtins(found.unknown)}
+        for name, _, found in counted
+    ]
+    first = profiles[0] if len(profiles) == 1 else {"profiles": profiles}
+    return first | {"estimates": [row.as_data() for row in rows]}
+
+
+def _show(counted: Sequence[Counted], rows: Sequence[Row], depth: int, known: Sequence[Device]) -> None:
+    for name, _, found in counted:
+        show_unknown(name, found)
+    if len(rows) == 1:
+        show_estimate(rows[0], depth)
+    elif known:
+        show_comparison(rows)
+    else:
+        for _, _, found in counted:
+            show_profile(found, depth)

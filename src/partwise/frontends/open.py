@@ -15,6 +15,7 @@ from typing import Any
 
 from partwise.frontends.source import CaptureOptions, Source
 from partwise.frontends.unknown import unknown
+from partwise.frontends.zoo import is_zoo_name
 
 __all__ = ["open_model"]
 
@@ -30,7 +31,8 @@ def open_model(model: Any, options: CaptureOptions | None = None) -> Source:
 
     Args:
         model: an `nn.Module`; a source, which is returned as it is; or a path or name: an ONNX file, a Hugging
-            Face folder or hub name, a file of weights, a `.pt2`, a saved graph, or `package.module:function`.
+            Face folder or hub name, a file of weights, a `.pt2`, a saved graph, `package.module:function`, or a name of
+            the zoo (`partwise.frontends.zoo`).
         options: how to capture it.
 
     Raises:
@@ -94,5 +96,6 @@ _FORMATS: tuple[tuple[Callable[[str, Path], bool], str], ...] = (
     (lambda _, path: _is_file(path, ".gguf"), f"{_HUGGINGFACE}.gguf:open_gguf"),
     (lambda _, path: _is_file(path, *_WEIGHTS), "partwise.frontends.state_dict:open_state_dict"),
     (_is_function, "partwise.frontends.function:open_function"),
+    (is_zoo_name, "partwise.frontends.zoo:open_zoo"),
     (_is_hub_name, f"{_HUGGINGFACE}.hub:open_hub"),
 )

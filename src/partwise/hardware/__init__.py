@@ -8,7 +8,10 @@ Never: a measurement, a file other than the packaged catalog, a framework.
 from partwise.hardware.catalog import Catalog, catalog, find_device, find_link, parse_hardware
 from partwise.hardware.cluster import REFERENCE_CLUSTER, Cluster, Member, Wire, equal_devices, parse_cluster
 from partwise.hardware.device import Device, DeviceKind, Link, Peak, Source
+from partwise.hardware.efficiency import arithmetic_share, memory_share
+from partwise.hardware.mapping import map_product
 from partwise.hardware.power import idle_watts, joules_per_byte, joules_per_flop, launch_seconds
+from partwise.hardware.product import Mapping, Product
 from partwise.hardware.reference import REFERENCE_DEVICE, REFERENCE_LINK
 
 __all__ = [
@@ -20,10 +23,13 @@ __all__ = [
     "Device",
     "DeviceKind",
     "Link",
+    "Mapping",
     "Member",
     "Peak",
+    "Product",
     "Source",
     "Wire",
+    "arithmetic_share",
     "catalog",
     "equal_devices",
     "find_device",
@@ -32,6 +38,8 @@ __all__ = [
     "joules_per_byte",
     "joules_per_flop",
     "launch_seconds",
+    "map_product",
+    "memory_share",
     "parse_cluster",
     "parse_hardware",
 ]

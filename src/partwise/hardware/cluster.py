@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from math import inf
 from typing import Any, Literal
 
 import msgspec
@@ -34,6 +35,11 @@ class Member:
     host: str = ""
     pool: str = ""
     """Memory that it shares with others: a name of `Cluster.pools`."""
+
+    @property
+    def room_bytes(self) -> float:
+        """What a stage may use [bytes]; infinite where nothing limits it."""
+        return inf if self.memory_bytes is None else self.memory_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import inf
 
 import numpy as np
 
@@ -62,7 +61,7 @@ def build(
     """
     layout = _Layout(problem)
     held = _held(problem, layout)
-    rooms = [min(limits.memory_bytes or inf, group[0].memory_bytes or inf) for group in types.members]
+    rooms = [min(limits.room_bytes, group[0].room_bytes) for group in types.members]
 
     def channels(wanted: Objective) -> tuple[Channel, ...]:
         return tuple(layout.channel(amounts_of(problem, wanted, group[0])) for group in types.members)
@@ -85,6 +84,7 @@ def build(
         value_bytes=problem.tensor_bytes[layout.values].astype(float),
         exactly=limits.stages,
         working=unit_working_bytes(problem).astype(float),
+        is_simple=np.array([len(nodes) == 1 for nodes in problem.units]),
     )
 
 

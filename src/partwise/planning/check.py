@@ -13,8 +13,9 @@ from partwise.errors import PlanError
 from partwise.ir import Contraction, contract
 from partwise.planning.colocation import units
 from partwise.planning.price import measure, price
+from partwise.planning.rates import RateTable
 from partwise.planning.records import Plan, Stage
-from partwise.profiling import Profile, profile
+from partwise.profiling import profile
 
 __all__ = ["check_plan", "gap_of", "violations"]
 
@@ -28,19 +29,19 @@ def check_plan(plan: Plan, subject: str = "plan") -> None:
         PlanError: the first violation, and how many more there are.
     """
     contraction = contract(plan.graph)
-    found = list(violations(plan, contraction, profile(plan.graph, plan.sizes)))
+    found = list(violations(plan, contraction, RateTable(profile(plan.graph, plan.sizes), plan.cluster)))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise PlanError(subject, f"is not a plan of its graph: {found[0]}{more}")
 
 
-def violations(plan: Plan, contraction: Contraction, profile: Profile) -> Iterator[str]:
+def violations(plan: Plan, contraction: Contraction, rates: RateTable) -> Iterator[str]:
     """One line for each violation: nodes once, stages in order, limits kept, figures as priced.
 
     Args:
         plan: what is checked.
         contraction: its graph seen through the placed nodes.
-        profile: costs of the graph at the plan's sizes.
+        rates: costs of the graph at the plan's sizes, on its cluster.
     """
     misplaced = [*_misplaced(plan, contraction), *_homeless(plan)]
     if misplaced:
@@ -48,7 +49,7 @@ def violations(plan: Plan, contraction: Contraction, profile: Profile) -> Iterat
         return  # there is nothing to price
     yield from _parted(plan, contraction)
     devices = [stage.device for stage in plan.stages]
-    stages, cuts = price(contraction, profile, [stage.nodes for stage in plan.stages], plan.cluster, devices)
+    stages, cuts = price(contraction, rates, [stage.nodes for stage in plan.stages], devices)
     yield from (f"stage {c.source} sends to stage {c.target}, before it" for c in cuts if c.source >= c.target)
     for stated, priced in zip(plan.stages, stages, strict=True):
         yield from _beyond(priced, plan, contraction)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from partwise.hardware import Cluster
 from partwise.planning.exact import solve_exactly
 from partwise.planning.goals import GOALS, Join
+from partwise.planning.pools import solve_in_pools
 from partwise.planning.problem import Problem
 from partwise.planning.solvers import Demand, Solution, Solver, is_less, solve_slices
 
@@ -18,12 +19,18 @@ _MOST_STAGES = 257  # the exact solver keeps a state for each number of stages a
 
 
 def solve(problem: Problem, demand: Demand, name: str) -> Solution | None:
-    """The answer of one solver, or the best of those that fit the question.
+    """The answer of one solver, or the best of those that fit the question; the devices' shared memory is kept.
 
     The exact solver answers unless it would have to choose the number of stages freely, or a very large one is fixed.
     Slicing also knows the later ones of several objectives where the first is a sum, and helps where the graph has
     too many ideals; it knows equal devices only.
     """
+    if problem.cluster.pools:
+        return solve_in_pools(problem, demand, lambda problem, demand: _solve(problem, demand, name))
+    return _solve(problem, demand, name)
+
+
+def _solve(problem: Problem, demand: Demand, name: str) -> Solution | None:
     if name != "auto":
         return SOLVERS[name](problem, demand)
     exact = solve_exactly(problem, demand) if _is_for_ideals(problem.cluster, demand) else None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import inf
 
 from partwise.hardware import Cluster
 from partwise.ir import Contraction
 from partwise.planning.price import measure, price
+from partwise.planning.rates import RateTable
 from partwise.planning.records import Cut, Limits, Objective, Stage
-from partwise.profiling import Profile
 
 __all__ = ["Assignment", "Evaluator"]
 
@@ -21,13 +20,17 @@ Assignment = tuple[tuple[int, ...], ...]
 class Evaluator:
     """Prices of divisions of one graph on one cluster."""
 
-    def __init__(self, contraction: Contraction, profile: Profile, cluster: Cluster) -> None:
-        self.contraction, self.profile, self.cluster = contraction, profile, cluster
+    def __init__(self, contraction: Contraction, rates: RateTable) -> None:
+        self.contraction, self.rates = contraction, rates
+        self.profile, self.cluster = rates.profile, rates.cluster
+
+    def on(self, cluster: Cluster) -> Evaluator:
+        """The same graph on other members of the same devices."""
+        return Evaluator(self.contraction, self.rates.on(cluster))
 
     def price(self, assignment: Assignment, devices: Sequence[str]) -> tuple[tuple[Stage, ...], tuple[Cut, ...]]:
         """Stages and cuts of a division whose stages are on these members."""
-        stages, cuts = price(self.contraction, self.profile, assignment, self.cluster, devices)
-        return stages, cuts
+        return price(self.contraction, self.rates, assignment, devices)
 
     def values(
         self, assignment: Assignment, devices: Sequence[str], objectives: Sequence[Objective]
@@ -51,6 +54,6 @@ class Evaluator:
         """The stages that need more memory than a limit or their device has."""
 
         def room(stage: Stage) -> float:
-            return min(limits.memory_bytes or inf, self.cluster.member(stage.device).memory_bytes or inf)
+            return min(limits.room_bytes, self.cluster.member(stage.device).room_bytes)
 
         return [stage.index for stage in stages if stage.peak_bytes > room(stage)]

@@ -10,7 +10,7 @@ from partwise.planning.evaluator import Assignment
 from partwise.planning.goals import GOALS, Join
 from partwise.planning.ideals import Answer, Placed, solve_ideals
 from partwise.planning.orders import orders
-from partwise.planning.problem import Problem
+from partwise.planning.problem import Ints, Problem
 from partwise.planning.records import Bound, Objective
 from partwise.planning.solvers import Demand, Solution
 
@@ -61,7 +61,10 @@ def _solve(
         return demand.evaluator.overfull(demand.evaluator.price(nodes, devices)[0], demand.limits)
 
     limited = any(room < float("inf") for room in instance.room)
-    others = [order for _, order in orders(problem, demand.effort, demand.seed)]
+
+    def others() -> list[Ints]:
+        return [order for _, order in orders(problem, demand.effort, demand.seed)]
+
     return solve_ideals(instance, most=_IDEALS * demand.effort, others=others, check=check if limited else None)
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from partwise.hardware import Link, Member
 from partwise.planning.price import price_per_second
 from partwise.planning.problem import Floats, Problem
+from partwise.planning.rates import RateTable
 from partwise.planning.records import Objective
-from partwise.profiling import Profile, node_joules, node_seconds
 
 __all__ = ["GOALS", "Amounts", "Goal", "Join", "amounts_of"]
 
@@ -47,7 +47,7 @@ class Goal:
     """One row of the table."""
 
     join: Join
-    amounts: Callable[[Profile, Floats, Member, Link], Amounts]
+    amounts: Callable[[RateTable, Floats, Member, Link], Amounts]
     """From costs, bytes of each tensor, a device and its fastest link."""
 
 
@@ -55,43 +55,43 @@ def _messages(size: Floats, link: Link) -> Floats:
     return link.latency_s + size / link.bytes_per_s
 
 
-def _stages(profile: Profile, size: Floats, member: Member, link: Link) -> Amounts:
-    del profile, size, member, link
+def _stages(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
+    del rates, size, member, link
     return Amounts(fixed=1.0)
 
 
-def _traffic(profile: Profile, size: Floats, member: Member, link: Link) -> Amounts:
-    del profile, member, link
+def _traffic(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
+    del rates, member, link
     return Amounts(receive=size)
 
 
-def _balance(profile: Profile, size: Floats, member: Member, link: Link) -> Amounts:
+def _balance(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
     del size, link
-    return Amounts(nodes=np.array(node_seconds(profile, member.device)))
+    return Amounts(nodes=np.array(rates.of(member.name).seconds))
 
 
-def _throughput(profile: Profile, size: Floats, member: Member, link: Link) -> Amounts:
+def _throughput(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
     seconds = _messages(size, link)
-    return Amounts(nodes=np.array(node_seconds(profile, member.device)), receive=seconds, send=seconds)
+    return Amounts(nodes=np.array(rates.of(member.name).seconds), receive=seconds, send=seconds)
 
 
-def _latency(profile: Profile, size: Floats, member: Member, link: Link) -> Amounts:
-    return Amounts(nodes=np.array(node_seconds(profile, member.device)), receive=_messages(size, link))
+def _latency(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
+    return Amounts(nodes=np.array(rates.of(member.name).seconds), receive=_messages(size, link))
 
 
-def _energy(profile: Profile, size: Floats, member: Member, link: Link) -> Amounts:
+def _energy(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
     del size, link
-    return Amounts(nodes=np.array(node_joules(profile, member.device)))
+    return Amounts(nodes=np.array(rates.joules(member.name)))
 
 
-def _cost(profile: Profile, size: Floats, member: Member, link: Link) -> Amounts:
+def _cost(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
     rate, seconds = price_per_second(member), _messages(size, link)
-    return Amounts(nodes=rate * np.array(node_seconds(profile, member.device)), receive=rate * seconds)
+    return Amounts(nodes=rate * np.array(rates.of(member.name).seconds), receive=rate * seconds)
 
 
-def _proof(profile: Profile, size: Floats, member: Member, link: Link) -> Amounts:
+def _proof(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
     del size, member, link
-    return Amounts(nodes=np.array([float(cost.macs) for cost in profile.nodes]))
+    return Amounts(nodes=np.array([float(cost.macs) for cost in rates.profile.nodes]))
 
 
 GOALS: dict[Objective, Goal] = {
@@ -110,4 +110,4 @@ GOALS: dict[Objective, Goal] = {
 def amounts_of(problem: Problem, objective: Objective, member: Member) -> Amounts:
     """What a stage pays for an objective on one member of the problem's cluster."""
     link = problem.cluster.fastest(member.name)
-    return GOALS[objective].amounts(problem.profile, problem.tensor_bytes.astype(np.float64), member, link)
+    return GOALS[objective].amounts(problem.rates, problem.tensor_bytes.astype(np.float64), member, link)

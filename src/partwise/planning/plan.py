@@ -11,12 +11,14 @@ from partwise.ir import Graph, contract
 from partwise.planning.bounds import find_bound
 from partwise.planning.check import gap_of, violations
 from partwise.planning.choose import SOLVERS, solve
+from partwise.planning.cramped import explain_cluster
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.goals import GOALS, Join
 from partwise.planning.infeasible import explain
 from partwise.planning.line import Line
 from partwise.planning.orders import orders
 from partwise.planning.problem import Problem, formulate
+from partwise.planning.rates import RateTable
 from partwise.planning.records import Bound, Level, Limits, Objective, Plan
 from partwise.planning.solvers import Demand, Solution
 from partwise.profiling import Profile
@@ -70,20 +72,33 @@ def plan(
     _check_arguments(limits, solver, effort)
     wanted = tuple(dict.fromkeys(objectives)) or default_objectives(limits, cluster)
     contraction = contract(graph)
-    evaluator = Evaluator(contraction, profile, cluster)
+    evaluator = Evaluator(contraction, RateTable(profile, cluster))
     if not contraction.placed:
         return _finish(_whole(wanted, limits, cluster), evaluator, limits, wanted)
-    problem = formulate(contraction, profile, cluster)
+    problem = formulate(contraction, evaluator.rates)
     solved = _with_count(wanted, limits, cluster)
     demand = Demand(limits=limits, objectives=solved, effort=effort, seed=seed, evaluator=evaluator)
     solution = solve(problem, demand, solver) if (limits.stages or 1) <= len(problem.units) else None
     if solution is None:
-        raise explain([Line(problem, order) for _, order in orders(problem, effort, seed)], limits)
+        raise _infeasible(problem, demand, solver)
     if solved != wanted:
         demand = replace(demand, limits=replace(limits, stages=len(solution.assignment)), objectives=wanted)
         solution = _refined(solution, solve(problem, demand, solver), len(solution.assignment))
     bound = solution.bound or _bound(problem, limits, wanted, solution)
     return _finish((solution, bound), evaluator, limits, wanted)
+
+
+def _infeasible(problem: Problem, demand: Demand, solver: str) -> InfeasibleError:
+    limits = demand.limits
+    if problem.cluster.is_open or (limits.stages or 1) > len(problem.units):
+        return explain([Line(problem, order) for _, order in orders(problem, demand.effort, demand.seed)], limits)
+
+    def fits(cluster: Cluster) -> bool:
+        evaluator = demand.evaluator.on(cluster)
+        again = replace(demand, evaluator=evaluator)
+        return solve(formulate(problem.contraction, evaluator.rates), again, solver) is not None
+
+    return explain_cluster(problem, limits, fits)
 
 
 def _refined(first: Solution, second: Solution | None, stages: int) -> Solution:
@@ -154,6 +169,6 @@ def _finish(
         cuts=cuts,
         notes=solution.notes,
     )
-    if found := list(violations(made, contraction, profile)):
+    if found := list(violations(made, contraction, evaluator.rates)):
         raise PlanError("the solver's answer", f"breaks an invariant (a bug, please report): {found[0]}")
     return made

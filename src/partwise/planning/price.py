@@ -3,59 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import fsum
 
 from partwise.errors import DeviceError
 from partwise.hardware import Cluster, Member
 from partwise.ir import Contraction, Graph, Part, divide
+from partwise.planning.rates import RateTable
 from partwise.planning.records import Cut, Objective, Stage
-from partwise.profiling import Profile, node_joules, node_seconds, storage_roots, timeline
+from partwise.profiling import Profile, storage_roots, timeline
 
 __all__ = ["measure", "price", "price_per_second"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Costs:
-    """What nodes cost on one member of a cluster."""
-
-    name: str
-    seconds: tuple[float, ...]
-    joules: tuple[float, ...] | None
-
-    @classmethod
-    def on(cls, profile: Profile, member: Member) -> _Costs:
-        try:
-            joules = node_joules(profile, member.device)
-        except DeviceError:  # it states no power: the energy is unknown, not nothing
-            joules = None
-        return cls(member.name, node_seconds(profile, member.device), joules)
-
-
 def price(
-    contraction: Contraction,
-    profile: Profile,
-    assignment: Sequence[Sequence[int]],
-    cluster: Cluster,
-    devices: Sequence[str],
+    contraction: Contraction, rates: RateTable, assignment: Sequence[Sequence[int]], devices: Sequence[str]
 ) -> tuple[tuple[Stage, ...], tuple[Cut, ...]]:
     """Stages and cuts of a division.
 
     Args:
         contraction: the graph seen through its placed nodes.
-        profile: its costs at the sizes of interest.
+        rates: its costs at the sizes of interest, on the members of a cluster.
         assignment: for each stage the indices of its placed nodes, ascending; together all placed nodes.
-        cluster: what compute times are stated on.
         devices: for each stage the name of its member.
     """
     parts = divide(contraction, assignment)
-    roots = storage_roots(contraction.graph)
-    costs = {name: _Costs.on(profile, cluster.member(name)) for name in dict.fromkeys(devices)}
-    stages = tuple(
-        _stage(contraction, profile, index, part, costs[name], roots)
-        for index, (part, name) in enumerate(zip(parts, devices, strict=True))
-    )
-    return stages, _cuts(contraction, profile, parts)
+    roots, homes = storage_roots(contraction.graph), zip(parts, devices, strict=True)
+    stages = tuple(_stage(contraction, rates, index, home, roots) for index, home in enumerate(homes))
+    return stages, _cuts(contraction, rates.profile, parts)
 
 
 def measure(
@@ -126,24 +100,26 @@ def _transfers(
 
 
 def _stage(
-    contraction: Contraction, profile: Profile, index: int, part: Part, costs: _Costs, roots: dict[str, str]
+    contraction: Contraction, rates: RateTable, index: int, home: tuple[Part, str], roots: dict[str, str]
 ) -> Stage:
-    graph, sizes = contraction.graph, profile.sizes
+    part, device = home
+    graph, profile, cost = contraction.graph, rates.profile, rates.of(device)
+    sizes = profile.sizes
     weights = [name for name in part.weights if name in graph.held]
     weight_bytes = sum(graph.spec[name].bytes(sizes) for name in weights)
     activations = timeline(graph, part.nodes, part.inputs, part.outputs, sizes, roots).peak_bytes
     macs = sum(profile.nodes[i].macs for i in part.nodes)
     return Stage(
         index=index,
-        device=costs.name,
+        device=device,
         nodes=part.placed,
         parameters=sum(graph.spec[n].elements(sizes) for n in weights if graph.held[n].trainable),
         weight_bytes=weight_bytes,
         peak_bytes=weight_bytes + activations,
         macs=macs,
         flops=2 * macs,
-        time_s=fsum(costs.seconds[i] for i in part.nodes),
-        energy_j=None if costs.joules is None else fsum(costs.joules[i] for i in part.nodes),
+        time_s=fsum(cost.seconds[i] for i in part.nodes),
+        energy_j=None if cost.joules is None else fsum(cost.joules[i] for i in part.nodes),
         inputs=part.inputs,
         outputs=part.outputs,
     )

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from partwise.hardware import Cluster, Link
 from partwise.ir import Closure, Contraction
 from partwise.planning.colocation import units
-from partwise.profiling import Profile, node_seconds, storage_roots
+from partwise.planning.rates import RateTable
+from partwise.profiling import storage_roots
 
 __all__ = ["End", "Floats", "Ints", "Pairs", "Problem", "Rows", "formulate"]
 
@@ -68,7 +69,7 @@ class Problem:
     contraction: Contraction
     units: tuple[tuple[int, ...], ...]
     """Placed nodes that stay together; the unit is what a solver places."""
-    profile: Profile
+    rates: RateTable
     cluster: Cluster
     link: Link
     """Between any two of equal devices; the fastest of the first one otherwise."""
@@ -106,7 +107,8 @@ class Problem:
 
     def unit_sums(self, amounts: Floats) -> Floats:
         """Amounts of nodes, added up over the placed nodes of each unit."""
-        return np.bincount(self._placed_units, amounts[list(self.contraction.placed)], len(self.units))
+        placed = amounts[list(self.contraction.placed)]
+        return np.bincount(self._placed_units, placed, len(self.units)).astype(np.float64)
 
     @property
     def _placed_units(self) -> Ints:
@@ -122,14 +124,14 @@ class Problem:
         return self.link.latency_s + self.tensor_bytes / self.link.bytes_per_s
 
 
-def formulate(contraction: Contraction, profile: Profile, cluster: Cluster) -> Problem:
+def formulate(contraction: Contraction, rates: RateTable) -> Problem:
     """A graph's costs as arrays.
 
     Args:
         contraction: the graph seen through its placed nodes; it has at least one.
-        profile: its costs at the sizes of interest.
-        cluster: what stages compute on.
+        rates: its costs at the sizes of interest, on a cluster.
     """
+    profile, cluster = rates.profile, rates.cluster
     graph, first = contraction.graph, cluster.members[0]
     closures = {index: contraction.reads(index) for index in contraction.placed}
     grouped = units(contraction, closures)
@@ -138,14 +140,14 @@ def formulate(contraction: Contraction, profile: Profile, cluster: Cluster) -> P
     maker = np.full(len(ids), -1, np.int64)
     for index, unit in unit_of.items():
         maker[[ids[name] for name in graph.nodes[index].outputs]] = unit
-    seconds = np.array(node_seconds(profile, first.device))
+    seconds = np.array(rates.of(first.name).seconds)
     joined = [contraction.join(closures[index] for index in nodes) for nodes in grouped]
     sizes = {spec.name: spec.bytes(profile.sizes) for spec in graph.tensors}
     trainable = {weight.tensor for weight in graph.weights if weight.trainable}
     return Problem(
         contraction=contraction,
         units=grouped,
-        profile=profile,
+        rates=rates,
         cluster=cluster,
         link=cluster.fastest(first.name),
         seconds=np.array([fsum(seconds[index] for index in nodes) for nodes in grouped]),

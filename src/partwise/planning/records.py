@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf
 
 from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph
@@ -46,6 +47,11 @@ class Limits:
     max_parameters: int | None = None
     max_layers: int | None = None
     """A layer is a node with weights and the weightless nodes after it."""
+
+    @property
+    def room_bytes(self) -> float:
+        """Memory of a stage [bytes]; infinite where nothing limits it."""
+        return inf if self.memory_bytes is None else self.memory_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

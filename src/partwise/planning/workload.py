@@ -31,19 +31,19 @@ _IDEALS = 60_000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Node:
     id: int
-    cpuLatency: float  # noqa: N815 - the format's names
-    fpgaLatency: float  # noqa: N815
+    cpuLatency: float
+    fpgaLatency: float
     size: float = 0.0
-    supportedOnFpga: bool | int = True  # noqa: N815
-    isBackwardNode: bool | int = False  # noqa: N815
-    colorClass: int | None = None  # noqa: N815
+    supportedOnFpga: bool | int = True
+    isBackwardNode: bool | int = False
+    colorClass: int | None = None
     name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Edge:
-    sourceId: int  # noqa: N815
-    destId: int  # noqa: N815
+    sourceId: int
+    destId: int
     cost: float
 
 
@@ -51,11 +51,11 @@ class _Edge:
 class Workload:
     """A file's content; the names are the format's."""
 
-    maxFPGAs: int  # noqa: N815
+    maxFPGAs: int
     nodes: tuple[_Node, ...] = field(repr=False)
     edges: tuple[_Edge, ...] = field(repr=False)
-    maxCPUs: int = 0  # noqa: N815
-    maxSizePerFPGA: float = float("inf")  # noqa: N815
+    maxCPUs: int = 0
+    maxSizePerFPGA: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +200,8 @@ class _Graph:
             room=tuple(float(kind[3]) for kind in kinds),
             held=_channel(self._sum(np.array([node.size for node in workload.nodes]), count), moved * 0),
             value_bytes=moved * 0,
+            working=np.zeros(count),
+            is_simple=np.zeros(count, bool),
         )
 
     def average(self) -> float:
@@ -244,11 +246,12 @@ def _channel(work: Floats, crossing: Floats) -> Channel:
 def _stages(workload: Workload, sets: Sequence[tuple[int, Ints]]) -> Iterator[PlacementStage]:
     """The stages priced anew from the file's own rows, with none of the solver's arrays."""
     has_accelerators = workload.maxFPGAs > 0
-    home = {workload.nodes[index].id: number for number, (_, nodes) in enumerate(sets) for index in nodes.tolist()}
+    chosen: list[list[int]] = [nodes.tolist() for _, nodes in sets]
+    home = {workload.nodes[index].id: number for number, nodes in enumerate(chosen) for index in nodes}
     used: dict[str, int] = {}
-    for number, (kind, nodes) in enumerate(sets):
+    for number, (kind, _) in enumerate(sets):
         is_accelerator = has_accelerators and kind == 0
-        rows = [workload.nodes[index] for index in nodes.tolist()]
+        rows = [workload.nodes[index] for index in chosen[number]]
         name = "accelerator" if is_accelerator else "cpu"
         used[name] = used.get(name, -1) + 1
         load = sum(row.fpgaLatency if is_accelerator else row.cpuLatency for row in rows)

@@ -8,11 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
-from partwise.hardware import Device
-from partwise.ir import Graph, Kind, operator
+from partwise.hardware import Device, Product
+from partwise.ir import Graph, Kind, Node, operator
+from partwise.ir.operators import Call
+from partwise.profiling.products import Parallelism, parallelism, products
 
-__all__ = ["Cost", "node_cost"]
+__all__ = ["Bound", "Cost", "node_cost"]
+
+_RELABELS = frozenset(f"onnx.{name}" for name in "Flatten Identity Reshape Shape Size Squeeze Unsqueeze".split())
+"""Give the memory of their argument another shape, or read none of it: onnxruntime moves nothing for them
+(`AllocKind::kReuse`, docs/design of onnxruntime's memory planner), as torch's views."""
+_ALONE = Parallelism()
+_LOOPS = frozenset({"onnx.Loop", "onnx.Scan", "onnx.SequenceMap"})
+_TRANSFORMS = ("fft_", "onnx.DFT", "onnx.STFT", "TreeEnsemble", "linalg_", "onnx.Det")
+"""Arithmetic that is no contraction of the table and no pass over the elements either."""
+
+
+class Bound(StrEnum):
+    """Which of the roofline's two sides is the longer one."""
+
+    COMPUTE = "compute"
+    MEMORY = "memory"
+    NONE = "none"
+    """Nothing is computed or moved: a view."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +51,14 @@ class Cost:
     """Weights read, each tensor once; of an embedding's table the rows that are looked up."""
     dtype: str
     """Of the first output."""
+    kind: Kind = Kind.ELEMENTWISE
+    products: tuple[Product, ...] = ()
+    """Its contractions as matrix products."""
+    parallelism: Parallelism = _ALONE
+    row_elements: int = 1
+    """Of the first result's last dim."""
+    unknown: str = ""
+    """Why these counts are less than the truth; empty where they are exact."""
 
     @property
     def flops(self) -> int:
@@ -42,6 +70,18 @@ class Cost:
         """Bytes read and written: activations and weights."""
         return self.input_bytes + self.output_bytes + self.weight_bytes
 
+    @property
+    def intensity(self) -> float:
+        """Arithmetic intensity: FLOPs a byte; 0 where nothing is moved."""
+        return self.flops / self.traffic_bytes if self.traffic_bytes else 0.0
+
+    def bound(self, device: Device) -> Bound:
+        """What limits the node on a device: arithmetic or memory traffic."""
+        if not self.flops and not self.traffic_bytes:
+            return Bound.NONE
+        ridge = device.peak(self.dtype).flops_per_s / device.memory_bytes_per_s
+        return Bound.COMPUTE if self.intensity > ridge else Bound.MEMORY
+
     def seconds(self, device: Device) -> float:
         """The roofline: the longer of arithmetic at peak and memory traffic at full bandwidth [s].
 
@@ -52,21 +92,63 @@ class Cost:
         return max(self.flops / device.peak(self.dtype).flops_per_s, self.traffic_bytes / device.memory_bytes_per_s)
 
 
-def node_cost(graph: Graph, index: int, bindings: Mapping[str, int]) -> Cost:
-    """Counts of the node with this index, at these sizes."""
-    node, sizes = graph.nodes[index], dict(bindings)
+def node_cost(graph: Graph, index: int, bindings: Mapping[str, int], sizes: Mapping[str, int]) -> Cost:
+    """Counts of the node with this index.
+
+    Args:
+        graph: that has it.
+        index: of the node.
+        bindings: a value for each symbol.
+        sizes: bytes of each tensor at these values.
+    """
+    node = graph.nodes[index]
     row = operator(node.op, node.module)
-    moved = row.kind is not Kind.VIEW
-    read = [name for name in node.inputs if name not in graph.held]
-    written = sum(graph.spec[name].bytes(sizes) for name in node.outputs)
-    held = sum(graph.spec[name].bytes(sizes) for name in node.inputs if name in graph.held)
+    macs = row.count_macs(graph, node, bindings)
+    call = Call(node, graph.spec, bindings)
+    read, written, held = _traffic(graph, node, row.kind, sizes)
     return Cost(
         node=index,
         op=node.op,
         module=node.module,
-        macs=row.count_macs(graph, node, bindings),
-        input_bytes=sum(graph.spec[name].bytes(sizes) for name in read) if moved else 0,
-        output_bytes=written if moved else 0,
-        weight_bytes=min(held, written) if row.kind is Kind.EMBEDDING else held if moved else 0,
+        kind=row.kind,
+        macs=macs,
+        input_bytes=read,
+        output_bytes=written,
+        weight_bytes=held,
         dtype=graph.spec[node.outputs[0]].dtype.value,
+        products=products(row.kind, call, macs),
+        parallelism=parallelism(row.kind, call.out()),
+        row_elements=(call.out() or (1,))[-1],
+        unknown=_unknown(graph, node, row.kind),
     )
+
+
+def _traffic(graph: Graph, node: Node, kind: Kind, sizes: Mapping[str, int]) -> tuple[int, int, int]:
+    """Activation bytes read and written, and bytes of weights read: one rule a kind."""
+    inputs = node.inputs
+    read = sum(sizes[name] for name in inputs if name not in graph.held)
+    written = sum(sizes[name] for name in node.outputs)
+    held = sum(sizes[name] for name in inputs if name in graph.held)
+    match kind:
+        case Kind.VIEW:
+            return 0, 0, 0
+        case _ if node.op in _RELABELS:
+            return 0, 0, 0
+        case Kind.EMBEDDING:
+            return read, written, min(held, written)
+        case Kind.STATE if len(inputs) > 1:  # in place: of the buffer only what is written
+            changed = read - (sizes[inputs[0]] if inputs[0] not in graph.held else 0)
+            return changed, min(changed, written), 0
+        case _:
+            return read, written, held
+
+
+def _unknown(graph: Graph, node: Node, kind: Kind) -> str:
+    """Why these counts cannot be relied on; empty where they can."""
+    if any(graph.spec[name].shape is None for name in (*node.inputs, *node.outputs)):
+        return "a shape is unknown"
+    if kind is Kind.CONTROL and node.op in _LOOPS and node.keyword("@trips") is None:
+        return "how often its body runs is unknown"
+    if any(word in node.op for word in _TRANSFORMS):
+        return "no rule counts its arithmetic"
+    return ""

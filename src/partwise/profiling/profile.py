@@ -7,10 +7,24 @@ from dataclasses import dataclass, field
 
 from partwise.errors import InputError
 from partwise.ir import Graph, graph_digest
+from partwise.ir.dims import holds
 from partwise.profiling.cost import Cost, node_cost
 from partwise.profiling.liveness import timeline
 
-__all__ = ["Profile", "bind", "profile"]
+__all__ = ["Profile", "Unknown", "bind", "profile"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """An operator of the graph whose cost is not known in full."""
+
+    op: str
+    why: str
+    nodes: int
+    bytes: int
+    """That its nodes are known to move."""
+    share: float
+    """Of the bytes that the whole graph moves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +52,24 @@ class Profile:
         """FLOPs of the whole graph: 2 a multiply-accumulate."""
         return 2 * self.macs
 
+    @property
+    def traffic_bytes(self) -> int:
+        """Bytes read and written by all nodes, each run alone."""
+        return sum(cost.traffic_bytes for cost in self.nodes)
+
+    @property
+    def unknown(self) -> tuple[Unknown, ...]:
+        """Operators whose cost is not known in full, the largest share first."""
+        total, found = self.traffic_bytes or 1, dict[tuple[str, str], list[int]]()
+        for cost in self.nodes:
+            if cost.unknown:
+                found.setdefault((cost.op, cost.unknown), []).append(cost.traffic_bytes)
+        rows = [
+            Unknown(op=op, why=why, nodes=len(moved), bytes=sum(moved), share=sum(moved) / total)
+            for (op, why), moved in found.items()
+        ]
+        return tuple(sorted(rows, key=lambda row: (-row.bytes, row.op)))
+
 
 def profile(graph: Graph, sizes: Mapping[str, int] | None = None) -> Profile:
     """Count a graph's work and memory.
@@ -51,13 +83,14 @@ def profile(graph: Graph, sizes: Mapping[str, int] | None = None) -> Profile:
         UnsupportedOpError: an operator without a row.
     """
     bindings = bind(graph, sizes)
+    sizes_of = {tensor.name: tensor.bytes(bindings) for tensor in graph.tensors}
     made = [o.tensor for o in graph.outputs] + [m.tensor for m in graph.mutations]
     activations = timeline(graph, range(len(graph.nodes)), graph.inputs, made, bindings).peak_bytes
-    weight_bytes = sum(graph.spec[w.tensor].bytes(bindings) for w in graph.weights)
+    weight_bytes = sum(sizes_of[w.tensor] for w in graph.weights)
     return Profile(
         graph=graph_digest(graph),
         sizes=bindings,
-        nodes=tuple(node_cost(graph, index, bindings) for index in range(len(graph.nodes))),
+        nodes=tuple(node_cost(graph, index, bindings, sizes_of) for index in range(len(graph.nodes))),
         parameters=sum(graph.spec[w.tensor].elements(bindings) for w in graph.weights if w.trainable),
         weight_bytes=weight_bytes,
         peak_bytes=weight_bytes + activations,
@@ -68,7 +101,7 @@ def bind(graph: Graph, sizes: Mapping[str, int] | None) -> dict[str, int]:
     """The value of every symbol of the graph: the given one, else the one asked for at capture.
 
     Raises:
-        InputError: a symbol that the graph does not have, or a size below 1.
+        InputError: a symbol that the graph does not have, a size below 1, or sizes that its conditions exclude.
     """
     known = graph.hints
     for name, value in (sizes or {}).items():
@@ -77,4 +110,8 @@ def bind(graph: Graph, sizes: Mapping[str, int] | None) -> dict[str, int]:
             raise InputError(f"size `{name}`", "the graph has no such symbol", expected=listed)
         if value < 1:
             raise InputError(f"size `{name}`", "must be at least 1", got=value)
-    return known | dict(sizes or {})
+    bindings = known | dict(sizes or {})
+    if sizes and (broken := [text for text in graph.conditions if not holds(text, bindings)]):
+        given = ", ".join(f"{name}={value}" for name, value in bindings.items())
+        raise InputError(f"sizes {given}", "the graph was captured for others", expected=broken[0])
+    return bindings

@@ -7,11 +7,12 @@ from partwise.hardware import REFERENCE_CLUSTER
 from partwise.ir import Graph, contract
 from partwise.planning.orders import flow_of, orders
 from partwise.planning.problem import Problem, formulate
+from partwise.planning.rates import RateTable
 from partwise.profiling import profile
 
 
 def _problem(graph: Graph) -> Problem:
-    return formulate(contract(graph), profile(graph), REFERENCE_CLUSTER)
+    return formulate(contract(graph), RateTable(profile(graph), REFERENCE_CLUSTER))
 
 
 def test_orders_are_topological_and_different() -> None:

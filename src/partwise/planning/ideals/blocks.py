@@ -9,7 +9,7 @@ its suffix in a topological order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from partwise.planning.problem import Ints
 
-__all__ = ["Block", "blocks", "topological"]
+__all__ = ["Block", "Orders", "blocks", "no_orders", "topological"]
 
 Bits = NDArray[np.bool_]
 
@@ -36,6 +36,15 @@ class Block:
     """Whether these are all its ideals."""
 
 
+Orders = Callable[[], Sequence[Ints]]
+"""Makes topological orders; asked only where a block has too many ideals."""
+
+
+def no_orders() -> Sequence[Ints]:
+    """None beside the first."""
+    return ()
+
+
 def topological(units: int, edges: Ints) -> Ints:
     """The units in a topological order, the smallest number first among those that are ready.
 
@@ -44,7 +53,8 @@ def topological(units: int, edges: Ints) -> Ints:
     """
     after: list[list[int]] = [[] for _ in range(units)]
     waiting = [0] * units
-    for one, other in edges.tolist():
+    pairs: list[list[int]] = edges.tolist()
+    for one, other in pairs:
         after[one].append(other)
         waiting[other] += 1
     ready = [unit for unit in range(units) if not waiting[unit]]
@@ -62,14 +72,14 @@ def topological(units: int, edges: Ints) -> Ints:
     return np.array(found, np.int64)
 
 
-def blocks(order: Ints, edges: Ints, most: int, others: Sequence[Ints] = ()) -> Iterator[Block]:
+def blocks(order: Ints, edges: Ints, most: int, others: Orders = no_orders) -> Iterator[Block]:
     """The blocks of a partial order, first to last.
 
     Args:
         order: the units in a topological order.
         edges: [edges, 2].
         most: ideals that a block may have; of one with more only those that are a prefix in one of the orders.
-        others: further topological orders.
+        others: makes further topological orders.
     """
     position = np.empty(len(order), np.int64)
     position[order] = np.arange(len(order))
@@ -79,6 +89,7 @@ def blocks(order: Ints, edges: Ints, most: int, others: Sequence[Ints] = ()) -> 
     inner = placed[home[:, 0] == home[:, 1]]
     inner = inner[np.argsort(inner[:, 1], kind="stable")]
     at = np.searchsorted(inner[:, 1], starts).tolist()
+    ranks: list[Ints] | None = None
     known: dict[tuple[int, ...], tuple[Bits, bool]] = {}
     for index, (start, end) in enumerate(pairwise(starts.tolist())):
         before = [0] * (end - start)
@@ -88,8 +99,10 @@ def blocks(order: Ints, edges: Ints, most: int, others: Sequence[Ints] = ()) -> 
         units = order[start:end]
         found = known.get(shape)
         if found is None:
-            masks = _ideals(shape, most)
-            found = (_bits(masks, len(shape)), True) if masks else (_prefixes(units, (order, *others)), False)
+            masks = _ideals(shape, most) if most or len(shape) == 1 else []
+            if not masks and ranks is None:
+                ranks = [np.argsort(other) for other in others()]
+            found = (_bits(masks, len(shape)), True) if masks else (_prefixes(units, ranks or ()), False)
             if found[1]:
                 known[shape] = found
         yield Block(units, *found)
@@ -139,14 +152,16 @@ def _bits(masks: Sequence[int], width: int) -> Bits:
     return np.unpackbits(raw.reshape(-1, size), axis=1, count=width, bitorder="little").astype(bool)
 
 
-def _prefixes(units: Ints, orders: Sequence[Ints]) -> Bits:
-    """The ideals of a block that are a prefix in one of the orders."""
-    column = {unit: place for place, unit in enumerate(units.tolist())}
-    found: set[int] = set()
-    for order in orders:
-        mask = 0
-        for unit in order.tolist():
-            if unit in column:
-                mask |= 1 << column[unit]
-                found.add(mask)
-    return _bits(sorted(found, key=lambda mask: (mask.bit_count(), mask)), len(units))
+def _prefixes(units: Ints, ranks: Sequence[Ints]) -> Bits:
+    """The ideals of a block that are a prefix in one of the orders.
+
+    Args:
+        units: of the block, in the first order.
+        ranks: for each further order the place of every unit.
+    """
+    found = [np.tri(len(units), dtype=bool)]
+    for rank in ranks:
+        place = np.argsort(np.argsort(rank[units]))
+        found.append(place[None, :] <= np.arange(len(units))[:, None])
+    rows = np.unique(np.concatenate(found), axis=0) if ranks else found[0]
+    return rows[np.argsort(rows.sum(axis=1), kind="stable")]

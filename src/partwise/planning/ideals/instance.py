@@ -7,9 +7,10 @@ counted in *channels*: seconds on each type of device, and bytes for memory limi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from partwise.planning.problem import Floats, Ints, Pairs
 
@@ -69,8 +70,10 @@ class Instance:
     """[values] Alive where a stage starts, if received; where it ends, if sent."""
     exactly: int | None = None
     """So many stages, none empty; None: as many as the devices allow, or fewer."""
-    working: Floats = field(default_factory=lambda: np.zeros(0))
-    """[units] Bytes of activations alive at once in any stage that holds the unit; empty: not known."""
+    working: Floats
+    """[units] Bytes of a unit's own inputs and outputs, alive at once in any stage that holds it."""
+    is_simple: NDArray[np.bool_]
+    """[units] Whether a unit is one node, so that nothing of other units ends while it runs."""
 
     @property
     def units(self) -> int:

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from partwise.planning.ideals.blocks import Block, blocks, topological
+from partwise.planning.ideals.blocks import Block, Orders, blocks, no_orders, topological
 from partwise.planning.ideals.instance import Channel, Instance
 from partwise.planning.problem import Floats, Ints
 
@@ -143,13 +143,13 @@ class Lattice:
         )
 
 
-def lattice(instance: Instance, most: int, others: Sequence[Ints] = ()) -> Lattice:
+def lattice(instance: Instance, most: int, others: Orders = no_orders) -> Lattice:
     """The ideals of an instance.
 
     Args:
         instance: its edges are without a cycle.
         most: ideals that a block may have; of one with more only the prefixes of the orders are taken.
-        others: topological orders beside the first.
+        others: makes the topological orders beside the first.
     """
     order = topological(instance.units, instance.edges)
     return Lattice(instance, list(blocks(order, instance.edges, most, others)))

@@ -81,6 +81,14 @@ class Loads:
                 saved.add_equal(held, there, is_open, self._again[:, item])
         return left[:, :, None] + right[:, None, :] - saved.product()
 
+    def passing(self, block: int, starts: Ints, ends: Ints) -> Floats:
+        """[starts, ends] Bytes of the values that pass the stages by: made before, read after, no reader inside."""
+        found = _Matches(len(starts), len(ends))
+        for value, held, there, total in self._values.around(block, starts, ends):
+            is_open = (held > 0) & (held < total)
+            found.add_equal(held, there, is_open, self.lattice.instance.value_bytes[value : value + 1])
+        return found.product()[0]
+
 
 class _Matches:
     """A sum of amounts, each paid where a start and an end both have some property."""

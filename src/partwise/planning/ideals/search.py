@@ -7,18 +7,19 @@ reached prices the stages that begin there, once for every type of device.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from partwise.planning.ideals.instance import Channel, Instance
+from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice
 from partwise.planning.ideals.loads import Loads
+from partwise.planning.ideals.memory import Peaks, memory_channels
 from partwise.planning.ideals.reach import Vectors
 from partwise.planning.problem import Floats, Ints
 
-__all__ = ["Chain", "Search"]
+__all__ = ["Chain", "Question", "Search"]
 
 Bits = NDArray[np.bool_]
 Step = tuple[int, int, int]
@@ -34,40 +35,56 @@ class Chain:
     steps: tuple[Step, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is searched, perhaps several times with more and more stages forbidden.
+
+    Attributes:
+        vectors: of devices used.
+        kept: [vectors, ideals] the states worth a look.
+        limit: loads reach it nowhere.
+        known: prices and fits of the stages that begin at some ideals, where they will be asked for again.
+    """
+
+    vectors: Vectors
+    kept: Bits
+    limit: float
+    known: dict[bytes, tuple[Floats, Bits]] = field(default_factory=dict[bytes, tuple[Floats, Bits]])
+
+
 class Search:
     """The search in one lattice."""
 
     def __init__(self, instance: Instance, lattice: Lattice) -> None:
         self.instance, self.lattice = instance, lattice
         caps = [channel for cap in instance.caps for channel in cap.load]
-        memory = (instance.held, *_activations(instance)) if min(instance.room) < np.inf else ()
+        memory = memory_channels(instance) if min(instance.room) < np.inf else ()
         self.loads = Loads(lattice, (*instance.load, *caps, *memory))
         self._types = len(instance.counts)
-        least = self.loads.work[: self._types].min(axis=0)
+        least = lattice.work(replace(instance.held, work=np.min([channel.work for channel in instance.load], axis=0)))
         self._rest: Floats = (least[-1] - least) * instance.adds  # what is left to pay at least
-        self._peaks = _block_peaks(instance, lattice)
+        self._peaks = Peaks.of(instance, lattice) if memory else None
 
-    def best(self, vectors: Vectors, kept: Bits, limit: float, forbidden: Collection[Step] = ()) -> Chain | None:
+    def best(self, question: Question, forbidden: Collection[Step] = ()) -> Chain | None:
         """The best chain with every stage below a limit; None: there is none.
 
         Args:
-            vectors: of devices used.
-            kept: [vectors, ideals] the states worth a look.
-            limit: loads reach it nowhere [s].
+            question: what is searched.
             forbidden: stages that turned out to be impossible.
         """
+        kept = question.kept
         ideals = np.flatnonzero(kept.any(axis=0))
         if not len(ideals) or ideals[0] != 0 or ideals[-1] != len(self.lattice) - 1:
             return None
-        table = _Table(vectors, ideals, kept[:, ideals])
+        table = _Table(question.vectors, ideals, kept[:, ideals])
         for block in np.unique(self.lattice.block[ideals]).tolist():
-            first, after, most = table.columns(*self._range(block, limit))
+            first, after, most = table.columns(*self._range(block, question.limit))
             while len(starts := first + np.flatnonzero(table.changed[first:after])):
-                self._leave(table, block, (starts, first, most), limit, forbidden)
+                self._leave(table, block, (starts, first, most), question, forbidden)
         return table.chain()
 
     def _leave(
-        self, table: _Table, block: int, columns: tuple[Ints, int, int], limit: float, forbidden: Collection[Step]
+        self, table: _Table, block: int, columns: tuple[Ints, int, int], question: Question, forbidden: Collection[Step]
     ) -> None:
         """Reach further from some ideals of a block, with each type of device that a vector has left.
 
@@ -75,13 +92,14 @@ class Search:
             table: the states.
             block: of the ideals.
             columns: of the ideals, and where their targets begin and end.
-            limit: of a load.
+            question: what is searched.
             forbidden: stages that are impossible.
         """
         at, first, most = columns
         starts, ends = table.ideals[at], table.ideals[first:most]
-        price = self.loads.prices(block, starts, ends)
-        fits = self._fits(block, price, (starts, ends), limit)
+        price, fits = self._priced(block, starts, ends, question)
+        if forbidden:
+            fits = fits.copy()
         for start, end, kind in forbidden:
             fits[kind][np.ix_(starts == start, ends == end)] = False
         for row, column in enumerate(at.tolist()):
@@ -90,7 +108,18 @@ class Search:
                 for kind, larger in table.vectors.above(number):
                     chosen = np.flatnonzero(fits[kind, row])
                     stages = ends[chosen], chosen + first, price[kind, row, chosen]
-                    self._offer(table, (column, number, kind), larger, stages, limit)
+                    self._offer(table, (column, number, kind), larger, stages, question.limit)
+
+    def _priced(self, block: int, starts: Ints, ends: Ints, question: Question) -> tuple[Floats, Bits]:
+        """[types, starts, ends] What stages cost, and which are possible."""
+        key = starts.tobytes()
+        if key not in question.known:
+            price = self.loads.prices(block, starts, ends)
+            found = price[: self._types], self._fits(block, price, (starts, ends), question.limit)
+            if self._peaks is None:  # nothing can turn out to be impossible, so nobody asks again
+                return found
+            question.known[key] = found
+        return question.known[key]
 
     def _offer(
         self,
@@ -117,7 +146,8 @@ class Search:
         most = after
         for work in self.loads.work[: self._types]:
             least = work[starts[1:-1] - 1]  # at the end of the block before: no ideal of the block has less
-            furthest = int(np.searchsorted(least, work[first:after].max() + limit, "right"))
+            reachable = float(work[first:after].max()) + limit
+            furthest = int(np.searchsorted(least, reachable, "right"))
             most = max(most, int(starts[furthest + 1]))
         return first, after, most
 
@@ -128,16 +158,16 @@ class Search:
         for number, cap in enumerate(self.instance.caps, 1):
             fits &= price[number * self._types :][: self._types] <= cap.limit
         if min(self.instance.room) < np.inf:
-            memory = self._memory(block, stages[1], price)
+            memory = self._memory(block, *stages, price)
             fits &= memory <= np.array(self.instance.room)[:, None, None]
         return fits
 
-    def _memory(self, block: int, ends: Ints, price: Floats) -> Floats:
+    def _memory(self, block: int, starts: Ints, ends: Ints, price: Floats) -> Floats:
         """[starts, ends] Bytes that the stages need at least, in whatever order their nodes run."""
         held, received, sent = price[-3:]
-        inside = np.maximum.accumulate(np.concatenate(([0.0], self._peaks[block + 1 :])))
-        through = inside[np.maximum(self.lattice.block[ends] - block - 1, 0)]
-        return held + np.maximum(np.maximum(received, sent), through)
+        assert self._peaks is not None  # there are limits, or nobody would ask
+        alive = self._peaks.of_stages(self.lattice, block, starts, ends) - self.loads.passing(block, starts, ends)
+        return held + np.maximum(np.maximum(received, sent), alive)
 
 
 class _Table:
@@ -157,7 +187,7 @@ class _Table:
         return np.searchsorted(self.ideals, ideals).tolist()
 
     def reached(self, column: int) -> list[int]:
-        """The vectors with which an ideal is reached; where devices may stay empty, those that no smaller one equals."""
+        """The vectors that reach an ideal; where devices may stay empty, those that no smaller one equals."""
         best = self.best[:, column]
         if self.vectors.exactly is not None:
             return np.flatnonzero(np.isfinite(best)).tolist()
@@ -195,20 +225,3 @@ class _Table:
             steps.append((int(self.ideals[before]), int(self.ideals[column]), kind))
             column = before
         return Chain(value, tuple(reversed(steps)))
-
-
-def _activations(instance: Instance) -> tuple[Channel, Channel]:
-    """Bytes received and bytes sent."""
-    units, items = np.zeros(instance.units), np.zeros(len(instance.held.again))
-    none = np.zeros(len(instance.value_bytes))
-    return (
-        Channel(work=units, receive=instance.value_bytes, send=none, again=items),
-        Channel(work=units, receive=none, send=instance.value_bytes, again=items),
-    )
-
-
-def _block_peaks(instance: Instance, lattice: Lattice) -> Floats:
-    """[blocks + 1] The most that a unit of the block needs alive at once."""
-    if not len(instance.working):
-        return np.zeros(len(lattice.blocks) + 1)
-    return np.array([0.0, *(instance.working[block.units].max() for block in lattice.blocks)])

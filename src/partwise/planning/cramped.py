@@ -1,0 +1,82 @@
+"""Why no plan fits the devices of a cluster: how much more memory would do, and the unit that needs most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from partwise.errors import InfeasibleError
+from partwise.hardware import Cluster
+from partwise.planning.bounds import unit_working_bytes
+from partwise.planning.problem import Problem
+from partwise.planning.records import Limits
+from partwise.units import format_bytes
+
+__all__ = ["explain_cluster"]
+
+_FACTORS = (1.12, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)  # each one is a question to the solver
+
+Fits = Callable[[Cluster], bool]
+"""Whether some plan keeps the limits on a cluster."""
+
+
+def explain_cluster(problem: Problem, limits: Limits, fits: Fits) -> InfeasibleError:
+    """The error for a cluster that no plan fits.
+
+    Args:
+        problem: the graph as arrays.
+        limits: of every stage, beside the devices' own.
+        fits: tries another cluster.
+    """
+    cluster = problem.cluster
+    if limits.stages is not None and limits.stages > len(cluster.members):
+        count = len(cluster.members)
+        return InfeasibleError(
+            f"cluster `{cluster.name}`", "has fewer devices than stages", expected=f"at most {count}", got=limits.stages
+        )
+    factor = _factor(cluster, fits)
+    node, need = _largest(problem)
+    room = max((member.memory_bytes or 0 for member in cluster.members), default=0)
+    where = f"node {node} alone needs {format_bytes(need)} of memory; the largest device has {format_bytes(room)}"
+    if factor is None:
+        return InfeasibleError(f"cluster `{cluster.name}`", f"no plan keeps the limits, with any memory; {where}")
+    total = sum(member.memory_bytes or 0 for member in cluster.members)
+    return InfeasibleError(
+        f"cluster `{cluster.name}`",
+        f"no plan fits its devices' memory; {where}",
+        expected=f"about {format_bytes(total * factor)} in all, shared as it is",
+        got=format_bytes(total),
+        hint=f"{factor:.2f} × the memory of every device would do, or more devices.",
+    )
+
+
+def _factor(cluster: Cluster, fits: Fits) -> float | None:
+    """A factor on the memory of every device with which a plan is found, at most 6 % above the smallest below 1.5,
+    coarser beyond; None: there is none."""
+    low = 1.0
+    for high in _FACTORS:
+        if fits(_scaled(cluster, high)):
+            middle = (low + high) / 2
+            return middle if fits(_scaled(cluster, middle)) else high
+        low = high
+    return None
+
+
+def _scaled(cluster: Cluster, factor: float) -> Cluster:
+    def larger(size: int | None) -> int | None:
+        return None if size is None else int(size * factor)
+
+    members = tuple(replace(member, memory_bytes=larger(member.memory_bytes)) for member in cluster.members)
+    pools = {name: int(size * factor) for name, size in cluster.pools.items()}
+    return replace(cluster, members=members, pools=pools)
+
+
+def _largest(problem: Problem) -> tuple[str, int]:
+    """The node that needs the most memory alone, and how much."""
+    need = unit_working_bytes(problem).astype(np.int64)
+    np.add.at(need, problem.holds.unit, problem.weight_bytes[problem.holds.item])
+    unit = int(need.argmax())
+    node = problem.contraction.graph.nodes[problem.units[unit][0]]
+    return f"`{node.name}`" + (f" ({node.module})" if node.module else ""), int(need[unit])

@@ -1,0 +1,56 @@
+"""What the nodes of a graph cost on the devices of a cluster, worked out once a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from partwise.errors import DeviceError
+from partwise.hardware import Cluster, Device
+from partwise.profiling import Profile, node_joules, node_seconds
+
+__all__ = ["RateTable", "Rates"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What nodes cost on one device."""
+
+    seconds: tuple[float, ...]
+    joules: tuple[float, ...] | None
+    """None where the device states no power."""
+
+
+class RateTable:
+    """Rates of one profile on the devices of a cluster, worked out once a device."""
+
+    def __init__(self, profile: Profile, cluster: Cluster) -> None:
+        self.profile, self.cluster = profile, cluster
+        self._known: dict[str, Rates] = {}
+
+    def on(self, cluster: Cluster) -> RateTable:
+        """The same for another cluster; devices of the same name are the same ones."""
+        found = RateTable(self.profile, cluster)
+        found._known = self._known
+        return found
+
+    def of(self, name: str) -> Rates:
+        """The rates on a member."""
+        device = self.cluster.member(name).device
+        if device.name not in self._known:
+            self._known[device.name] = self._rates(device)
+        return self._known[device.name]
+
+    def joules(self, name: str) -> tuple[float, ...]:
+        """Energy of each node on a member [J].
+
+        Raises:
+            DeviceError: it states no power.
+        """
+        return self.of(name).joules or node_joules(self.profile, self.cluster.member(name).device)
+
+    def _rates(self, device: Device) -> Rates:
+        try:
+            joules = node_joules(self.profile, device)
+        except DeviceError:  # it states no power: the energy is unknown, not nothing
+            joules = None
+        return Rates(node_seconds(self.profile, device), joules)

@@ -1,0 +1,60 @@
+"""The catalog at the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from partwise.cli.devices import devices
+from partwise.hardware import catalog, parse_hardware
+
+
+def said(*words: str) -> str:
+    done = CliRunner().invoke(devices, words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_all_are_listed_within_100_columns() -> None:
+    text = said()
+    for device in catalog().devices:
+        assert f"\n{device.name} " in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_of_a_named_one_every_figure_has_its_source() -> None:
+    text = said("rtx4090")
+    assert "peak_flops_per_s.bfloat16" in text
+    assert "(2022-10)" in text
+
+
+def test_links_are_listed() -> None:
+    assert "nvlink4" in said("--links")
+
+
+def test_json_is_the_record() -> None:
+    (found,) = json.loads(said("h100-pcie", "--json"))["devices"]
+    assert found["peak_flops_per_s"]["bfloat16"] == 756e12
+
+
+def test_this_machine_is_an_entry_that_can_be_used(tmp_path: Path) -> None:
+    text = said("--here")
+    (here,) = parse_hardware(text, "here.toml").devices
+    assert here.units is not None
+    assert here.units >= 1
+    assert here.flops_per_s > 1e9
+    file = tmp_path / "here.toml"
+    file.write_text(text)
+    assert "peak_flops_per_s.float32" in said(str(file))
+
+
+@pytest.mark.parametrize("name", [device.name for device in catalog().devices if device.kind != "gpu"])
+def test_an_entrys_text_reads_back_to_the_same(name: str) -> None:
+    from partwise.calibration import entry_text
+    from partwise.hardware import find_device
+
+    device = find_device(name)
+    assert parse_hardware(entry_text(device), "x").devices == (device,)
