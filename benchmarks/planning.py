@@ -28,9 +28,12 @@ from partwise.hardware import Cluster, equal_devices, find_device, find_link, pa
 from partwise.ir import contract
 from partwise.planning import Limits, Objective, Plan
 from partwise.planning.evaluator import Evaluator
+from partwise.planning.rates import RateTable
 from partwise.profiling import profile
 
 RESULT = Path(__file__).parent.parent / "docs" / "data" / "planning.json"
+PAGE = RESULT.parent.parent / "emit.md"
+BEGIN, END = "<!-- written by benchmarks/planning.py -->", "<!-- end -->"
 BATCH, SEQUENCE = 8, 512
 SAME = 1e-9  # relative; sums of floats
 
@@ -108,6 +111,8 @@ def main() -> int:
             rows += compare(name, cluster, case)
             show(rows[-1 - len(PEERS) :])
     RESULT.write_text(json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False) + "\n")
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n{table(rows)}{END}{rest.partition(END)[2]}")
     return 0 if all(row.note for row in rows if row.method == "Partwise") else 1
 
 
@@ -134,8 +139,10 @@ def compare(model: str, cluster: str, case: Case) -> list[Row]:
         plan = planning.plan(
             case.contraction.graph, case.profile, Limits(), [Objective.THROUGHPUT], cluster=case.cluster
         )
-    except InfeasibleError as error:
-        note = f"no plan fits: {error}" if not any(row.fits for row in peers) else ""
+    except InfeasibleError:
+        memory = sum(case.cluster.pools.values()) or sum(map(case.memory, case.members))
+        need = f"{case.profile.weight_bytes / 2**30:.1f} GiB of weights, {memory / 2**30:.1f} GiB of memory"
+        note = "" if any(row.fits for row in peers) else f"nothing fits: {need}"
         return [*peers, Row(model=model, cluster=cluster, method="Partwise", note=note)]
     seconds = time.monotonic() - start
     answer = tuple(stage.nodes for stage in plan.stages), tuple(stage.device for stage in plan.stages)
@@ -155,11 +162,12 @@ def standing(plan: Plan, ours: Row, peers: list[Row], seconds: float) -> str:
     assert best.period_s is not None
     ratio = best.period_s / ours.period_s
     if ratio > 1 + SAME:
-        return f"{ratio:.2f} × ahead of {best.method}; {made}"
+        lead = f"{ratio:.2f} ×" if ratio >= 1.01 else f"{ratio - 1:.1g} of it"
+        return f"{lead} ahead of {best.method}; {made}"
     if ratio >= 1 - SAME and plan.gap == 0:
         return f"level with {best.method}: both optimal; {made}"
     if plan.gap == 0 and best.stages is not None:
-        return f"{best.method} is {1 / ratio:.3f} × ahead: not an acyclic partition, where this is proved; {made}"
+        return f"{best.method} is {1 / ratio:.3f} × ahead: no acyclic partition, where this is proved; {made}"
     return ""
 
 
@@ -167,7 +175,7 @@ def price(model: str, cluster: str, method: str, answer: Answer | None, case: Ca
     """A division by the planner's evaluator."""
     if answer is None:
         return Row(model=model, cluster=cluster, method=method, note="does not place all weights")
-    evaluator = Evaluator(case.contraction, case.profile, case.cluster)
+    evaluator = Evaluator(case.contraction, RateTable(case.profile, case.cluster))
     stages, cuts = evaluator.price(*answer)
     period, traffic = evaluator.measured(stages, cuts, [Objective.THROUGHPUT, Objective.TRAFFIC])
     peaks = dict.fromkeys(case.cluster.pools, 0)
@@ -199,6 +207,24 @@ def show(rows: list[Row]) -> None:
                 f"{row.period_s * 1e3:10.3f} ms {row.peak_bytes / 2**30:8.2f} GiB {row.traffic_bytes / 2**20:8.1f} MiB"
             )
         print(f"  {row.method:22s}{figures}  {row.stages or '-'}  {row.note}", flush=True)
+
+
+def table(rows: list[Row]) -> str:
+    """The docs' table: a line for each model on each cluster, a cell for each method."""
+    methods = ["Partwise", *PEERS]
+    lines = [["model", "cluster", *methods, "Partwise is"], ["---"] * (len(methods) + 3)]
+    for model, cluster in dict.fromkeys((row.model, row.cluster) for row in rows):
+        found = {row.method: row for row in rows if (row.model, row.cluster) == (model, cluster)}
+        lines.append([model, cluster, *(cell(found[method]) for method in methods), found["Partwise"].note])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def cell(row: Row) -> str:
+    """Period [ms], largest stage [GiB], traffic [MiB]; in brackets what does not fit."""
+    if row.period_s is None or row.peak_bytes is None or row.traffic_bytes is None:
+        return "–"
+    figures = f"{row.period_s * 1e3:.4g} · {row.peak_bytes / 2**30:.2f} · {row.traffic_bytes / 2**20:.1f}"
+    return figures if row.fits else f"({figures})"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from partwise.planning.emitting import accelerate, llama_cpp, pipelining, vllm
 from partwise.planning.emitting.records import Emission, Grain, Placed, Target, Written
 from partwise.planning.emitting.rounding import round_plan
 from partwise.planning.evaluator import Evaluator
+from partwise.planning.rates import RateTable
 from partwise.planning.records import Level, Plan
 from partwise.profiling import profile
 
@@ -48,7 +49,7 @@ def emit(plan: Plan, target: Target) -> Emission:
             f"--emit {target}", "the graph has no modules", expected="a torch model", got=plan.graph.format
         )
     contraction, dialect = contract(plan.graph), _DIALECTS[target]
-    evaluator = Evaluator(contraction, profile(plan.graph, plan.sizes), plan.cluster)
+    evaluator = Evaluator(contraction, RateTable(profile(plan.graph, plan.sizes), plan.cluster))
     grain = dialect.grain(contraction)
     placed = round_plan(plan, grain, evaluator, str(target))
     written = dialect.write(contraction, plan, grain, placed)

@@ -18,15 +18,18 @@ from partwise.errors import InfeasibleError
 from partwise.planning.assign import assign
 from partwise.planning.build import build, types_of
 from partwise.planning.emitting.records import Atom, Grain, Placed
-from partwise.planning.evaluator import Evaluator
+from partwise.planning.evaluator import Assignment, Evaluator
 from partwise.planning.ideals import Placed as PlacedUnits
 from partwise.planning.ideals import solve_ideals
+from partwise.planning.pools import solve_in_pools
 from partwise.planning.problem import Ints, Pairs, Problem, formulate
-from partwise.planning.records import Limits, Objective, Plan
+from partwise.planning.records import Objective, Plan
+from partwise.planning.solvers import Demand, Solution, Solver
 
 __all__ = ["round_plan"]
 
 _COUNTS = (Objective.STAGES, Objective.DEVICES)
+_EFFORT = 10  # as the planner's own
 _MORE_STAGES = 8  # tried beyond the plan's, where coarser stages no longer fit
 
 
@@ -89,7 +92,7 @@ class _Line:
 
     def __init__(self, plan: Plan, grain: Grain, evaluator: Evaluator) -> None:
         self._plan, self._grain, self._evaluator = plan, grain, evaluator
-        problem = formulate(evaluator.contraction, evaluator.profile, plan.cluster)
+        problem = formulate(evaluator.contraction, evaluator.rates)
         home = {node: number for number, atom in enumerate(grain.atoms) for node in atom.nodes}
         spans = [[home[node] for node in unit] for unit in problem.units]
         self.groups = _groups(grain, spans)
@@ -101,37 +104,49 @@ class _Line:
 
     def divide(self, stages: int | None) -> Placed | None:
         """The best division into so many stages; None: there is none."""
-        plan, evaluator = self._plan, self._evaluator
-        limits = Limits(
-            memory_bytes=plan.limits.memory_bytes,
-            stages=stages,
-            max_parameters=plan.limits.max_parameters,
-            max_layers=plan.limits.max_layers,
+        demand = Demand(
+            limits=replace(self._plan.limits, stages=stages),
+            objectives=tuple(level.objective for level in self._plan.levels),
+            effort=_EFFORT,
+            seed=0,
+            evaluator=self._evaluator,
         )
-        objectives = [level.objective for level in plan.levels]
-        first = next((o for o in objectives if o not in _COUNTS), Objective.BALANCE)
-        types = types_of(plan.cluster, stages or len(self.groups))
-        instance = build(self._problem, types, limits, first)
-        chain = np.array(list(pairwise(range(len(self.groups)))), np.int64).reshape(-1, 2)
-
-        def nodes(found: Sequence[PlacedUnits]) -> tuple[tuple[int, ...], ...]:
-            return self._placed_nodes([stage.units for stage in found])
-
-        def check(found: Sequence[PlacedUnits]) -> list[int]:
-            devices = [types.members[stage.kind][0].name for stage in found]
-            return evaluator.overfull(evaluator.price(nodes(found), devices)[0], limits)
-
-        answer = solve_ideals(replace(instance, edges=chain), most=len(self.groups) + 1, check=check)
-        if answer is None:
+        pools = self._problem.cluster.pools
+        found = (solve_in_pools if pools else _solve_alone)(self._problem, demand, _solve_chain)
+        if found is None:
             return None
-        members = [types.members[stage.kind] for stage in answer.stages]
-        devices = assign(evaluator, nodes(answer.stages), members, objectives)
-        groups = [tuple(sorted(a for unit in stage.units for a in self.groups[unit])) for stage in answer.stages]
-        return _placed(self._grain.atoms, groups, devices)
+        stage = {node: number for number, nodes in enumerate(found.assignment) for node in nodes}
+        homes = [stage[atom.nodes[0]] for atom in self._grain.atoms]
+        groups = [tuple(a for a, home in enumerate(homes) if home == number) for number in range(len(found.assignment))]
+        return _placed(self._grain.atoms, groups, found.devices)
 
-    def _placed_nodes(self, stages: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
-        units = self._problem.units
-        return tuple(tuple(sorted(node for unit in stage for node in units[unit])) for stage in stages)
+
+def _solve_alone(problem: Problem, demand: Demand, solve: Solver) -> Solution | None:
+    return solve(problem, demand)
+
+
+def _solve_chain(problem: Problem, demand: Demand) -> Solution | None:
+    """The division of the units in their order that is best for the first objective that is no count."""
+    limits, evaluator, length = demand.limits, demand.evaluator, len(problem.units)
+    first = next((o for o in demand.objectives if o not in _COUNTS), Objective.BALANCE)
+    types = types_of(problem.cluster, limits.stages or length)
+    chain = np.array(list(pairwise(range(length))), np.int64).reshape(-1, 2)
+    instance = replace(build(problem, types, limits, first), edges=chain)
+
+    def nodes(found: Sequence[PlacedUnits]) -> Assignment:
+        return tuple(tuple(sorted(n for unit in stage.units for n in problem.units[unit])) for stage in found)
+
+    def check(found: Sequence[PlacedUnits]) -> list[int]:
+        devices = [types.members[stage.kind][0].name for stage in found]
+        return evaluator.overfull(evaluator.price(nodes(found), devices)[0], limits)
+
+    answer = solve_ideals(instance, most=length + 1, check=check)
+    if answer is None:
+        return None
+    assignment, members = nodes(answer.stages), [types.members[stage.kind] for stage in answer.stages]
+    devices = assign(evaluator, assignment, members, demand.objectives)
+    values = evaluator.values(assignment, devices, demand.objectives)
+    return Solution(assignment=assignment, devices=devices, values=values, how="chain")
 
 
 def _groups(grain: Grain, spans: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
