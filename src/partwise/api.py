@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from partwise import planning, profiling, runtime, verification
 from partwise.cutting import cut_plan, encode_whole
 from partwise.digest import canonical_json
-from partwise.errors import DeviceError, InputError, PlanError, VerifyError
+from partwise.errors import DeviceError, InputError, PlanError, StalePlanError, VerifyError
 from partwise.frontends import CaptureOptions, as_captured, open_model
-from partwise.frontends.stale import refuse_other_graph
+from partwise.frontends.stale import capture_again, refuse_other_graph
 from partwise.hardware import (
     REFERENCE_CLUSTER,
     Cluster,
@@ -42,7 +42,7 @@ from partwise.planning import (
 from partwise.profiling import Estimate, Profile
 from partwise.runtime import Run, is_run, load_run
 from partwise.units import parse_bytes
-from partwise.verification import Original, Verdict
+from partwise.verification import Original, Outcome, Verdict
 
 __all__ = [
     "capture",
@@ -218,7 +218,7 @@ def cut(
     options = as_captured(plan.graph, CaptureOptions(config=config, module=module))
     source = open_model(model, options)
     if isinstance(model, str | Path):
-        refuse_other_graph(plan.graph, source.capture(), str(model))
+        refuse_other_graph(plan.graph, capture_again(source, plan.graph, str(model)), str(model))
     manifest, segments = cut_plan(plan)
     plan_bytes = canonical_json(plan_to_data(plan, with_graph=False))
 
@@ -242,7 +242,7 @@ def run(package: Package | str | Path, inputs: object = None, **options: Any) ->
     """Run a package: package → run.
 
     Args:
-        package: an open package or its folder.
+        package: an open package or its folder; or a saved run, whose package is run again on the inputs it recorded.
         inputs: arrays by name; a sequence of such requests; a path of an `.npz`, a `.json` or a folder of them; None
             makes seeded random values.
         **options: keyword arguments of `partwise.runtime.run_package`: executor, threads, seed, sizes, run_dir, trace …
@@ -252,6 +252,10 @@ def run(package: Package | str | Path, inputs: object = None, **options: Any) ->
         PackageError: a package that is not what its manifest promises.
         RunError: a stage failed, or its process died.
     """
+    if isinstance(package, str | Path) and is_run(Path(package)):
+        done = load_run(package)
+        inputs = _recorded(done) if inputs is None else inputs
+        package = _beside(done) or _refuse_alone(package)
     return runtime.run_package(package, inputs, **options)
 
 
@@ -281,7 +285,10 @@ def verify(
         PartwiseError: a file that cannot be used at all; a value that is merely wrong is a verdict.
     """
     run, opened = _subject(subject, package)
-    original = None if against is None else _original(against, opened, config, module)
+    try:
+        original = None if against is None else _original(against, opened, config, module)
+    except StalePlanError as error:
+        return Verdict(outcome=Outcome.INCONCLUSIVE, reason=str(error))
     if run is not None:
         return verification.verify_run(run, opened, original, inputs)
     return verification.verify_package(opened, original, inputs, threads=threads)
@@ -371,6 +378,16 @@ def _subject(subject: Run | Package | str | Path, package: Package | str | Path 
     return subject, where if isinstance(where, Package) else open_package(where)
 
 
+def _recorded(run: Run) -> object:
+    """The inputs of a run, as `run` takes them: one request, or a stream of them."""
+    given = [request.inputs for request in run.requests]
+    return given if run.record.stream else given[0]
+
+
+def _refuse_alone(run: str | Path) -> NoReturn:
+    raise InputError(str(run), "its package does not lie beside it", hint=f"run PACKAGE --input {run}/inputs.npz")
+
+
 def _beside(run: Run) -> Package | None:
     """The package that a saved run names, if it lies beside the folder of runs."""
     folders = sorted(run.path.resolve().parents[1].iterdir()) if run.path is not None else []
@@ -384,4 +401,4 @@ def _original(model: Any, package: Package, config: str | None, module: str | No
     if graph is None:
         raise VerifyError(str(package.path), "came without its graph")
     source = open_model(model, as_captured(graph, CaptureOptions(config=config, module=module)))
-    return Original(source, source.capture() if isinstance(model, str | Path) else graph)
+    return Original(source, capture_again(source, graph, str(model)) if isinstance(model, str | Path) else graph)

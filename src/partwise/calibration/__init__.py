@@ -1,9 +1,10 @@
-"""This machine as an entry of hardware.
+"""This machine as an entry of hardware: what the system tells, and what its operators take.
 
-In: what the system tells of itself. Out: a `Device` and its TOML. Never: a model.
+In: an engine and a number of threads. Out: a `Device` and its TOML. Never: the time of a model.
 """
 
+from partwise.calibration.calibrate import Timed, calibrate, fit
 from partwise.calibration.entry import entry_text
 from partwise.calibration.here import this_machine
 
-__all__ = ["entry_text", "this_machine"]
+__all__ = ["Timed", "calibrate", "entry_text", "fit", "this_machine"]

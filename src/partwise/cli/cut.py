@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from partwise import api
-from partwise.cli.options import PATH, json_option, model_argument
+from partwise.cli.options import PATH, json_option
 from partwise.cli.output import print_json, timed
 from partwise.cli.render import show_package
 
@@ -16,7 +16,7 @@ __all__ = ["cut"]
 
 
 @click.command()
-@model_argument
+@click.argument("model", type=click.Path())
 @click.argument("plan", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="Folder of the package.")
 @click.option("--no-check", is_flag=True, help="Do not run the chain against the whole.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 from click.shell_completion import CompletionItem
@@ -19,6 +20,7 @@ __all__ = [
     "check_parent",
     "json_option",
     "model_argument",
+    "optional_model_argument",
     "other_capture_options",
     "plan_options",
     "run_options",
@@ -81,8 +83,28 @@ def json_option(command: Command) -> Command:
 
 
 def model_argument(command: Command) -> Command:
-    """The model: a path, a hub name or `package.module:function`."""
-    return click.argument("model", type=click.Path())(command)
+    """The model: a path, a hub name or `package.module:function`; as an argument or behind `--model`."""
+
+    @wraps(command)
+    def required(*args: Any, model: str | None, **given: Any) -> Any:
+        if model is None:
+            raise click.UsageError("Missing argument 'MODEL'.")
+        return command(*args, model=model, **given)
+
+    return optional_model_argument(cast(Command, required))
+
+
+def optional_model_argument(command: Command) -> Command:
+    """The same for a verb that can do without: None where no model is named."""
+
+    @wraps(command)
+    def chosen(*args: Any, model: str | None, named_model: str | None, **given: Any) -> Any:
+        if model is not None and named_model is not None:
+            raise click.UsageError(f"two models: {model} and --model {named_model}")
+        return command(*args, model=model if named_model is None else named_model, **given)
+
+    named = click.option("--model", "named_model", metavar="MODEL", help="The model, in place of the argument.")
+    return click.argument("model", type=click.Path(), required=False)(named(cast(Command, chosen)))
 
 
 _CAPTURE = (

@@ -15,6 +15,7 @@ from partwise.cli.options import (
     capture_options,
     check_parent,
     json_option,
+    optional_model_argument,
     plan_options,
     take_capture_options,
     take_plan_options,
@@ -29,7 +30,7 @@ __all__ = ["plan"]
 
 
 @click.command()
-@click.argument("model", type=click.Path(), required=False)
+@optional_model_argument
 @plan_options
 @click.option("--workload", type=PATH, help="Instead of a model: costs in the public benchmark's JSON format.")
 @capture_options

@@ -45,9 +45,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, 
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for position, column in enumerate(columns):
         is_text = position < left
-        made.add_column(column, justify="left" if is_text else "right", overflow="ellipsis", no_wrap=True)
+        made.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text)
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        # Where the table is too wide, text is cut short; a figure never is.
+        made.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in row))
     return made
 
 
@@ -197,6 +198,8 @@ def show_verdict(verdict: Verdict) -> None:
         out.print(table("Comparison", ("what", "output", "equal", "largest difference"), rows, left=3))
     style = {Outcome.ACCEPTED: "bold green", Outcome.REJECTED: "bold red", Outcome.INCONCLUSIVE: "bold yellow"}
     out.print(Text.assemble((verdict.outcome.upper(), style[verdict.outcome]), f"  {verdict.reason}"))
+    for note in verdict.notes:
+        out.print(Text(f"note: {note}"))
 
 
 def _module_row(name: str, total: Sequence[int]) -> tuple[str, ...]:

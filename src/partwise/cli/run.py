@@ -27,9 +27,13 @@ __all__ = ["run"]
 def run(package: Path, output: Path | None, trace: Path | None, trace_nodes: bool, as_json: bool, **given: Any) -> None:
     """Run a package on inputs, or on seeded random values, and leave run_<n>/ beside it.
 
+    PACKAGE may be a saved run: its package is run again, on the inputs that it recorded.
+
     \b
     Example:  partwise run package/ --input x.npz -o out.npz
     """
+    if trace_nodes and trace is None:
+        raise click.UsageError("--trace-nodes needs --trace, the file that it writes to")
     check_parent(output)
     check_parent(trace)
     options = take_run_options(given)

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from partwise.errors import StalePlanError
+from partwise.errors import ModelError, StalePlanError, UnsupportedOpError
+from partwise.frontends.source import Source
 from partwise.ir import Graph, graph_digest
 
-__all__ = ["refuse_other_graph"]
+__all__ = ["capture_again", "refuse_other_graph"]
+
+
+def capture_again(source: Source, planned: Graph, model: str) -> Graph:
+    """The graph of a model that was opened with the settings of another capture.
+
+    Args:
+        source: the model.
+        planned: the graph whose settings it was opened with.
+        model: its name or path.
+
+    Raises:
+        StalePlanError: with those settings it cannot be captured, so it is not what they were made for.
+    """
+    try:
+        return source.capture()
+    except (ModelError, UnsupportedOpError) as error:
+        what = f"was captured from another model than {model}, which cannot be captured in the same way: {error}"
+        raise StalePlanError(f"the graph of `{planned.name}`", what) from error
 
 
 def refuse_other_graph(planned: Graph, found: Graph, model: str) -> None:

@@ -82,8 +82,10 @@ class Device:
     launch_s: float | None = None
     """From the end of one operation to the start of the next [s]; by default that of the kind."""
     efficiency: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
-    """Share of the stated rates that is reached: `memory`, `matmul`, `batched`, `conv`, `attention`,
-    `experts`. What is left out has the default of the kind."""
+    """Share of the stated rates that is reached: `memory`, `vector`, `matmul`, `batched`, `conv`, `grouped`,
+    `attention`, `experts`. What is left out has the default of the kind."""
+    spread: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
+    """Error bars of measured shares, relative: half of the middle half of what single operators gave."""
     tdp_w: float | None = None
     idle_w: float | None = None
     joules_per_flop: float | None = None

@@ -39,7 +39,8 @@ def arithmetic_share(device: Device, kind: str) -> float:
 
     Args:
         device: whose own figure for this kind goes before its figure for `matmul`, and that before the default.
-        kind: `matmul`, `batched` (a product whose both operands have a batch), `conv`, `attention` or `experts`.
+        kind: `matmul`, `batched` (a product whose both operands have a batch), `conv`, `grouped` (a convolution of
+            several groups), `attention` or `experts`.
     """
     own = device.efficiency.get(kind, device.efficiency.get("matmul"))
     return ARITHMETIC_SHARE[device.kind] if own is None else own

@@ -13,7 +13,7 @@ from partwise.digest import canonical_json
 from partwise.ir import DType
 
 __all__ = [
-    "ALIGNMENT", "aligned_bytes", "aligned_empty", "dense", "from_bytes", "numpy_dtype", "stride_order",
+    "ALIGNMENT", "aligned_bytes", "aligned_empty", "dense", "from_bytes", "numpy_dtype", "own", "stride_order",
     "tensor_digest", "view_bytes",
 ]  # fmt: skip
 
@@ -50,6 +50,16 @@ def aligned_bytes(size: int) -> np.ndarray:
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[np.generic], order: tuple[int, ...]) -> np.ndarray:
     """Uninitialized memory of our own on a 64-byte boundary, laid out by `order`."""
     return _view(aligned_bytes(prod(shape) * dtype.itemsize), dtype, shape, order)
+
+
+def own(array: np.ndarray) -> np.ndarray:
+    """The array, or a dense copy on a 64-byte boundary where it has gaps or lies off one; its layout is kept."""
+    order = stride_order(array)
+    if array.transpose(order).flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0:
+        return array
+    owned = aligned_empty(array.shape, array.dtype, order)
+    owned[...] = array
+    return owned
 
 
 def view_bytes(data: np.ndarray, dtype: DType, shape: tuple[int, ...], order: tuple[int, ...]) -> np.ndarray:

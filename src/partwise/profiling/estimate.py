@@ -36,6 +36,8 @@ CACHE_SPEED = 3.0
 """Bandwidth of a shared last-level cache against that of the memory. Source: 2.2 TB/s against 0.75 on V100 is 2.9
 (Jia et al., arXiv 1804.06826); 7.2 TB/s, 5120 bytes a clock, against 1.555 on A100 would be 4.6 (NVIDIA, A100
 Architecture whitepaper, 2020)."""
+_SEVERAL = {Kind.MATMUL: "batched", Kind.CONV: "grouped"}
+"""What a kind is called where it is several products at once."""
 CACHE_SHARE = 0.5
 """Of the cache that a value may take and still be there when it is read; assumed: it is not alone in it."""
 
@@ -186,6 +188,7 @@ class _Rules:
         self._cache = CACHE_SHARE * (device.cache_bytes or 0)
         self._all_cached = profile.peak_bytes <= self._cache
         self._vector_rate = device.vector_flops_per_s or device.flops_per_s
+        self._pass_rate = self._vector_rate * device.efficiency.get("vector", 1.0)
         self._idle, self._per_byte = idle_watts(device), joules_per_byte(device)
         self._rates = {cost.dtype: device.peak(cost.dtype) for cost in profile.nodes}
         self._not_known: dict[str, None] = {}
@@ -203,7 +206,7 @@ class _Rules:
         flops = sum(cost.flops for cost in costs)
         traffic = group.input_bytes + group.output_bytes + group.weight_bytes
         mapped = [pair for cost in costs for pair in self._products(cost)]
-        compute = fsum(seconds for _, seconds in mapped) + fsum(vector_flops(c) for c in costs) / self._vector_rate
+        compute = fsum(seconds for _, seconds in mapped) + fsum(vector_flops(c) for c in costs) / self._pass_rate
         memory = self._memory_seconds(group) + sum(reread_bytes(c, self._device) for c in costs) / self._bytes_per_s
         seconds = max(compute, memory) + self._launch
         weight = fsum(seconds for _, seconds in mapped)
@@ -228,8 +231,9 @@ class _Rules:
         """Each product of a node on the units, and its seconds."""
         peak, found = self._rates[cost.dtype].flops_per_s, list[tuple[Mapping, float]]()
         for product in cost.products:
-            batched = cost.kind is Kind.MATMUL and product.batch > 1
-            share = arithmetic_share(self._device, "batched" if batched else cost.kind)
+            share = arithmetic_share(
+                self._device, _SEVERAL.get(cost.kind, cost.kind) if product.batch > 1 else cost.kind
+            )
             mapping = self._mapped(product, DType(cost.dtype).bits / 8)
             rate = min(peak, self._vector_rate) if mapping.vector else peak
             found.append((mapping, 2 * product.macs / (rate * share * mapping.utilization)))

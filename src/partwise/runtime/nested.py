@@ -78,8 +78,7 @@ def _positional(data: object, manifest: Manifest, subject: str) -> dict[str, np.
     if not isinstance(data, list):
         raise InputError(subject, "`input_data` is no list")
     items = cast(list[object], data)
-    alone = manifest.inputs[0] if len(manifest.inputs) == 1 else None
-    if alone is not None and (len(items) != 1 or _rank(items) == len(alone.shape or ())):
+    if len(manifest.inputs) == 1 and (len(items) != 1 or _fits(items, manifest.inputs[0])):
         items = [items]
     if len(items) != len(manifest.inputs):
         raise InputError(subject, "`input_data` has another number of inputs", expected=len(manifest.inputs),
@@ -90,8 +89,16 @@ def _positional(data: object, manifest: Manifest, subject: str) -> dict[str, np.
     }
 
 
-def _rank(value: object) -> int:
-    return 1 + _rank(cast(list[object], value)[0]) if isinstance(value, list) and value else 0
+def _fits(items: list[object], port: Port) -> bool:
+    """Whether nested lists are themselves a value of an input: as deep, and as long wherever its size is fixed."""
+    lengths, level = list[int](), cast(object, items)
+    while isinstance(level, list):
+        known = cast(list[object], level)
+        lengths.append(len(known))
+        level = known[0] if known else None
+    if port.shape is None or len(lengths) != len(port.shape):
+        return False
+    return all(not isinstance(dim, int) or dim == length for dim, length in zip(port.shape, lengths, strict=True))
 
 
 def _shaped(array: np.ndarray, port: Port, manifest: Manifest) -> np.ndarray:

@@ -5,8 +5,8 @@ In: a package or a run, the model, inputs. Out: a `Verdict`. Never: trust in a f
 
 from partwise.verification.check import PackageCheck, check_package
 from partwise.verification.recompute import Original
-from partwise.verification.verdict import Comparison, Outcome, Verdict, compare, verdict_to_data
-from partwise.verification.verify import RELATIVE_LIMIT, verify_package, verify_run
+from partwise.verification.verdict import RELATIVE_LIMIT, Comparison, Outcome, Verdict, compare, verdict_to_data
+from partwise.verification.verify import verify_package, verify_run
 
 __all__ = [
     "RELATIVE_LIMIT",

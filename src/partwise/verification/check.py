@@ -11,7 +11,7 @@ from partwise.ir import Graph
 from partwise.packaging import Package
 from partwise.runtime import default_threads, open_inputs
 from partwise.verification.recompute import Original, chained, whole
-from partwise.verification.verdict import Comparison, compare, worst
+from partwise.verification.verdict import RELATIVE_LIMIT, Comparison, compare, worst
 
 __all__ = ["PackageCheck", "check_package"]
 
@@ -48,8 +48,8 @@ def check_package(
         threads: of the engine.
 
     Raises:
-        VerifyError: chain or source give outputs of another kind or shape, so no difference can be stated; or the
-            package came without its graph and none was given.
+        VerifyError: the whole does not give what the source gives; or the package came without its graph and none
+            was given.
     """
     known = graph or package.graph()
     if known is None:
@@ -59,15 +59,22 @@ def check_package(
     uncut = whole(package, requests, engine, used)
     ours = chained(package, requests, engine, used)
     theirs = Original(source, known).answers(requests)
-    chain = worst(map(compare, ours, uncut))
-    against = worst(map(compare, ours, theirs))
-    difference = {found.output: found.largest_difference for found in against}
-    for output, largest in difference.items():
-        if not math.isfinite(largest):
-            raise VerifyError(f"output `{output}`", "is of another type, shape or kind than the model's own")
+    chain, origin = worst(map(compare, ours, uncut)), worst(map(compare, uncut, theirs))
+    for found in origin:
+        _refuse_other_model(found)
     return PackageCheck(
         exact=all(found.equal for found in chain),
-        difference=difference,
+        difference={found.output: found.largest_difference for found in worst(map(compare, ours, theirs))},
         chain=chain,
-        source=worst(map(compare, uncut, theirs)),
+        source=origin,
     )
+
+
+def _refuse_other_model(found: Comparison) -> None:
+    subject = f"output `{found.output}`"
+    if not math.isfinite(found.largest_difference):
+        raise VerifyError(subject, "is of another type, shape or kind than the model's own")
+    if found.relative_difference > RELATIVE_LIMIT:
+        raise VerifyError(subject, "is not the model's own: the graph is another model's, or lost something of it",
+                          expected=f"within {RELATIVE_LIMIT:g} of its largest value",
+                          got=f"{found.relative_difference:.2g}", hint="plan again with this model.")  # fmt: skip

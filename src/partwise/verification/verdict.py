@@ -9,7 +9,11 @@ from enum import StrEnum
 
 import numpy as np
 
-__all__ = ["Comparison", "Outcome", "Verdict", "compare", "verdict_to_data", "worst"]
+__all__ = ["RELATIVE_LIMIT", "Comparison", "Outcome", "Verdict", "compare", "verdict_to_data", "worst"]
+
+RELATIVE_LIMIT = 1e-5
+"""Of the largest magnitude of an output: how far a whole may be from its source where an operator takes another
+kernel than the model's own code (a weight of the model off a cache line). Assumed."""
 
 
 class Outcome(StrEnum):

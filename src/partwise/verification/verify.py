@@ -25,13 +25,9 @@ from partwise.packaging.arrays import dense, stride_order, tensor_digest
 from partwise.runtime import Run, default_threads, open_inputs
 from partwise.runtime.engines import make_engine
 from partwise.verification.recompute import Original, Values, chained, whole
-from partwise.verification.verdict import Comparison, Outcome, Verdict, compare, worst
+from partwise.verification.verdict import RELATIVE_LIMIT, Comparison, Outcome, Verdict, compare, worst
 
-__all__ = ["RELATIVE_LIMIT", "verify_package", "verify_run"]
-
-RELATIVE_LIMIT = 1e-5
-"""Of the largest magnitude of an output: how far a whole may be from its source where an operator takes another
-kernel than the model's own code (experts; a weight of the model off a cache line). Assumed."""
+__all__ = ["verify_package", "verify_run"]
 
 
 def verify_package(
@@ -118,7 +114,7 @@ def _judge(package: Package, original: Original | None, case: _Case) -> Verdict:
         source=source,
         recorded=recorded,
         requests=len(case.requests),
-        notes=tuple(case.notes),
+        notes=(*case.notes, *package.manifest.notes),
     )
 
 

@@ -49,10 +49,20 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         found[verb] = sorted(name for parameter in command.params for name in parameter.opts if name.startswith("--"))
     capturing = ["--batch", "--config", "--dtype", "--image-size", "--module", "--no-weights", "--optimize"]
     capturing += ["--sequence", "--static", "--task"]
-    planning = ["--max-layers", "--max-parameters", "--memory", "--objective", "--stages"]
-    assert found["capture"] == sorted([*capturing, "--json", "--output"])
+    planning = [
+        "--cluster",
+        "--effort",
+        "--max-layers",
+        "--max-parameters",
+        "--memory",
+        "--objective",
+        "--solver",
+        "--stages",
+    ]
+    assert found["capture"] == sorted([*capturing, "--json", "--model", "--output"])
     comparing = ["--csv", "--estimator", "--hardware", "--models", "--price"]
     assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
+    assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
     assert found["devices"] == sorted(["--here", "--json", "--links"])
     running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
@@ -60,11 +70,21 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["verify"] == sorted(
         ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
     )
-    assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--output"})
-    assert found["plan"] == sorted([*capturing, *planning, "--json", "--output"])
+    assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
+    assert found["plan"] == sorted([*capturing, *planning, "--json", "--model", "--output", "--workload"])
 
 
-@pytest.mark.parametrize("words", [("no-such-verb",), ("plan",), ("plan", "x", "--memory", "12 apples"), ("--nope",)])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("no-such-verb",),
+        ("plan",),
+        ("plan", "x", "--memory", "12 apples"),
+        ("--nope",),
+        ("plan", "x", "--model", "y"),
+        ("run", "x", "--trace-nodes"),
+    ],
+)
 def test_wrong_usage_is_2(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(monkeypatch, *words) == 2
 

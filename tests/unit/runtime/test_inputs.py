@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import ml_dtypes
@@ -41,6 +42,25 @@ def test_json_by_position_nested_and_flat(package: Package, tmp_path: Path) -> N
         (tmp_path / f"{number}.json").write_text(json.dumps({"input_data": data}))
     nested, flat = open_inputs(tmp_path, package)
     assert nested["x"].shape == flat["x"].shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("data", "shape"),
+    [
+        ([[1, 2, 3, 4]], (1, 4)),  # the value itself: its second size is 4
+        ([[1, 2, 3, 4], [5, 6, 7, 8]], (2, 4)),
+        ([[[1, 2, 3, 4]]], (1, 4)),
+        ([list(range(8))], (2, 4)),  # a list of inputs, flat, at the sizes of the capture
+        (list(range(8)), (2, 4)),
+    ],
+)
+def test_json_by_position_for_a_single_input(
+    package: Package, tmp_path: Path, data: list[object], shape: tuple[int, ...]
+) -> None:
+    alone = Package(package.path, replace(package.manifest, inputs=package.manifest.inputs[:1]))
+    (tmp_path / "a.json").write_text(json.dumps({"input_data": data}))
+    (found,) = open_inputs(tmp_path / "a.json", alone)
+    assert {name: value.shape for name, value in found.items()} == {"x": shape}
 
 
 @pytest.mark.parametrize(

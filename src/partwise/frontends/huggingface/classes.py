@@ -68,4 +68,4 @@ def _heads(config: Any) -> list[str]:
     transformers = require("transformers")
     stem = type(config).__name__.removesuffix("Config")
     named = (name for name in dir(transformers) if name.startswith(stem))
-    return sorted(name for name in named if name == f"{stem}Model" or "For" in name)
+    return sorted(name for name in named if name == f"{stem}Model" or "For" in name or "Head" in name)

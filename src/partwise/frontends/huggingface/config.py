@@ -10,6 +10,7 @@ from typing import Any
 
 from partwise.errors import ModelError, UnsafeFileError
 from partwise.extras import require
+from partwise.frontends.huggingface.quiet import quiet
 from partwise.frontends.untrusted import as_dict, as_list
 from partwise.ir import DType
 
@@ -138,7 +139,8 @@ def _build(data: dict[str, Any], architectures: tuple[str, ...], custom: bool, s
         hint = "is transformers new enough?" if model_type else 'add "model_type" to config.json.'
         raise ModelError(subject, "transformers has no model of this type", got=model_type, hint=hint)
     try:
-        return kind.from_dict(data)
+        with quiet():
+            return kind.from_dict(data)
     except Exception as error:
         text = " ".join(str(error).split())[:300]
         raise ModelError(subject, f"its config does not fit {kind.__name__}: {text}") from error

@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from partwise.errors import ModelError
 from partwise.extras import require
 from partwise.frontends.huggingface.config import ModelConfig
 from partwise.frontends.huggingface.quantized import dequantizer
+from partwise.frontends.huggingface.quiet import quiet
 from partwise.frontends.weights.checkpoint import GGUF_NAME, Checkpoint, FileKind, stage
 from partwise.frontends.weights.convert import converted
 
@@ -39,7 +38,7 @@ def load_module(kind: Any, source: ModelConfig, dtype: str, checkpoint: Checkpoi
         UnsafeFileError: a pickle that would run code.
     """
     settings = {} if source.quantization is None else {"quantization_config": dequantizer(source)}
-    with tempfile.TemporaryDirectory(prefix="partwise-") as folder, converted(checkpoint) as plain, _quiet():
+    with tempfile.TemporaryDirectory(prefix="partwise-") as folder, converted(checkpoint) as plain, quiet():
         stage(plain, Path(folder))
         if plain.kind is FileKind.GGUF:
             settings["gguf_file"] = GGUF_NAME
@@ -98,18 +97,3 @@ def _own_memory(module: Any) -> None:
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(f"`{name}`" for name in names[:_SHOWN]) + more
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Without transformers' bars and its report, which this module replaces."""
-    reporting = require("transformers.utils.logging")
-    level, bars = reporting.get_verbosity(), reporting.is_progress_bar_enabled()
-    reporting.set_verbosity(reporting.CRITICAL)
-    reporting.disable_progress_bar()
-    try:
-        yield
-    finally:
-        reporting.set_verbosity(level)
-        if bars:
-            reporting.enable_progress_bar()

@@ -115,4 +115,6 @@ def refusal(subject: str, error: Exception) -> Exception:
         return UnsafeFileError(subject, f"onnxruntime refuses its external data: {text}")
     if type(error).__name__ == "NotImplemented":
         return UnsupportedOpError(subject, f"onnxruntime has no kernel for an operator: {text}")
-    return ModelError(subject, f"onnxruntime cannot load it: {text}")
+    newer = "IR version" in text or "opset" in text
+    hint = "it was written for a newer onnxruntime: lower its ir_version, or export it for an older opset."
+    return ModelError(subject, f"onnxruntime cannot load it: {text}", hint=hint if newer else "")

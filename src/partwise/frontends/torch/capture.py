@@ -12,6 +12,7 @@ from partwise.extras import require
 from partwise.frontends.torch.convert import Naming, convert
 from partwise.frontends.torch.export import arrange, export_functional, output_names
 from partwise.frontends.torch.literals import is_tensor
+from partwise.frontends.torch.plain import other_kernels
 from partwise.frontends.torch.symbols import Roles, SizeError, conditions, expression, roles
 from partwise.ir.dims import Dim, holds
 
@@ -137,6 +138,7 @@ class _Traced:
         sizes = _sizes(capture.inputs, self._all_wanted(fixed))
         notes = [f"`{role}` was asked to be symbolic; export fixed it at {sizes[role]}" for role in sorted(fixed or ())]
         notes += [f"export asked of the sizes what no condition here can say: {guard}" for guard in unclear]
+        notes += other_kernels(capture.module)
         settings = {"source": "torch", "static": capture.static} | _literal_arguments(capture.inputs)
         naming = Naming(symbols=names, ties=_ties(capture.module), outputs=output_names(self.program))
         return convert(self.program, naming, self._symbols(), capture.name, settings, kept, tuple(notes))

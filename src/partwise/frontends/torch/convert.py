@@ -136,7 +136,11 @@ def _call(building: _Building, node: Any) -> None:
 def _operation(building: _Building, node: Any, target: str, value: Any) -> None:
     if target.startswith(_RANDOM):
         subject = f"operator `{target}` at {origin(node)}"
-        raise UnsupportedOpError(subject, "is random: two runs would differ", hint="model.eval().")
+        raise UnsupportedOpError(
+            subject,
+            "is random: two runs would differ",
+            hint="model.eval(), or make the values outside the model and pass them in.",
+        )
     several = isinstance(value, tuple | list)
     values = cast(list[Any], value) if several else [value]
     outputs = tuple(f"{node.name}.{i}" for i in range(len(values))) if several else (node.name,)

@@ -8,7 +8,7 @@ enters as an opaque fallback, fails on a guard that depends on data, or sends ga
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast
@@ -16,7 +16,7 @@ from typing import Any, cast
 from partwise.errors import UnsupportedOpError
 from partwise.extras import require
 
-__all__ = ["SCHEMA", "define_experts", "experts_as_one_op"]
+__all__ = ["SCHEMA", "define_experts", "expert_layers", "experts_as_one_op", "experts_run_by"]
 
 SCHEMA = (
     "experts(Tensor hidden, Tensor index, Tensor weights, Tensor up, Tensor down, Tensor? up_bias, Tensor? down_bias, "
@@ -61,24 +61,34 @@ def define_experts() -> Any:
 @contextmanager
 def experts_as_one_op(module: Any) -> Generator[None]:
     """While this lasts, the experts in `module` are calls of `partwise::experts`."""
-    layers = [layer for layer in module.modules() if hasattr(layer, "_apply_gate") and hasattr(layer, "has_gate")]
-    if not layers:
-        yield
-        return
-    for path, layer in module.named_modules():
-        if layer in layers:
+    layers = expert_layers(module)
+    if layers:
+        for path, layer in layers.items():
             _refuse_unknown(path, layer)
-    define_experts()
-    require("transformers.integrations.moe").ALL_EXPERTS_FUNCTIONS.register(_NAME, _forward)
+        define_experts()
+        require("transformers.integrations.moe").ALL_EXPERTS_FUNCTIONS.register(_NAME, _forward)
+    with experts_run_by(layers.values(), _NAME):
+        yield
+
+
+def expert_layers(module: Any) -> dict[str, Any]:
+    """The layers of experts that transformers dispatches through its registry, by path."""
+    found = module.named_modules()
+    return {path: layer for path, layer in found if hasattr(layer, "_apply_gate") and hasattr(layer, "has_gate")}
+
+
+@contextmanager
+def experts_run_by(layers: Iterable[Any], implementation: str) -> Generator[None]:
+    """While this lasts, transformers dispatches these layers to an implementation of its registry."""
     configs = {id(layer.config): layer.config for layer in layers}.values()
     before = [config._experts_implementation for config in configs]
     try:
         for config in configs:
-            config._experts_implementation = _NAME
+            config._experts_implementation = implementation
         yield
     finally:
-        for config, implementation in zip(configs, before, strict=True):
-            config._experts_implementation = implementation
+        for config, was in zip(configs, before, strict=True):
+            config._experts_implementation = was
 
 
 def _forward(layer: Any, hidden: Any, index: Any, weights: Any) -> Any:

@@ -15,6 +15,7 @@ from partwise.extras import require
 from partwise.frontends.torch.experts import experts_as_one_op
 from partwise.frontends.torch.literals import is_tensor
 from partwise.frontends.torch.origin import failing_module
+from partwise.frontends.torch.stack import with_room
 from partwise.frontends.torch.surroundings import quiet, without_cache, without_lines
 from partwise.frontends.torch.symbols import SizeError
 
@@ -75,10 +76,14 @@ def export_functional(
     torch = require("torch")
     auto = torch.export.Dim.AUTO
     shapes = {name: dict.fromkeys(symbolic.get(name, {}), auto) or None for name in inputs} if symbolic else None
+
+    def functional() -> Any:
+        return torch.export.export(module, (), inputs, strict=False, dynamic_shapes=shapes).run_decompositions({})
+
     unlined = nullcontext() if lines else without_lines()
     with quiet(), torch.no_grad(), without_cache(module), experts_as_one_op(module), unlined:
         try:
-            return torch.export.export(module, (), inputs, strict=False, dynamic_shapes=shapes).run_decompositions({})
+            return with_room(functional)
         except PartwiseError:
             raise
         except Exception as error:

@@ -13,7 +13,9 @@ from partwise.errors import ModelError, StalePlanError
 from partwise.extras import require
 from partwise.frontends.source import CaptureOptions
 from partwise.frontends.torch.capture import ARGUMENT, capture_module
+from partwise.frontends.torch.plain import by_its_operators
 from partwise.frontends.torch.surroundings import without_cache
+from partwise.packaging.arrays import own
 from partwise.torch_arrays import from_numpy, to_numpy
 
 __all__ = ["TorchModel", "capture_module"]
@@ -40,11 +42,11 @@ class TorchModel:
         return {weight.tensor: self._weight(graph, weight) for weight in graph.weights}
 
     def reference(self, graph: ir.Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The module's own answer: outputs by the graph's names."""
+        """The module's own answer, by the operators that its graph has: outputs by the graph's names."""
         torch = require("torch")
         literals = {n.removeprefix(ARGUMENT): v for n, v in graph.settings if n.startswith(ARGUMENT)}
-        tensors = {name: from_numpy(value) for name, value in inputs.items()}
-        with torch.no_grad(), without_cache(self._module), self._unchanged(graph):
+        tensors = {name: from_numpy(own(value)) for name, value in inputs.items()}
+        with torch.no_grad(), without_cache(self._module), by_its_operators(self._module), self._unchanged(graph):
             results = self._module(**tensors, **literals)
         leaves = [leaf for leaf in torch.utils._pytree.tree_leaves(results) if isinstance(leaf, torch.Tensor)]
         return {output.name: to_numpy(leaf) for output, leaf in zip(graph.outputs, leaves, strict=True)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from partwise.extras import require
@@ -19,7 +19,7 @@ def module_path(node: Any) -> str:
 
 def origin(node: Any) -> str:
     """Module path and `file:line` of a node, for messages."""
-    return " ".join(part for part in (module_path(node), _source_line(node)) if part)
+    return ", ".join(part for part in (module_path(node), _source_line(node)) if part)
 
 
 def failing_module(error: BaseException, module: Any) -> str:
@@ -28,13 +28,18 @@ def failing_module(error: BaseException, module: Any) -> str:
     paths = {id(part): path for path, part in module.named_modules()}
     found, traceback = "", error.__traceback__
     while traceback is not None:
-        owner = traceback.tb_frame.f_locals.get("self")
+        owner = _first_argument(traceback.tb_frame)
         if isinstance(owner, torch.nn.Module) and id(owner) in paths and "/torch/nn/" not in _file(traceback):
             kind = type(owner).__name__
             path = paths[id(owner)] or "the model itself"
             found = f"{path} ({kind}), {_file(traceback)}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
     return found
+
+
+def _first_argument(frame: FrameType) -> Any:
+    """What a method calls `self`, whatever it calls it."""
+    return frame.f_locals.get(frame.f_code.co_varnames[0]) if frame.f_code.co_argcount else None
 
 
 def _file(traceback: TracebackType) -> str:

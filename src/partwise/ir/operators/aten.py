@@ -19,7 +19,7 @@ _CONTRACTIONS: dict[str, tuple[Kind, Rule]] = {
     "einsum.default": (Kind.MATMUL, rules.einsum),
     "scaled_dot_product_attention.default": (Kind.ATTENTION, rules.attention),
 }
-_PRODUCTS = "matmul.default mm.default mv.default dot.default bmm.default inner.default".split()
+_PRODUCTS = "matmul.default mm.default mv.default dot.default vdot.default bmm.default inner.default".split()
 _ADDED_PRODUCTS = "addmm.default addmv.default addbmm.default baddbmm.default".split()
 _OUTER_PRODUCTS = "outer.default ger.default".split()
 _CONVOLUTIONS = """
@@ -137,7 +137,7 @@ _KEEPING_GAPS = frozenset(
 as_strided_scatter.default copy.default diagonal_scatter.default select_scatter.default slice_scatter.default
 """.split()
 )
-_EMBEDDING = ["embedding.default"]
+_EMBEDDING = ["embedding.default", "embedding_bag.padding_idx"]
 _STATE = ["index_copy.default"]
 _NEVER_CHEAP = frozenset(
     """

@@ -13,7 +13,7 @@ from partwise.ir.dims import holds
 from partwise.ir.operators.limits import refuse_absurd
 from partwise.kernels import register_experts
 from partwise.packaging import Segment
-from partwise.packaging.arrays import ALIGNMENT, aligned_empty, stride_order
+from partwise.packaging.arrays import own
 from partwise.packaging.screen import graph_from_bytes
 from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeObserver
 from partwise.runtime.engines.torch_program import TorchProgram
@@ -47,14 +47,19 @@ class TorchSegment:
     def __init__(self, graph: ir.Graph, weights: Mapping[str, np.ndarray], name: str) -> None:
         self._graph, self._name = graph, name
         self._allowed: dict[str, int] | None = None  # sizes that were checked last: streams seldom change them
-        self._program = TorchProgram(graph, {tensor: from_numpy(_own(value)) for tensor, value in weights.items()})
+        trainable = {weight.tensor for weight in graph.weights if weight.trainable}
+        held = {name: from_numpy(own(value)) for name, value in weights.items()}
+        for name in trainable & held.keys():
+            # Although nothing is trained: how torch multiplies a tensor with gaps depends on it (matmul's should_fold).
+            held[name].requires_grad_(held[name].is_floating_point())
+        self._program = TorchProgram(graph, held)
 
     def run(
         self, inputs: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None = None
     ) -> dict[str, np.ndarray]:
         torch = require("torch")
         self._refuse_sizes(sizes)
-        values = [from_numpy(_own(inputs[name])) for name in self._graph.inputs]
+        values = [from_numpy(own(inputs[name])) for name in self._graph.inputs]
         try:
             with torch.no_grad():
                 results = self._program.run(values, sizes, observe)
@@ -63,7 +68,7 @@ class TorchSegment:
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise EngineError(self._name, f"torch failed: {str(error).splitlines()[0][:300]}") from error
         names = [output.tensor for output in self._graph.outputs]
-        return {name: to_numpy(result) for name, result in zip(names, results, strict=True)}
+        return {name: to_numpy(result.detach()) for name, result in zip(names, results, strict=True)}
 
     def _refuse_sizes(self, sizes: Mapping[str, int]) -> None:
         if sizes == self._allowed:
@@ -76,13 +81,3 @@ class TorchSegment:
                     hint="capture with example inputs of that size.")  # fmt: skip
         refuse_absurd(self._graph, sizes, self._name)
         self._allowed = dict(sizes)
-
-
-def _own(array: np.ndarray) -> np.ndarray:
-    """The array, or a dense copy on a 64-byte boundary where it has gaps or lies off one."""
-    order = stride_order(array)
-    if array.transpose(order).flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0:
-        return array
-    owned = aligned_empty(array.shape, array.dtype, order)
-    owned[...] = array
-    return owned

@@ -1,0 +1,116 @@
+"""Operators that are timed: what each one is, as a graph to predict and as arrays to run.
+
+They are shapes of common networks, none of them a model: what they give is used for models that were never timed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from partwise.ir import Argument, DType, Format, Graph, Node, Output, Ref, TensorSpec, Weight
+
+__all__ = ["CASES", "Case", "case_graph"]
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One operator at one size, float32."""
+
+    figure: str
+    """The share of a rate that it tells: a key of `Device.efficiency`."""
+    op: str
+    """`linear`, `bmm`, `attention`, `conv`, `add`, `relu`, `gelu`, `softmax` or `layer_norm`."""
+    inputs: tuple[Shape, ...]
+    out: Shape
+    weights: tuple[Shape, ...] = ()
+    stride: int = 1
+    groups: int = 1
+
+    @property
+    def name(self) -> str:
+        """Operator and sizes, for people."""
+        return f"{self.op} {' '.join('×'.join(map(str, shape)) for shape in (*self.inputs, *self.weights))}"
+
+
+def case_graph(case: Case) -> Graph:
+    """The operator as a graph of one node."""
+    names = [f"x{number}" for number in range(len(case.inputs))]
+    held = [f"w{number}" for number in range(len(case.weights))]
+    shapes = [*zip(names, case.inputs, strict=True), *zip(held, case.weights, strict=True), ("y", case.out)]
+    args: tuple[Argument, ...] = tuple(Ref(name) for name in (*names, *held))
+    return Graph(
+        format=Format.TORCH,
+        name=case.name,
+        settings=(),
+        symbols=(),
+        inputs=tuple(names),
+        weights=tuple(Weight(tensor=name, key=name, trainable=True) for name in held),
+        outputs=(Output(name="y", tensor="y"),),
+        tensors=tuple(TensorSpec(name=name, dtype=DType.FLOAT32, shape=shape) for name, shape in shapes),
+        nodes=(Node(op=_ATEN[case.op], args=args, outputs=("y",)),),
+    )
+
+
+_ATEN = {
+    "linear": "aten.linear.default",
+    "bmm": "aten.bmm.default",
+    "attention": "aten.scaled_dot_product_attention.default",
+    "conv": "aten.conv2d.default",
+    "add": "aten.add.Tensor",
+    "relu": "aten.relu.default",
+    "gelu": "aten.gelu.default",
+    "softmax": "aten.softmax.int",
+    "layer_norm": "aten.layer_norm.default",
+}
+
+
+def _linear(rows: int, depth: int, columns: int) -> Case:
+    return Case("matmul", "linear", ((rows, depth),), (rows, columns), ((columns, depth),))
+
+
+def _bmm(batch: int, rows: int, depth: int, columns: int) -> Case:
+    return Case("batched", "bmm", ((batch, rows, depth), (batch, depth, columns)), (batch, rows, columns))
+
+
+def _attention(heads: int, length: int, width: int) -> Case:
+    shape = (1, heads, length, width)
+    return Case("attention", "attention", (shape, shape, shape), shape)
+
+
+def _conv(channels: int, out: int, side: int, kernel: int, stride: int = 1, groups: int = 1) -> Case:
+    weight = (out, channels // groups, kernel, kernel)
+    sides = (side // stride, side // stride)
+    figure = "grouped" if groups > 1 else "conv"
+    return Case(figure, "conv", ((1, channels, side, side),), (1, out, *sides), (weight,), stride, groups)
+
+
+def _depthwise(channels: int, side: int, kernel: int, stride: int = 1) -> Case:
+    return _conv(channels, channels, side, kernel, stride, channels)
+
+
+def _same(figure: str, op: str, *shape: int) -> Case:
+    return Case(figure, op, (shape,) * (2 if op == "add" else 1), shape)
+
+
+def _all() -> Iterator[Case]:
+    yield from (_same("memory", "add", 1 << power) for power in (23, 24, 25))
+    yield from (_linear(*sizes) for sizes in ((128, 768, 768), (128, 3072, 768), (197, 768, 2304), (64, 384, 1536)))
+    yield from (_linear(size, size, size) for size in (512, 1024))
+    yield from (_bmm(*sizes) for sizes in ((12, 128, 64, 128), (12, 197, 64, 197), (12, 197, 197, 64)))
+    yield from (_attention(*sizes) for sizes in ((12, 128, 64), (12, 197, 64), (32, 256, 64)))
+    yield from (_conv(*sizes) for sizes in ((64, 64, 56, 3), (128, 128, 28, 3), (256, 256, 14, 3), (512, 512, 7, 3)))
+    yield from (_conv(*sizes) for sizes in ((64, 256, 56, 1), (512, 128, 28, 1), (256, 1024, 14, 1), (2048, 512, 7, 1)))
+    yield from (_conv(*sizes) for sizes in ((3, 64, 224, 7, 2), (24, 144, 56, 1), (96, 576, 14, 1)))
+    yield from (
+        _depthwise(*sizes) for sizes in ((96, 112, 3, 2), (144, 56, 3), (240, 28, 5), (480, 14, 3), (960, 7, 3))
+    )
+    yield _same("vector", "gelu", 128, 3072)
+    yield _same("vector", "softmax", 12, 197, 197)
+    yield _same("vector", "layer_norm", 197, 768)
+    yield _same("vector", "relu", 1, 256, 56, 56)
+
+
+CASES: tuple[Case, ...] = tuple(_all())

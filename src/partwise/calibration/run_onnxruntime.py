@@ -1,0 +1,85 @@
+"""Cases on onnxruntime: each a session of one operator, optimized as a whole model is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from partwise.calibration.cases import Case
+from partwise.extras import require
+
+__all__ = ["CHAIN", "empty_call", "prepare"]
+
+_OPSET = 23
+_OPS = {
+    "linear": "MatMul",
+    "bmm": "MatMul",
+    "attention": "Attention",
+    "conv": "Conv",
+    "add": "Add",
+    "relu": "Relu",
+    "gelu": "Gelu",
+    "softmax": "Softmax",
+    "layer_norm": "LayerNormalization",
+}
+CHAIN = 100
+"""Operators of the model by which launches are timed: a session's own call is shared by so many."""
+
+
+def prepare(case: Case, threads: int) -> Callable[[], object]:
+    """The operator on random values."""
+    generator = np.random.default_rng(0)
+    inputs = {f"x{number}": shape for number, shape in enumerate(case.inputs)}
+    weights = {f"w{number}": _weight(case, shape, generator) for number, shape in enumerate(case.weights)}
+    if case.op == "layer_norm":
+        weights = {"w0": np.ones(case.inputs[0][-1:], np.float32)}
+    node = require("onnx").helper.make_node(_OPS[case.op], [*inputs, *weights], ["y"], **_attributes(case))
+    session = _session([node], inputs, weights, case.out, threads)
+    arrays = {name: generator.standard_normal(shape, np.float32) for name, shape in inputs.items()}
+    return lambda: session.run(None, arrays)
+
+
+def empty_call(threads: int) -> Callable[[], object]:
+    """A chain of operators so small that only their launches take time."""
+    make = require("onnx").helper.make_node
+    nodes = [make("Add", [f"x{number}", "x0"], [f"x{number + 1}"]) for number in range(CHAIN)]
+    nodes.append(make("Identity", [f"x{CHAIN}"], ["y"]))
+    session = _session(nodes, {"x0": (16,)}, {}, (16,), threads)
+    arrays = {"x0": np.ones(16, np.float32)}
+    return lambda: session.run(None, arrays)
+
+
+def _weight(case: Case, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray[Any, Any]:
+    values = generator.standard_normal(shape, np.float32)
+    return values.T.copy() if case.op == "linear" else values
+
+
+def _attributes(case: Case) -> dict[str, Any]:
+    if case.op == "conv":
+        padding = case.weights[0][-1] // 2
+        return {"strides": [case.stride] * 2, "pads": [padding] * 4, "group": case.groups}
+    return {"axis": -1} if case.op in ("softmax", "layer_norm") else {}
+
+
+def _session(
+    nodes: list[Any],
+    inputs: dict[str, tuple[int, ...]],
+    weights: dict[str, np.ndarray[Any, Any]],
+    out: tuple[int, ...],
+    threads: int,
+) -> Any:
+    onnx, ort = require("onnx"), require("onnxruntime")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "case",
+        [helper.make_tensor_value_info(name, kind, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info("y", kind, out)],
+        [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=11)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    return ort.InferenceSession(model.SerializeToString(), options)

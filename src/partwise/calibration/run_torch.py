@@ -1,0 +1,57 @@
+"""Cases on torch: each a call without arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from partwise.calibration.cases import Case
+from partwise.extras import require
+
+__all__ = ["CHAIN", "empty_call", "prepare", "set_threads"]
+
+CHAIN = 1
+"""Operators of one call by which launches are timed."""
+
+
+def set_threads(threads: int) -> None:
+    """Of every operator from now on."""
+    require("torch").set_num_threads(threads)
+
+
+def prepare(case: Case, threads: int) -> Callable[[], object]:
+    """The operator on random values."""
+    del threads  # set for the whole process
+    torch = require("torch")
+    inputs = [torch.randn(shape) for shape in case.inputs]
+    weights = [torch.randn(shape) for shape in case.weights]
+    return lambda: _call(torch, case, inputs, weights)
+
+
+def empty_call(threads: int) -> Callable[[], object]:
+    """An operator so small that only its launch takes time."""
+    del threads
+    torch = require("torch")
+    x = torch.zeros(16)
+    return lambda: x + x
+
+
+def _call(torch: Any, case: Case, inputs: list[Any], weights: list[Any]) -> object:
+    functional = torch.nn.functional
+    with torch.no_grad():
+        match case.op:
+            case "linear":
+                return functional.linear(inputs[0], weights[0])
+            case "conv":
+                padding = case.weights[0][-1] // 2
+                return functional.conv2d(inputs[0], weights[0], None, case.stride, padding, 1, case.groups)
+            case "attention":
+                return functional.scaled_dot_product_attention(*inputs)
+            case "softmax":
+                return torch.softmax(inputs[0], -1)
+            case "layer_norm":
+                return functional.layer_norm(inputs[0], case.inputs[0][-1:])
+            case "gelu":
+                return functional.gelu(inputs[0])
+            case _:
+                return getattr(torch, case.op)(*inputs)
