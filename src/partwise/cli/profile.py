@@ -15,17 +15,27 @@ from partwise.calibration import Comparison, compare, parse_trace
 from partwise.cli.options import PATH, check_parent, json_option, other_capture_options, take_capture_options
 from partwise.cli.output import print_json, timed
 from partwise.cli.render import show_profile
-from partwise.cli.render_estimates import Row, csv_text, show_check, show_comparison, show_estimate, show_unknown
+from partwise.cli.render_estimates import (
+    Row,
+    csv_text,
+    show_check,
+    show_comparison,
+    show_estimate,
+    show_parallelism,
+    show_unknown,
+)
 from partwise.errors import InputError
 from partwise.files import write_whole
 from partwise.frontends import CaptureOptions
 from partwise.frontends.zoo import ZOO
-from partwise.hardware import Device
+from partwise.hardware import Device, resident_threads
 from partwise.ir import Graph
-from partwise.profiling import Estimate, Profile
+from partwise.profiling import Estimate, Profile, Rules, concurrency, saturating_batch
 
 __all__ = ["profile"]
 
+FULL = 0.95
+"""Share of a device's threads that has work when it counts as saturated."""
 Counted = tuple[str, Graph, Profile]
 """The model as the user named it, its graph, and the counts at one set of sizes."""
 
@@ -58,6 +68,13 @@ class Sizes(click.ParamType[tuple[int, ...]]):
     show_default=True,
     help="How to predict; `simple` has the source document's formulas, in which memory takes no time.",
 )
+@click.option(
+    "--fuse",
+    type=click.Choice([str(rules) for rules in Rules]),
+    default=str(Rules.NONE),
+    show_default=True,
+    help="Nodes that run as one kernel: none as in eager engines, known patterns, or the least traffic.",
+)
 @click.option("--csv", "table_file", type=PATH, help="Write the comparison here.")
 @click.option("--check", "trace", type=PATH, help="A trace of `run --trace`: predicted beside measured.")
 @click.option("--depth", type=click.IntRange(1), default=3, show_default=True, help="Steps of a module's path.")
@@ -75,7 +92,7 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
     """
     del several  # the models follow it as arguments; one model needs no flag
     hardware, price, depth, file = (given.pop(name) for name in ("hardware", "price", "depth", "table_file"))
-    estimator, trace = given.pop("estimator"), given.pop("trace")
+    estimator, fuse, trace = (given.pop(name) for name in ("estimator", "fuse", "trace"))
     batches, sequences = given.pop("batches"), given.pop("sequences")
     check_parent(file)
     known = api.devices([name for text in hardware for name in text.split(",")])
@@ -88,7 +105,7 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
         found for model in models for found in _counted(model, options, batches or (None,), sequences or (None,))
     ]
     rows = [
-        _row(name, found, device, api.estimate_counted(graph, found, device, estimator), price)
+        _row(name, found, device, api.estimate_counted(graph, found, device, estimator, fuse), price)
         for name, graph, found in counted
         for device in known
     ]
@@ -99,6 +116,8 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
         print_json(_data(counted, rows, checked))
     else:
         _show(counted, rows, depth, known)
+        if len(rows) == 1 or (batches is not None and len(batches) > 1):
+            show_parallelism(_parallelism(counted, known))
         if checked is not None:
             show_check(checked)
 
@@ -137,6 +156,19 @@ def _sizes(graph: Graph, batch: int | None, sequence: int | None, static: bool) 
             f"--{unknown[0]}", "is no symbol of this graph: its size is fixed", expected=f"one of: {listed}"
         )
     return given
+
+
+def _parallelism(counted: Sequence[Counted], known: Sequence[Device]) -> list[tuple[str, ...]]:
+    """Of each model how much can run at once, and the batch at which each device is full."""
+    found: list[tuple[str, ...]] = []
+    for name, (graph, first) in {name: (graph, first) for name, graph, first in reversed(counted)}.items():
+        shape = concurrency(graph, first)
+        for device in known:
+            threads = resident_threads(device)
+            full = saturating_batch(graph, threads, share=FULL) if threads and "batch" in graph.hints else None
+            figures = (len(shape.groups), len(shape.critical_path), shape.most_parallel)
+            found.append((name, device.name, *map(str, figures), "-" if full is None else str(full)))
+    return found
 
 
 def _checked(trace: Path, counted: Sequence[Counted], rows: Sequence[Row]) -> Comparison:

@@ -17,7 +17,7 @@ from partwise.hardware import Device
 from partwise.profiling import Estimate, GroupEstimate, Profile
 from partwise.units import format_bytes, format_count, format_seconds
 
-__all__ = ["Row", "csv_text", "show_check", "show_comparison", "show_estimate", "show_unknown"]
+__all__ = ["Row", "csv_text", "show_check", "show_comparison", "show_estimate", "show_parallelism", "show_unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,12 @@ def show_estimate(row: Row, depth: int = 3, most: int = 30) -> None:
     console().print(table(f"{row.model} on {row.device.title or row.device.name}", columns, shown))
     console().print(Text(_totals(row)))
     _show_notes([row])
+
+
+def show_parallelism(rows: Sequence[tuple[str, ...]]) -> None:
+    """How much of each model can run at once, and the batch that fills each device."""
+    columns = ("model", "device", "nodes", "critical path", "widest stage", "saturated at batch")
+    console().print(table("Parallelism", columns, rows, left=2))
 
 
 def show_check(found: Comparison, most: int = 20) -> None:
