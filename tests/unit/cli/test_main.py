@@ -71,7 +71,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
     )
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
-    assert found["plan"] == sorted([*capturing, *planning, "--json", "--model", "--output", "--workload"])
+    assert found["plan"] == sorted([*capturing, *planning, "--emit", "--json", "--model", "--output", "--workload"])
 
 
 @pytest.mark.parametrize(
