@@ -30,10 +30,13 @@ from partwise.hardware import (
 from partwise.ir import Graph, graph_to_data
 from partwise.packaging import Manifest, Package, is_package, open_package, write_package
 from partwise.planning import (
+    UNCONSTRAINED,
+    Constraints,
     Limits,
     Objective,
     Placement,
     Plan,
+    parse_constraints,
     parse_workload,
     place,
     plan_from_data,
@@ -157,6 +160,7 @@ def plan(
     max_layers: int | None = None,
     objective: str | Objective | Sequence[str | Objective] | None = None,
     cluster: Cluster | str | Path | None = None,
+    constraints: Constraints | str | Path | None = None,
     solver: str = "auto",
     effort: int | None = None,
     sizes: Mapping[str, int] | None = None,
@@ -171,6 +175,7 @@ def plan(
         max_layers: of a stage; a layer is a node with weights and the weightless nodes after it.
         objective: one, several in order, or a text as `stages,traffic`.
         cluster: devices and links, or the path of their TOML file; by default as many reference devices as needed.
+        constraints: what runs where and what stays together, or the path of a TOML file of it (docs/planning.md).
         solver: `auto`, or a name of the table in docs/planning.md.
         effort: in steps of the solver's own.
         sizes: values for some of the graph's symbols; the others keep those of the capture.
@@ -184,7 +189,9 @@ def plan(
         max_parameters=max_parameters,
         max_layers=max_layers,
     )
-    options: dict[str, Any] = {"solver": solver} | ({} if effort is None else {"effort": effort})
+    options: dict[str, Any] = {"solver": solver, "constraints": _constraints(constraints)} | (
+        {} if effort is None else {"effort": effort}
+    )
     known = REFERENCE_CLUSTER if cluster is None else _cluster(cluster)
     made = profiling.profile(graph, sizes)
     return planning.plan(graph, made, limits, _objectives(objective), cluster=known, **options)
@@ -351,6 +358,16 @@ def _cluster(given: Cluster | str | Path) -> Cluster:
         raise DeviceError(str(given), f"cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise DeviceError(str(given), "is no text", expected="a TOML file") from None
+
+
+def _constraints(given: Constraints | str | Path | None) -> Constraints:
+    if given is None or isinstance(given, Constraints):
+        return given or UNCONSTRAINED
+    try:
+        return parse_constraints(Path(given).read_text(encoding="utf-8"), str(given))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InputError(str(given), f"cannot be read ({reason})") from None
 
 
 def _objectives(given: str | Objective | Sequence[str | Objective] | None) -> tuple[Objective, ...]:

@@ -134,6 +134,7 @@ _PLAN = (
         help="What is made small: stages, traffic, balance, throughput, latency, energy …; several as stages,traffic.",
     ),
     click.option("--cluster", type=PATH, help="TOML file of devices and links (by default: equal devices, as needed)."),
+    click.option("--constraints", type=PATH, help="TOML file: what runs where, what stays together, what is not cut."),
     click.option("--solver", type=click.Choice(["auto", *SOLVERS]), default="auto", help="By default by the question."),
     click.option("--effort", type=click.IntRange(1), help="Steps of the solver: orders tried, ideals looked at."),
 )
@@ -188,7 +189,9 @@ def take_plan_options(given: dict[str, Any]) -> dict[str, Any]:
     return {name: given.pop(name) for name in _PLAN_ARGUMENTS}
 
 
-_PLAN_ARGUMENTS = ("memory", "stages", "max_parameters", "max_layers", "objective", "cluster", "solver", "effort")
+_PLAN_ARGUMENTS = (
+    "memory", "stages", "max_parameters", "max_layers", "objective", "cluster", "constraints", "solver", "effort",
+)  # fmt: skip
 
 
 def take_run_options(given: dict[str, Any]) -> dict[str, Any]:

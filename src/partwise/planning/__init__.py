@@ -6,6 +6,7 @@ Never: a clock, a framework, unseeded randomness; the same arguments give the sa
 
 from partwise.planning.check import check_plan, violations
 from partwise.planning.choose import SOLVERS
+from partwise.planning.constraints import UNCONSTRAINED, Constraints, Pin, parse_constraints
 from partwise.planning.plan import default_objectives, plan
 from partwise.planning.records import Bound, Cut, Level, Limits, Objective, Plan, Stage
 from partwise.planning.serialize import plan_digest, plan_from_data, plan_to_data
@@ -13,16 +14,20 @@ from partwise.planning.workload import Placement, parse_workload, place
 
 __all__ = [
     "SOLVERS",
+    "UNCONSTRAINED",
     "Bound",
+    "Constraints",
     "Cut",
     "Level",
     "Limits",
     "Objective",
+    "Pin",
     "Placement",
     "Plan",
     "Stage",
     "check_plan",
     "default_objectives",
+    "parse_constraints",
     "parse_workload",
     "place",
     "plan",

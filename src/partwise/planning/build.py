@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,14 +30,21 @@ class Types:
     counts: tuple[int, ...]
 
 
-def types_of(cluster: Cluster, stages: int) -> Types:
-    """The types of a cluster's devices; of an open one as many as stages are asked for."""
+def types_of(cluster: Cluster, stages: int, pinned: Collection[str] = ()) -> Types:
+    """The types of a cluster's devices; of an open one as many as stages are asked for.
+
+    Args:
+        cluster: the devices.
+        stages: how many there are of an open cluster's.
+        pinned: members that something is pinned to: each is a type of its own.
+    """
     if cluster.is_open:
         return Types((cluster.members,), (stages,))
     found: dict[object, list[Member]] = {}
     for member in cluster.members:
         link = cluster.fastest(member.name)
-        key = (member.device.name, member.memory_bytes, member.pool, link.bytes_per_s, link.latency_s)
+        alone = member.name if member.name in pinned else ""
+        key = (member.device.name, member.memory_bytes, member.pool, link.bytes_per_s, link.latency_s, alone)
         found.setdefault(key, []).append(member)
     groups = tuple(tuple(group) for group in found.values())
     return Types(groups, tuple(len(group) for group in groups))
@@ -66,7 +73,8 @@ def build(
     def channels(wanted: Objective) -> tuple[Channel, ...]:
         return tuple(layout.channel(amounts_of(problem, wanted, group[0])) for group in types.members)
 
-    bounded = [Cap(load=channels(wanted), limit=limit) for wanted, limit in caps]
+    load, strangers = _at_home(problem, types, channels(objective), held)
+    bounded = [*strangers, *(Cap(load=channels(wanted), limit=limit) for wanted, limit in caps)]
     for amount, limit in ((held.parameters, limits.max_parameters), (held.layers, limits.max_layers)):
         if limit is not None:
             bounded.append(Cap(load=(amount,) * len(rooms), limit=limit))
@@ -76,7 +84,7 @@ def build(
         readers=layout.readers,
         needs=layout.needs,
         counts=types.counts,
-        load=channels(objective),
+        load=load,
         adds=GOALS[objective].join is Join.SUM,
         caps=tuple(bounded),
         room=tuple(rooms),
@@ -86,6 +94,26 @@ def build(
         working=unit_working_bytes(problem).astype(float),
         is_simple=np.array([len(nodes) == 1 for nodes in problem.units]),
     )
+
+
+def _at_home(
+    problem: Problem, types: Types, load: tuple[Channel, ...], held: _Held
+) -> tuple[tuple[Channel, ...], list[Cap]]:
+    """Loads under which a pinned unit costs more than any plan where it does not belong, and the cap that forbids it.
+
+    The cap is the rule; the cost lets the quick test see it. A cost far above all others would drown their digits.
+    """
+    if not problem.homes:
+        return load, []
+    far = 2 * max(sum(float(part.sum()) for part in (c.work, c.receive, c.send, c.again)) + c.fixed for c in load)
+    away = [np.zeros(len(problem.units)) for _ in types.members]
+    for unit, home in problem.homes.items():
+        for kind, group in enumerate(types.members):
+            away[kind][unit] = group[0].name != home
+    nothing = replace(held.bytes, work=away[0] * 0, again=held.bytes.again * 0)
+    strangers = tuple(replace(nothing, work=count) for count in away)
+    loads = tuple(replace(c, work=c.work + far * count) for c, count in zip(load, away, strict=True))
+    return loads, [Cap(load=strangers, limit=0.5)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from math import isclose
 from partwise.errors import PlanError
 from partwise.ir import Contraction, contract
 from partwise.planning.colocation import units
+from partwise.planning.constraints_resolve import nodes_named, stated_groups
 from partwise.planning.price import measure, price
 from partwise.planning.rates import RateTable
 from partwise.planning.records import Plan, Stage
@@ -48,6 +49,7 @@ def violations(plan: Plan, contraction: Contraction, rates: RateTable) -> Iterat
         yield from misplaced
         return  # there is nothing to price
     yield from _parted(plan, contraction)
+    yield from _astray(plan, contraction)
     devices = [stage.device for stage in plan.stages]
     stages, cuts = price(contraction, rates, [stage.nodes for stage in plan.stages], devices)
     yield from (f"stage {c.source} sends to stage {c.target}, before it" for c in cuts if c.source >= c.target)
@@ -96,6 +98,19 @@ def _parted(plan: Plan, contraction: Contraction) -> Iterator[str]:
     for unit in units(contraction, {node: contraction.reads(node) for node in contraction.placed}):
         if len({home[node] for node in unit}) > 1:
             yield f"nodes {', '.join(map(str, unit))} share a state, but not a stage"
+    for name, nodes in stated_groups(contraction, plan.constraints):
+        if len({home[node] for node in nodes}) > 1:
+            yield f"[{name}] is not in one stage"
+
+
+def _astray(plan: Plan, contraction: Contraction) -> Iterator[str]:
+    """Pinned nodes on another device than theirs."""
+    device = {node: stage.device for stage in plan.stages for node in stage.nodes}
+    for pin in plan.constraints.pins:
+        for node in nodes_named(contraction, pin.name):
+            if device[node] != pin.device:
+                yield f"node {node} is on `{device[node]}`, `{pin.name}` is pinned to `{pin.device}`"
+                break
 
 
 def _homeless(plan: Plan) -> Iterator[str]:

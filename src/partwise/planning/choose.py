@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from partwise.errors import InputError
 from partwise.hardware import Cluster
 from partwise.planning.exact import solve_exactly
 from partwise.planning.goals import GOALS, Join
@@ -23,7 +24,7 @@ def solve(problem: Problem, demand: Demand, name: str) -> Solution | None:
 
     The exact solver answers unless it would have to choose the number of stages freely, or a very large one is fixed.
     Slicing also knows the later ones of several objectives where the first is a sum, and helps where the graph has
-    too many ideals; it knows equal devices only.
+    too many ideals; it knows equal devices only, and so no pinned node.
     """
     if problem.cluster.pools:
         return solve_in_pools(problem, demand, lambda problem, demand: _solve(problem, demand, name))
@@ -31,6 +32,8 @@ def solve(problem: Problem, demand: Demand, name: str) -> Solution | None:
 
 
 def _solve(problem: Problem, demand: Demand, name: str) -> Solution | None:
+    if name == "slices" and problem.homes:
+        raise InputError("solver `slices`", "knows equal devices only, and nodes are pinned", expected="auto or ideals")
     if name != "auto":
         return SOLVERS[name](problem, demand)
     exact = solve_exactly(problem, demand) if _is_for_ideals(problem.cluster, demand) else None
@@ -38,7 +41,7 @@ def _solve(problem: Problem, demand: Demand, name: str) -> Solution | None:
         return exact
     if exact is None and not problem.cluster.is_open:
         return None
-    sliced = solve_slices(problem, demand) if problem.cluster.is_uniform else None
+    sliced = solve_slices(problem, demand) if problem.cluster.is_uniform and not problem.homes else None
     if exact is None or sliced is None:
         return exact or sliced
     best = sliced if is_less(sliced.values, exact.values) else exact

@@ -22,7 +22,8 @@ _ROUNDING = 1e-9  # relative; loads are sums of floats in another order than the
 
 def solve_exactly(problem: Problem, demand: Demand) -> Solution | None:
     """The best of all acyclic partitions where the graph has few enough ideals; else the best found."""
-    types = types_of(problem.cluster, demand.limits.stages or len(problem.units))
+    pinned = set(problem.homes.values())
+    types = types_of(problem.cluster, demand.limits.stages or len(problem.units), pinned)
     best: tuple[Answer, Solution] | None = None
     caps: list[tuple[Objective, float]] = []
     for level, objective in enumerate(demand.objectives):

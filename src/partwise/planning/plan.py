@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 from partwise.errors import InfeasibleError, InputError, PlanError
 from partwise.hardware import REFERENCE_CLUSTER, Cluster
@@ -11,6 +12,7 @@ from partwise.ir import Graph, contract
 from partwise.planning.bounds import find_bound
 from partwise.planning.check import gap_of, violations
 from partwise.planning.choose import SOLVERS, solve
+from partwise.planning.constraints import UNCONSTRAINED, Constraints
 from partwise.planning.cramped import explain_cluster
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.goals import GOALS, Join
@@ -46,6 +48,7 @@ def plan(
     objectives: Sequence[Objective] = (),
     *,
     cluster: Cluster = REFERENCE_CLUSTER,
+    constraints: Constraints = UNCONSTRAINED,
     solver: str = "auto",
     effort: int = _EFFORT,
     seed: int = 0,
@@ -60,43 +63,67 @@ def plan(
             `default_objectives`. Where nothing says how many stages or devices there are, and a time comes first,
             it is solved among the plans of fewest stages: devices are not free.
         cluster: the devices; by default as many of the reference device as are asked for.
+        constraints: what runs where, what stays together.
         solver: a name of `choose.SOLVERS`, or `auto`.
         effort: in steps: orders tried, ideals looked at.
         seed: of the random orders among them.
 
     Raises:
         InfeasibleError: no plan keeps the limits; it says which smallest limit works.
-        InputError: a limit below 1, or an unknown solver.
+        InputError: a limit below 1, an unknown solver, or constraints that cannot be kept.
         DeviceError: a device without a figure that an objective needs.
     """
     _check_arguments(limits, solver, effort)
     wanted = tuple(dict.fromkeys(objectives)) or default_objectives(limits, cluster)
     contraction = contract(graph)
     evaluator = Evaluator(contraction, RateTable(profile, cluster))
+    demand = Demand(limits=limits, objectives=wanted, effort=effort, seed=seed, evaluator=evaluator)
     if not contraction.placed:
-        return _finish(_whole(wanted, limits, cluster), evaluator, limits, wanted)
-    problem = formulate(contraction, evaluator.rates)
-    solved = _with_count(wanted, limits, cluster)
-    demand = Demand(limits=limits, objectives=solved, effort=effort, seed=seed, evaluator=evaluator)
-    solution = solve(problem, demand, solver) if (limits.stages or 1) <= len(problem.units) else None
-    if solution is None:
-        raise _infeasible(problem, demand, solver)
-    if solved != wanted:
-        demand = replace(demand, limits=replace(limits, stages=len(solution.assignment)), objectives=wanted)
-        solution = _refined(solution, solve(problem, demand, solver), len(solution.assignment))
+        return _finish(_whole(wanted, limits, cluster), demand, constraints)
+    problem = formulate(contraction, evaluator.rates, constraints)
+    solution = _solution(problem, demand, solver)
     bound = solution.bound or _bound(problem, limits, wanted, solution)
-    return _finish((solution, bound), evaluator, limits, wanted)
+    solution = replace(solution, notes=(*solution.notes, *problem.notes))
+    return _finish((solution, bound), demand, constraints)
+
+
+def _solution(problem: Problem, demand: Demand, solver: str) -> Solution:
+    """The best found; a free number of stages is settled first where it is not free of charge."""
+    limits, wanted = demand.limits, demand.objectives
+    solved = _with_count(wanted, limits, problem.cluster)
+    first = replace(demand, objectives=solved)
+    solution = solve(problem, first, solver) if _may_exist(problem, limits) else None
+    if solution is None:
+        raise _infeasible(problem, first, solver)
+    if solved == wanted:
+        return solution
+    count = len(solution.assignment)
+    second = replace(demand, limits=replace(limits, stages=count))
+    return _refined(solution, solve(problem, second, solver), count)
+
+
+def _may_exist(problem: Problem, limits: Limits) -> bool:
+    """Whether so many stages have units and devices to be on."""
+    return len(set(problem.homes.values())) <= (limits.stages or inf) and (limits.stages or 1) <= len(problem.units)
 
 
 def _infeasible(problem: Problem, demand: Demand, solver: str) -> InfeasibleError:
     limits = demand.limits
+    if (limits.stages or 1) > len(problem.units) and problem.notes:
+        most, text = len(problem.units), "; ".join(problem.notes)
+        return InfeasibleError("stages", f"the constraints leave too few units: {text}", expected=f"at most {most}",
+                               got=limits.stages)  # fmt: skip
+    homes = sorted(set(problem.homes.values()))
+    if len(homes) > (limits.stages or len(homes)):
+        what = f"nodes are pinned to {', '.join(homes)}, one stage each"
+        return InfeasibleError("stages", what, expected=f"at least {len(homes)}", got=limits.stages)
     if problem.cluster.is_open or (limits.stages or 1) > len(problem.units):
         return explain([Line(problem, order) for _, order in orders(problem, demand.effort, demand.seed)], limits)
 
     def fits(cluster: Cluster) -> bool:
         evaluator = demand.evaluator.on(cluster)
         again = replace(demand, evaluator=evaluator)
-        return solve(formulate(problem.contraction, evaluator.rates), again, solver) is not None
+        return solve(replace(problem, cluster=cluster, rates=evaluator.rates), again, solver) is not None
 
     return explain_cluster(problem, limits, fits)
 
@@ -142,10 +169,9 @@ def _bound(problem: Problem, limits: Limits, wanted: tuple[Objective, ...], solu
     return find_bound(problem, limits, wanted[0], None if is_free else len(solution.assignment))
 
 
-def _finish(
-    answer: tuple[Solution, Bound], evaluator: Evaluator, limits: Limits, wanted: tuple[Objective, ...]
-) -> Plan:
+def _finish(answer: tuple[Solution, Bound], demand: Demand, constraints: Constraints) -> Plan:
     """The record, priced and checked."""
+    evaluator, wanted = demand.evaluator, demand.objectives
     solution, bound = answer
     contraction, profile = evaluator.contraction, evaluator.profile
     stages, cuts = evaluator.price(solution.assignment, solution.devices)
@@ -156,7 +182,8 @@ def _finish(
     made = Plan(
         graph=contraction.graph,
         sizes=profile.sizes,
-        limits=limits,
+        limits=demand.limits,
+        constraints=constraints,
         levels=tuple(Level(objective=o, value=value) for o, value in zip(wanted, values, strict=True)),
         value=values[0],
         bound=least,

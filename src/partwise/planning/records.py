@@ -8,6 +8,7 @@ from math import inf
 
 from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph
+from partwise.planning.constraints import UNCONSTRAINED, Constraints
 
 __all__ = ["Bound", "Cut", "Level", "Limits", "Objective", "Plan", "Stage"]
 
@@ -116,6 +117,7 @@ class Plan:
     sizes: dict[str, int]
     """Values of the graph's symbols at which bytes and times below are stated."""
     limits: Limits
+    constraints: Constraints = UNCONSTRAINED
     levels: tuple[Level, ...]
     value: float
     """Of the first objective."""
