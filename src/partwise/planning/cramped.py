@@ -16,8 +16,7 @@ from partwise.units import format_bytes
 
 __all__ = ["explain_cluster"]
 
-_HALVINGS = 5  # the factor is found to 3 %
-_MOST = 64.0
+_FACTORS = (1.12, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)  # each one is a question to the solver
 
 Fits = Callable[[Cluster], bool]
 """Whether some plan keeps the limits on a cluster."""
@@ -54,16 +53,15 @@ def explain_cluster(problem: Problem, limits: Limits, fits: Fits) -> InfeasibleE
 
 
 def _factor(cluster: Cluster, fits: Fits) -> float | None:
-    """The smallest factor on the memory of every device with which a plan is found, to 3 %; None: there is none."""
-    low, high = 1.0, 2.0
-    while not fits(_scaled(cluster, high)):
-        low, high = high, high * 2
-        if high > _MOST:
-            return None
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if fits(_scaled(cluster, middle)) else (middle, high)
-    return high
+    """A factor on the memory of every device with which a plan is found, at most 6 % above the smallest below 1.5,
+    coarser beyond; None: there is none."""
+    low = 1.0
+    for high in _FACTORS:
+        if fits(_scaled(cluster, high)):
+            middle = (low + high) / 2
+            return middle if fits(_scaled(cluster, middle)) else high
+        low = high
+    return None
 
 
 def _scaled(cluster: Cluster, factor: float) -> Cluster:

@@ -112,7 +112,8 @@ class Problem:
 
     def unit_sums(self, amounts: Floats) -> Floats:
         """Amounts of nodes, added up over the placed nodes of each unit."""
-        return np.bincount(self._placed_units, amounts[list(self.contraction.placed)], len(self.units))
+        placed = amounts[list(self.contraction.placed)]
+        return np.bincount(self._placed_units, placed, len(self.units)).astype(np.float64)
 
     @property
     def _placed_units(self) -> Ints:

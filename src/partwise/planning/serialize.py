@@ -24,7 +24,7 @@ PLAN_VERSION = "partwise.plan/1"
 
 _SHARED_FIELDS = tuple(field.name for field in fields(Plan) if field.name != "graph")
 _HINTS = get_type_hints(Plan)
-_PlanRow = make_dataclass(
+_PlanRow: type[Any] = make_dataclass(
     "_PlanRow",
     [
         ("version", Literal["partwise.plan/1"]),
@@ -72,7 +72,7 @@ def plan_from_data(
         GraphError: the graph inside is none.
     """
     try:
-        row = msgspec.convert(data, _PlanRow)
+        row: Any = msgspec.convert(data, _PlanRow)
     except msgspec.ValidationError as error:
         raise PlanError(subject, f"not a plan file ({error})", expected=PLAN_VERSION) from None
     known = _graph(row.graph, graph, subject)

@@ -246,11 +246,12 @@ def _channel(work: Floats, crossing: Floats) -> Channel:
 def _stages(workload: Workload, sets: Sequence[tuple[int, Ints]]) -> Iterator[PlacementStage]:
     """The stages priced anew from the file's own rows, with none of the solver's arrays."""
     has_accelerators = workload.maxFPGAs > 0
-    home = {workload.nodes[index].id: number for number, (_, nodes) in enumerate(sets) for index in nodes.tolist()}
+    chosen: list[list[int]] = [nodes.tolist() for _, nodes in sets]
+    home = {workload.nodes[index].id: number for number, nodes in enumerate(chosen) for index in nodes}
     used: dict[str, int] = {}
-    for number, (kind, nodes) in enumerate(sets):
+    for number, (kind, _) in enumerate(sets):
         is_accelerator = has_accelerators and kind == 0
-        rows = [workload.nodes[index] for index in nodes.tolist()]
+        rows = [workload.nodes[index] for index in chosen[number]]
         name = "accelerator" if is_accelerator else "cpu"
         used[name] = used.get(name, -1) + 1
         load = sum(row.fpgaLatency if is_accelerator else row.cpuLatency for row in rows)

@@ -53,7 +53,8 @@ def topological(units: int, edges: Ints) -> Ints:
     """
     after: list[list[int]] = [[] for _ in range(units)]
     waiting = [0] * units
-    for one, other in edges.tolist():
+    pairs: list[list[int]] = edges.tolist()
+    for one, other in pairs:
         after[one].append(other)
         waiting[other] += 1
     ready = [unit for unit in range(units) if not waiting[unit]]

@@ -103,7 +103,7 @@ def _spread(count: int, low: Ints, high: Ints, amounts: Floats) -> Floats:
         np.bincount(low[chosen], row[chosen], count + 1) - np.bincount(high[chosen] + 1, row[chosen], count + 1)
         for row in amounts
     ]
-    return np.cumsum(change, axis=1)[:, :count]
+    return np.cumsum(change, axis=1)[:, :count].astype(np.float64)
 
 
 def _furthest(lattice: Lattice, chosen: Bits) -> Ints:

@@ -7,7 +7,7 @@ reached prices the stages that begin there, once for every type of device.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from partwise.planning.ideals.memory import Peaks, memory_channels
 from partwise.planning.ideals.reach import Vectors
 from partwise.planning.problem import Floats, Ints
 
-__all__ = ["Chain", "Search"]
+__all__ = ["Chain", "Question", "Search"]
 
 Bits = NDArray[np.bool_]
 Step = tuple[int, int, int]
@@ -35,6 +35,23 @@ class Chain:
     steps: tuple[Step, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is searched, perhaps several times with more and more stages forbidden.
+
+    Attributes:
+        vectors: of devices used.
+        kept: [vectors, ideals] the states worth a look.
+        limit: loads reach it nowhere.
+        known: prices and fits of the stages that begin at some ideals, where they will be asked for again.
+    """
+
+    vectors: Vectors
+    kept: Bits
+    limit: float
+    known: dict[bytes, tuple[Floats, Bits]] = field(default_factory=dict[bytes, tuple[Floats, Bits]])
+
+
 class Search:
     """The search in one lattice."""
 
@@ -48,27 +65,26 @@ class Search:
         self._rest: Floats = (least[-1] - least) * instance.adds  # what is left to pay at least
         self._peaks = Peaks.of(instance, lattice) if memory else None
 
-    def best(self, vectors: Vectors, kept: Bits, limit: float, forbidden: Collection[Step] = ()) -> Chain | None:
+    def best(self, question: Question, forbidden: Collection[Step] = ()) -> Chain | None:
         """The best chain with every stage below a limit; None: there is none.
 
         Args:
-            vectors: of devices used.
-            kept: [vectors, ideals] the states worth a look.
-            limit: loads reach it nowhere [s].
+            question: what is searched.
             forbidden: stages that turned out to be impossible.
         """
+        kept = question.kept
         ideals = np.flatnonzero(kept.any(axis=0))
         if not len(ideals) or ideals[0] != 0 or ideals[-1] != len(self.lattice) - 1:
             return None
-        table = _Table(vectors, ideals, kept[:, ideals])
+        table = _Table(question.vectors, ideals, kept[:, ideals])
         for block in np.unique(self.lattice.block[ideals]).tolist():
-            first, after, most = table.columns(*self._range(block, limit))
+            first, after, most = table.columns(*self._range(block, question.limit))
             while len(starts := first + np.flatnonzero(table.changed[first:after])):
-                self._leave(table, block, (starts, first, most), limit, forbidden)
+                self._leave(table, block, (starts, first, most), question, forbidden)
         return table.chain()
 
     def _leave(
-        self, table: _Table, block: int, columns: tuple[Ints, int, int], limit: float, forbidden: Collection[Step]
+        self, table: _Table, block: int, columns: tuple[Ints, int, int], question: Question, forbidden: Collection[Step]
     ) -> None:
         """Reach further from some ideals of a block, with each type of device that a vector has left.
 
@@ -76,13 +92,14 @@ class Search:
             table: the states.
             block: of the ideals.
             columns: of the ideals, and where their targets begin and end.
-            limit: of a load.
+            question: what is searched.
             forbidden: stages that are impossible.
         """
         at, first, most = columns
         starts, ends = table.ideals[at], table.ideals[first:most]
-        price = self.loads.prices(block, starts, ends)
-        fits = self._fits(block, price, (starts, ends), limit)
+        price, fits = self._priced(block, starts, ends, question)
+        if forbidden:
+            fits = fits.copy()
         for start, end, kind in forbidden:
             fits[kind][np.ix_(starts == start, ends == end)] = False
         for row, column in enumerate(at.tolist()):
@@ -91,7 +108,18 @@ class Search:
                 for kind, larger in table.vectors.above(number):
                     chosen = np.flatnonzero(fits[kind, row])
                     stages = ends[chosen], chosen + first, price[kind, row, chosen]
-                    self._offer(table, (column, number, kind), larger, stages, limit)
+                    self._offer(table, (column, number, kind), larger, stages, question.limit)
+
+    def _priced(self, block: int, starts: Ints, ends: Ints, question: Question) -> tuple[Floats, Bits]:
+        """[types, starts, ends] What stages cost, and which are possible."""
+        key = starts.tobytes()
+        if key not in question.known:
+            price = self.loads.prices(block, starts, ends)
+            found = price[: self._types], self._fits(block, price, (starts, ends), question.limit)
+            if self._peaks is None:  # nothing can turn out to be impossible, so nobody asks again
+                return found
+            question.known[key] = found
+        return question.known[key]
 
     def _offer(
         self,
@@ -118,7 +146,8 @@ class Search:
         most = after
         for work in self.loads.work[: self._types]:
             least = work[starts[1:-1] - 1]  # at the end of the block before: no ideal of the block has less
-            furthest = int(np.searchsorted(least, work[first:after].max() + limit, "right"))
+            reachable = float(work[first:after].max()) + limit
+            furthest = int(np.searchsorted(least, reachable, "right"))
             most = max(most, int(starts[furthest + 1]))
         return first, after, most
 

@@ -12,7 +12,7 @@ from partwise.planning.ideals.blocks import Orders, no_orders
 from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice, lattice
 from partwise.planning.ideals.reach import Reach, Vectors
-from partwise.planning.ideals.search import Chain, Search, Step
+from partwise.planning.ideals.search import Chain, Question, Search, Step
 
 __all__ = ["Answer", "Placed", "solve_ideals"]
 
@@ -20,7 +20,7 @@ Bits = NDArray[np.bool_]
 
 _HALVINGS = 24
 _ENOUGH = 1e-4  # relative distance of the ends at which halving stops
-_STEPS = (1.001, 1.01, 1.05, 1.2, 1.6, 2.5, 6.0, np.inf)  # limits tried, in multiples of the bound
+_STEPS = (1.001, 1.02, 1.1, 1.5, 3.0, np.inf)  # limits tried, in multiples of the bound
 _NEAR = 1.1  # a limit that lies nearer to the best known value is not tried: a search up to that value decides more
 _SAME = 1e-9  # relative; loads are sums of floats in another order than the evaluator's
 
@@ -76,6 +76,10 @@ class _Hunt:
         self._reach = Reach(found, instance.load, instance.held, instance.room)
         self._forbidden: set[Step] = set()
 
+    def may_end(self) -> bool:
+        """Whether the quick test reaches the whole at all, under the limits of memory alone."""
+        return bool(self._reach.forward(self.vectors, np.inf)[self.vectors.final, -1].any())
+
     def bound(self) -> float:
         """The largest limit found below which the quick test reaches no whole."""
         return _bound(self._reach, self.vectors)
@@ -87,7 +91,8 @@ class _Hunt:
 
     def best(self, kept: Bits, limit: float) -> Chain | None:
         """The best chain below a limit among the states kept; None: there is none."""
-        while (chain := self._search.best(self.vectors, kept, limit, self._forbidden)) is not None:
+        question = Question(self.vectors, kept, limit)
+        while (chain := self._search.best(question, self._forbidden)) is not None:
             broken = self._check(self.stages(chain)) if self._check else ()
             if not broken:
                 return chain
@@ -114,6 +119,8 @@ class _Hunt:
 
 def _least_bottleneck(instance: Instance, hunt: _Hunt, check: Check | None) -> Answer | None:
     """The smallest bottleneck: a quick bound, the best along one order, then all ideals between the two."""
+    if not hunt.may_end():
+        return None
     bound = hunt.bound()
     line = _Hunt(instance, lattice(instance, 0), check)
     below = line.bound()
