@@ -31,12 +31,14 @@ from partwise.ir import Graph, graph_to_data
 from partwise.packaging import Manifest, Package, is_package, open_package, write_package
 from partwise.planning import (
     UNCONSTRAINED,
+    Blend,
     Constraints,
     Limits,
     Objective,
     Placement,
     Plan,
     parse_constraints,
+    parse_objectives,
     parse_workload,
     place,
     plan_from_data,
@@ -158,7 +160,7 @@ def plan(
     stages: int | None = None,
     max_parameters: int | None = None,
     max_layers: int | None = None,
-    objective: str | Objective | Sequence[str | Objective] | None = None,
+    objective: str | Blend | Sequence[str] | None = None,
     cluster: Cluster | str | Path | None = None,
     constraints: Constraints | str | Path | None = None,
     solver: str = "auto",
@@ -173,7 +175,8 @@ def plan(
         stages: exactly so many.
         max_parameters: of a stage.
         max_layers: of a stage; a layer is a node with weights and the weightless nodes after it.
-        objective: one, several in order, or a text as `stages,traffic`.
+        objective: one, several in order, or a text as `stages,traffic`, or weighted as `0.7*throughput+0.3*traffic`,
+            where each is divided by its own best value.
         cluster: devices and links, or the path of their TOML file; by default as many reference devices as needed.
         constraints: what runs where and what stays together, or the path of a TOML file of it (docs/planning.md).
         solver: `auto`, or a name of the table in docs/planning.md.
@@ -370,12 +373,11 @@ def _constraints(given: Constraints | str | Path | None) -> Constraints:
         raise InputError(str(given), f"cannot be read ({reason})") from None
 
 
-def _objectives(given: str | Objective | Sequence[str | Objective] | None) -> tuple[Objective, ...]:
-    parts = given.split(",") if isinstance(given, str) else (given or ())
-    try:
-        return tuple(Objective(part.strip()) for part in parts)
-    except ValueError as error:
-        raise InputError("objective", str(error), expected=", ".join(Objective)) from None
+def _objectives(given: str | Blend | Sequence[str] | None) -> tuple[Objective, ...] | Blend:
+    if isinstance(given, Blend):
+        return given
+    text = given if isinstance(given, str) else ",".join(given or ())
+    return parse_objectives(text) if text else ()
 
 
 def _subject(subject: Run | Package | str | Path, package: Package | str | Path | None) -> tuple[Run | None, Package]:

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from partwise.errors import InputError
 from partwise.frontends import CaptureOptions
-from partwise.planning import SOLVERS, Objective
+from partwise.planning import SOLVERS, Blend, Objective, parse_objectives
 from partwise.units import parse_bytes
 
 __all__ = [
@@ -45,18 +45,20 @@ class Bytes(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
-class Objectives(click.ParamType[tuple[Objective, ...]]):
-    """One objective, or several separated by commas, the first one first."""
+class Objectives(click.ParamType["tuple[Objective, ...] | Blend"]):
+    """One objective, several separated by commas, the first one first, or a weighted sum."""
 
     name = "objective[,objective]"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Objective, ...]:
-        if isinstance(value, tuple):
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Objective, ...] | Blend:
+        if isinstance(value, tuple | Blend):
             return value  # pyright: ignore[reportUnknownVariableType]
         try:
-            return tuple(Objective(part.strip()) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r}: expected one or several of {', '.join(Objective)}", param, ctx)
+            return parse_objectives(str(value))
+        except InputError as error:
+            self.fail(str(error), param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         del ctx, param
@@ -131,7 +133,8 @@ _PLAN = (
     click.option(
         "--objective",
         type=Objectives(),
-        help="What is made small: stages, traffic, balance, throughput, latency, energy …; several as stages,traffic.",
+        help="What is made small: stages, traffic, balance, throughput, latency, energy …; several in order as "
+        "stages,traffic, or weighted as 0.7*throughput+0.3*traffic.",
     ),
     click.option("--cluster", type=PATH, help="TOML file of devices and links (by default: equal devices, as needed)."),
     click.option("--constraints", type=PATH, help="TOML file: what runs where, what stays together, what is not cut."),

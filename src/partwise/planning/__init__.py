@@ -8,13 +8,15 @@ from partwise.planning.check import check_plan, violations
 from partwise.planning.choose import SOLVERS
 from partwise.planning.constraints import UNCONSTRAINED, Constraints, Pin, parse_constraints
 from partwise.planning.plan import default_objectives, plan
-from partwise.planning.records import Bound, Cut, Level, Limits, Objective, Plan, Stage
+from partwise.planning.records import Blend, Bound, Cut, Level, Limits, Objective, Plan, Share, Stage
 from partwise.planning.serialize import plan_digest, plan_from_data, plan_to_data
+from partwise.planning.weighted_text import parse_objectives
 from partwise.planning.workload import Placement, parse_workload, place
 
 __all__ = [
     "SOLVERS",
     "UNCONSTRAINED",
+    "Blend",
     "Bound",
     "Constraints",
     "Cut",
@@ -24,10 +26,12 @@ __all__ = [
     "Pin",
     "Placement",
     "Plan",
+    "Share",
     "Stage",
     "check_plan",
     "default_objectives",
     "parse_constraints",
+    "parse_objectives",
     "parse_workload",
     "place",
     "plan",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import fsum
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def build(
     problem: Problem,
     types: Types,
     limits: Limits,
-    objective: Objective,
+    objective: Objective | Sequence[tuple[float, Objective]],
     caps: Sequence[tuple[Objective, float]] = (),
 ) -> Instance:
     """The placement problem of one objective.
@@ -63,7 +64,7 @@ def build(
         problem: the graph as arrays.
         types: of the cluster's devices.
         limits: of every stage.
-        objective: what is made small.
+        objective: what is made small; several with weights if all of them add up.
         caps: objectives whose price no stage may exceed.
     """
     layout = _Layout(problem)
@@ -73,7 +74,11 @@ def build(
     def channels(wanted: Objective) -> tuple[Channel, ...]:
         return tuple(layout.channel(amounts_of(problem, wanted, group[0])) for group in types.members)
 
-    load, strangers = _at_home(problem, types, channels(objective), held)
+    shares = [(1.0, objective)] if isinstance(objective, Objective) else objective
+    parts = [channels(wanted) for _, wanted in shares]
+    mixed = tuple(_mixed([weight for weight, _ in shares], kind) for kind in zip(*parts, strict=True))
+
+    load, strangers = _at_home(problem, types, mixed, held)
     bounded = [*strangers, *(Cap(load=channels(wanted), limit=limit) for wanted, limit in caps)]
     for amount, limit in ((held.parameters, limits.max_parameters), (held.layers, limits.max_layers)):
         if limit is not None:
@@ -85,7 +90,7 @@ def build(
         needs=layout.needs,
         counts=types.counts,
         load=load,
-        adds=GOALS[objective].join is Join.SUM,
+        adds=GOALS[shares[0][1]].join is Join.SUM,
         caps=tuple(bounded),
         room=tuple(rooms),
         held=held.bytes,
@@ -93,6 +98,23 @@ def build(
         exactly=limits.stages,
         working=unit_working_bytes(problem).astype(float),
         is_simple=np.array([len(nodes) == 1 for nodes in problem.units]),
+    )
+
+
+def _mixed(weights: Sequence[float], channels: Sequence[Channel]) -> Channel:
+    """A weighted sum of channels."""
+    if len(channels) == 1 and weights[0] == 1:
+        return channels[0]
+
+    def total(part: Callable[[Channel], Floats]) -> Floats:
+        return np.sum([weight * part(channel) for weight, channel in zip(weights, channels, strict=True)], axis=0)
+
+    return Channel(
+        work=total(lambda channel: channel.work),
+        receive=total(lambda channel: channel.receive),
+        send=total(lambda channel: channel.send),
+        again=total(lambda channel: channel.again),
+        fixed=fsum(weight * channel.fixed for weight, channel in zip(weights, channels, strict=True)),
     )
 
 

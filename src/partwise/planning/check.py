@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from math import isclose
+from math import fsum, isclose
 
 from partwise.errors import PlanError
 from partwise.ir import Contraction, contract
@@ -15,10 +15,10 @@ from partwise.planning.colocation import units
 from partwise.planning.constraints_resolve import nodes_named, stated_groups
 from partwise.planning.price import measure, price
 from partwise.planning.rates import RateTable
-from partwise.planning.records import Plan, Stage
+from partwise.planning.records import Level, Plan, Stage
 from partwise.profiling import profile
 
-__all__ = ["check_plan", "gap_of", "violations"]
+__all__ = ["check_plan", "gap_of", "value_of", "violations"]
 
 _ROUNDING = 1e-9  # relative; times are sums of floats
 
@@ -71,6 +71,13 @@ def gap_of(value: float, bound: float) -> float | None:
     if value == bound:
         return 0.0
     return (value - bound) / bound if bound else None
+
+
+def value_of(levels: Sequence[Level]) -> float:
+    """What is made small: the first objective's value, or the weighted sum of all."""
+    if levels[0].weight is None:
+        return levels[0].value
+    return fsum((level.weight or 0) * level.value / (level.scale or 1) for level in levels)
 
 
 def _misplaced(plan: Plan, contraction: Contraction) -> Iterator[str]:
@@ -161,8 +168,11 @@ def _differences(stated: Stage, priced: Stage) -> Iterator[str]:
 
 def _verdicts(plan: Plan) -> Iterator[str]:
     """The figures that follow from others; that the bound is one cannot be seen from the plan."""
-    if plan.value != plan.levels[0].value:
-        yield f"the value {plan.value} is not that of the first objective"
+    weighted = [level for level in plan.levels if level.weight is not None]
+    if weighted and not all((level.weight or 0) > 0 and (level.scale or 0) > 0 for level in plan.levels):
+        yield "some weight or scale is missing or not above 0"
+    elif plan.value != value_of(plan.levels):
+        yield f"the value {plan.value} is not that of its objectives"
     if not 0 <= plan.bound <= plan.value:
         yield f"the bound {plan.bound} is above the value {plan.value}"
     if plan.gap != gap_of(plan.value, plan.bound):

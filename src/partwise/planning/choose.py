@@ -8,8 +8,10 @@ from partwise.errors import InputError
 from partwise.hardware import Cluster
 from partwise.planning.exact import solve_exactly
 from partwise.planning.goals import GOALS, Join
+from partwise.planning.least_memory import solve_least_memory
 from partwise.planning.pools import solve_in_pools
 from partwise.planning.problem import Problem
+from partwise.planning.records import Objective
 from partwise.planning.solvers import Demand, Solution, Solver, is_less, solve_slices
 
 __all__ = ["SOLVERS", "solve"]
@@ -26,6 +28,8 @@ def solve(problem: Problem, demand: Demand, name: str) -> Solution | None:
     Slicing also knows the later ones of several objectives where the first is a sum, and helps where the graph has
     too many ideals; it knows equal devices only, and so no pinned node.
     """
+    if Objective.BALANCE_MEMORY in demand.objectives:
+        return solve_least_memory(problem, demand, lambda problem, demand: solve(problem, demand, name))
     if problem.cluster.pools:
         return solve_in_pools(problem, demand, lambda problem, demand: _solve(problem, demand, name))
     return _solve(problem, demand, name)
@@ -41,7 +45,8 @@ def _solve(problem: Problem, demand: Demand, name: str) -> Solution | None:
         return exact
     if exact is None and not problem.cluster.is_open:
         return None
-    sliced = solve_slices(problem, demand) if problem.cluster.is_uniform and not problem.homes else None
+    is_sliced = problem.cluster.is_uniform and not problem.homes and not demand.caps
+    sliced = solve_slices(problem, demand) if is_sliced else None
     if exact is None or sliced is None:
         return exact or sliced
     best = sliced if is_less(sliced.values, exact.values) else exact

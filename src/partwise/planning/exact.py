@@ -25,7 +25,7 @@ def solve_exactly(problem: Problem, demand: Demand) -> Solution | None:
     pinned = set(problem.homes.values())
     types = types_of(problem.cluster, demand.limits.stages or len(problem.units), pinned)
     best: tuple[Answer, Solution] | None = None
-    caps: list[tuple[Objective, float]] = []
+    caps = list(demand.caps)
     for level, objective in enumerate(demand.objectives):
         found = _solve(problem, demand, types, objective, caps)
         if found is None:
@@ -55,7 +55,7 @@ def _loose(values: Sequence[float]) -> tuple[float, ...]:
 def _solve(
     problem: Problem, demand: Demand, types: Types, objective: Objective, caps: Sequence[tuple[Objective, float]]
 ) -> Answer | None:
-    instance = build(problem, types, demand.limits, objective, caps)
+    instance = build(problem, types, demand.limits, demand.blend or objective, caps)
 
     def check(stages: Sequence[Placed]) -> list[int]:
         nodes, devices = _nodes(problem, stages), [types.members[stage.kind][0].name for stage in stages]

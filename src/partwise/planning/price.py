@@ -52,6 +52,8 @@ def measure(
             return float(sum(cut.bytes for cut in cuts))
         case Objective.BALANCE:
             return max(stage.time_s for stage in stages)
+        case Objective.BALANCE_MEMORY:
+            return float(max(stage.peak_bytes for stage in stages))
         case Objective.THROUGHPUT:
             received, sent = _transfers(stages, cuts, graph, sizes, cluster)
             return max(fsum([s.time_s, *received[s.index], *sent[s.index]]) for s in stages)
