@@ -30,9 +30,12 @@ from partwise.hardware import (
 from partwise.ir import Graph, graph_to_data
 from partwise.packaging import Manifest, Package, is_package, open_package, write_package
 from partwise.planning import (
+    AXES,
     UNCONSTRAINED,
     Blend,
     Constraints,
+    Explanation,
+    Front,
     Limits,
     Objective,
     Placement,
@@ -56,7 +59,9 @@ __all__ = [
     "devices",
     "estimate",
     "estimate_counted",
+    "explain",
     "load_plan",
+    "pareto",
     "place_workload",
     "plan",
     "profile",
@@ -198,6 +203,65 @@ def plan(
     known = REFERENCE_CLUSTER if cluster is None else _cluster(cluster)
     made = profiling.profile(graph, sizes)
     return planning.plan(graph, made, limits, _objectives(objective), cluster=known, **options)
+
+
+def pareto(
+    graph: Graph,
+    axes: Sequence[str],
+    *,
+    memory: str | int | None = None,
+    stages: int | Sequence[int] | None = None,
+    max_parameters: int | None = None,
+    max_layers: int | None = None,
+    cluster: Cluster | str | Path | None = None,
+    constraints: Constraints | str | Path | None = None,
+    effort: int | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> Front:
+    """Plans of which none is better than another in everything.
+
+    Args:
+        graph: a captured graph.
+        axes: `memory`, `time` or objectives, two or more.
+        memory: what a stage may hold.
+        stages: numbers of stages to try, for example `range(2, 13)`.
+        max_parameters: of a stage.
+        max_layers: of a stage.
+        cluster: as for `plan`.
+        constraints: as for `plan`.
+        effort: of each question, in steps of the solver's own.
+        sizes: values for some of the graph's symbols; the others keep those of the capture.
+
+    Raises:
+        InfeasibleError: no plan keeps the limits.
+        InputError: fewer than two axes, or nothing says how many stages there may be.
+    """
+    limits = Limits(
+        memory_bytes=None if memory is None else parse_bytes(memory),
+        max_parameters=max_parameters,
+        max_layers=max_layers,
+    )
+    counts = (stages,) if isinstance(stages, int) else tuple(stages or ())
+    wanted = parse_objectives(",".join(AXES.get(axis, axis) for axis in axes))
+    if isinstance(wanted, Blend):
+        raise InputError("pareto", "its axes are weighed against each other, not summed", got=", ".join(axes))
+    known = REFERENCE_CLUSTER if cluster is None else _cluster(cluster)
+    options = {} if effort is None else {"effort": effort}
+    made = profiling.profile(graph, sizes)
+    return planning.pareto(
+        graph, made, limits, wanted, stages=counts, cluster=known, constraints=_constraints(constraints), **options
+    )
+
+
+def explain(plan: Plan, *, effort: int | None = None) -> Explanation:
+    """Why a plan is as it is: limits of its stages, what each cut would cost elsewhere, the worth of more hardware.
+
+    Args:
+        plan: of `plan`, or loaded.
+        effort: of each question with more hardware, in steps of the solver's own.
+    """
+    options = {} if effort is None else {"effort": effort}
+    return planning.explain_plan(plan, profiling.profile(plan.graph, plan.sizes), **options)
 
 
 def cut(

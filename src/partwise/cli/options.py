@@ -67,6 +67,24 @@ class Objectives(click.ParamType["tuple[Objective, ...] | Blend"]):
         return [CompletionItem(prefix + o) for o in Objective if o.startswith(last)]
 
 
+class Stages(click.ParamType["int | range"]):
+    """A number of stages, or with --pareto a range of them: 2..12."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | range:
+        if isinstance(value, int | range):
+            return value
+        first, dots, last = str(value).partition("..")
+        if not first.isdigit() or int(first) < 1 or (dots and not last.isdigit()):
+            self.fail(f"{value!r}: expected a number above 0, or with --pareto a range as 2..12", param, ctx)
+        if not dots:
+            return int(first)
+        if int(last) < int(first):
+            self.fail(f"{value!r}: the range is empty", param, ctx)
+        return range(int(first), int(last) + 1)
+
+
 class Size(click.ParamType[tuple[str, int]]):
     """A symbol's value: batch=4."""
 
@@ -127,7 +145,7 @@ _CAPTURE = (
 )
 _PLAN = (
     click.option("--memory", type=Bytes(), help="Memory of a device, for example 12GiB."),
-    click.option("--stages", type=click.IntRange(1), help="Exactly so many stages."),
+    click.option("--stages", type=Stages(), help="Exactly so many stages."),
     click.option("--max-parameters", type=click.IntRange(1), help="Parameters of a stage at most."),
     click.option("--max-layers", type=click.IntRange(1), help="Layers of a stage at most."),
     click.option(
@@ -189,6 +207,8 @@ def take_capture_options(given: dict[str, Any]) -> CaptureOptions:
 
 def take_plan_options(given: dict[str, Any]) -> dict[str, Any]:
     """Take the options of `plan_options` out of a verb's arguments, as arguments of `api.plan`."""
+    if isinstance(given["stages"], range) and given.get("pareto") is None:
+        raise click.UsageError("--stages: a range is for `plan --pareto`; one plan has one number of stages.")
     return {name: given.pop(name) for name in _PLAN_ARGUMENTS}
 
 

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from partwise import api
+from partwise.cli.explain import explain_option, show_explanation, take_explanation
 from partwise.cli.options import (
     PATH,
     capture_options,
@@ -21,10 +22,12 @@ from partwise.cli.options import (
     take_plan_options,
 )
 from partwise.cli.output import print_json, timed
+from partwise.cli.pareto import check_plot, pareto_options, save_plot, show_front
 from partwise.cli.render import show_placement, show_plan
 from partwise.digest import canonical_json
 from partwise.files import write_whole
-from partwise.planning import plan_to_data
+from partwise.ir import Graph
+from partwise.planning import Objective, plan_to_data
 
 __all__ = ["plan"]
 
@@ -35,8 +38,12 @@ __all__ = ["plan"]
 @click.option("--workload", type=PATH, help="Instead of a model: costs in the public benchmark's JSON format.")
 @capture_options
 @click.option("-o", "--output", type=PATH, help="Save the plan here, as JSON with its graph.")
+@pareto_options
+@explain_option
 @json_option
-def plan(model: str | None, workload: Path | None, output: Path | None, as_json: bool, **given: Any) -> None:
+def plan(
+    model: str | None, workload: Path | None, output: Path | None, explain: bool, as_json: bool, **given: Any
+) -> None:
     """Divide a model into stages, and say how good the division can be at most.
 
     With --no-weights the sizes given are captured as they are (static), which is faster.
@@ -44,7 +51,9 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
     \b
     Example:  partwise plan llama-70b/ --no-weights --memory 12GiB --batch 1 --sequence 2048
               partwise plan graph.json --stages 4 --objective balance -o plan.json
+              partwise plan graph.json --stages 4 --objective 0.7*throughput+0.3*traffic --explain
               partwise plan vit/ --no-weights --cluster home.toml --objective throughput
+              partwise plan graph.json --stages 2..8 --pareto memory,time,traffic --plot front.svg
               partwise plan --workload bert_l-6_op_inference.json
     """
     if workload is not None:
@@ -53,19 +62,43 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
     if model is None:
         raise click.UsageError("Missing argument 'MODEL' (or --workload FILE).")
     check_parent(output)
+    check_plot(given["plot"], given["pareto"])
     limits, options = take_plan_options(given), take_capture_options(given)
     if not options.weights:
         options = replace(options, static=True)
     with timed("captured"):
         graph = api.capture_with(model, options)
+    axes, plot = given.pop("pareto"), given.pop("plot")
+    if axes is not None:
+        if output is not None or explain or limits["objective"] is not None:
+            raise click.UsageError("--pareto takes no --output, --explain or --objective.")
+        _front(graph, axes, plot, as_json, limits | {"sizes": api.sizes_for(graph, options)})
+        return
     with timed("planned"):
         made = api.plan(graph, sizes=api.sizes_for(graph, options), **limits)
     if output is not None:
         write_whole(output, canonical_json(plan_to_data(made, with_graph=True)))
+    explanation = take_explanation(made, effort=limits["effort"]) if explain else None
     if as_json:
-        print_json(plan_to_data(made, with_graph=False))
+        more = {} if explanation is None else {"explanation": msgspec.to_builtins(explanation)}
+        print_json(plan_to_data(made, with_graph=False) | more)
+        return
+    show_plan(made)
+    if explanation is not None:
+        show_explanation(made, explanation)
+
+
+def _front(graph: Graph, axes: tuple[Objective, ...], plot: Path | None, as_json: bool, given: dict[str, Any]) -> None:
+    """A front instead of one plan."""
+    del given["objective"], given["solver"]
+    with timed("planned"):
+        front = api.pareto(graph, axes, **given)
+    if plot is not None:
+        save_plot(front, plot)
+    if as_json:
+        print_json(msgspec.to_builtins(front))
     else:
-        show_plan(made)
+        show_front(front)
 
 
 def _place(model: str | None, workload: Path, output: Path | None, as_json: bool) -> None:

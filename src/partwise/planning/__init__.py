@@ -7,6 +7,9 @@ Never: a clock, a framework, unseeded randomness; the same arguments give the sa
 from partwise.planning.check import check_plan, violations
 from partwise.planning.choose import SOLVERS
 from partwise.planning.constraints import UNCONSTRAINED, Constraints, Pin, parse_constraints
+from partwise.planning.explain import explain_plan
+from partwise.planning.explain_records import BoundaryReason, Explanation, Move, StageReason, WhatIf
+from partwise.planning.pareto import AXES, Front, FrontPoint, pareto
 from partwise.planning.plan import default_objectives, plan
 from partwise.planning.records import Blend, Bound, Cut, Level, Limits, Objective, Plan, Share, Stage
 from partwise.planning.serialize import plan_digest, plan_from_data, plan_to_data
@@ -14,22 +17,32 @@ from partwise.planning.weighted_text import parse_objectives
 from partwise.planning.workload import Placement, parse_workload, place
 
 __all__ = [
+    "AXES",
     "SOLVERS",
     "UNCONSTRAINED",
     "Blend",
     "Bound",
+    "BoundaryReason",
     "Constraints",
     "Cut",
+    "Explanation",
+    "Front",
+    "FrontPoint",
     "Level",
     "Limits",
+    "Move",
     "Objective",
     "Pin",
     "Placement",
     "Plan",
     "Share",
     "Stage",
+    "StageReason",
+    "WhatIf",
     "check_plan",
     "default_objectives",
+    "explain_plan",
+    "pareto",
     "parse_constraints",
     "parse_objectives",
     "parse_workload",

@@ -18,7 +18,7 @@ from partwise.planning.rates import RateTable
 from partwise.planning.records import Level, Plan, Stage
 from partwise.profiling import profile
 
-__all__ = ["check_plan", "gap_of", "value_of", "violations"]
+__all__ = ["broken_limits", "check_plan", "gap_of", "value_of", "violations"]
 
 _ROUNDING = 1e-9  # relative; times are sums of floats
 
@@ -54,9 +54,8 @@ def violations(plan: Plan, contraction: Contraction, rates: RateTable) -> Iterat
     stages, cuts = price(contraction, rates, [stage.nodes for stage in plan.stages], devices)
     yield from (f"stage {c.source} sends to stage {c.target}, before it" for c in cuts if c.source >= c.target)
     for stated, priced in zip(plan.stages, stages, strict=True):
-        yield from _beyond(priced, plan, contraction)
         yield from _differences(stated, priced)
-    yield from _overfull(stages, plan)
+    yield from broken_limits(stages, plan, contraction)
     if plan.cuts != cuts:
         yield "the cuts are not those of its stages"
     for level in plan.levels:
@@ -64,6 +63,13 @@ def violations(plan: Plan, contraction: Contraction, rates: RateTable) -> Iterat
         if not _equal(level.value, value):
             yield f"{level.objective} is {value}, not {level.value}"
     yield from _verdicts(plan)
+
+
+def broken_limits(stages: Sequence[Stage], plan: Plan, contraction: Contraction) -> Iterator[str]:
+    """One line for each limit of a plan that some stages break, priced as they are."""
+    for stage in stages:
+        yield from _beyond(stage, plan, contraction)
+    yield from _overfull(stages, plan)
 
 
 def gap_of(value: float, bound: float) -> float | None:

@@ -1,7 +1,7 @@
 """The largest peak of a stage made small: bisection on the memory limit, with another solver as the question.
 
-A plan under a limit has a peak of its own, which is the next value; a limit that no plan keeps is the next bound. A
-limit just below the best peak is asked about in turn with the middle, since "no" there ends the search.
+A plan under a limit has a peak of its own, which is the next value; a limit that no plan keeps is the next bound.
+After several refusals the limit just below the best peak is asked about, since "no" there ends the search.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from partwise.planning.solvers import Demand, Solution
 __all__ = ["solve_least_memory"]
 
 _STEPS = 4  # limits asked about, for each step of effort
+_REFUSALS = 3  # in a row, then the best peak may be the least
 _SAME = 1e-9  # relative; two values of an earlier objective that differ by rounding
 
 Solve = Callable[[Problem, Demand], Solution | None]
@@ -35,22 +36,26 @@ def solve_least_memory(problem: Problem, demand: Demand, solve: Solve) -> Soluti
     """
     place = demand.objectives.index(Objective.BALANCE_MEMORY)
     others = tuple(o for o in demand.objectives if o is not Objective.BALANCE_MEMORY) or (Objective.BALANCE,)
-    asked = replace(demand, objectives=others)
+    last = replace(demand, objectives=others)
+    asked = replace(demand, objectives=others[:place] or (Objective.BALANCE,))  # later levels wait for the least peak
     best = solve(problem, asked)
     if best is None:
         return None
     kept = [value * (1 + _SAME) for value in best.values[:place]]
     first_bound, is_proved = best.bound, best.bound is not None and not problem.cluster.pools
-    low, peak = least_peak(problem, demand.limits), _peak(best, demand)
-    for step in range(_STEPS * demand.effort):
+    low, peak, refused = least_peak(problem, demand.limits), _peak(best, demand), 0
+    for _ in range(_STEPS * demand.effort):
         if low >= peak:
             break
-        target = peak - 1 if step % 2 else (low + peak - 1) // 2
+        target = peak - 1 if refused == _REFUSALS else (low + peak - 1) // 2
         found = solve(problem, replace(asked, limits=replace(demand.limits, memory_bytes=target)))
         if found is None or any(value > most for value, most in zip(found.values[:place], kept, strict=True)):
-            low = target + 1
+            low, refused = target + 1, refused + 1
         else:
-            best, peak = found, _peak(found, demand)
+            best, peak, refused = found, _peak(found, demand), 0
+    if asked != last:
+        limits = replace(demand.limits, memory_bytes=int(min(peak, demand.limits.room_bytes)))
+        best = solve(problem, replace(last, limits=limits)) or best
     values = demand.evaluator.values(best.assignment, best.devices, demand.objectives)
     bound = first_bound if place else _bound(problem, demand, first_bound if is_proved else None, (low, peak))
     return replace(best, values=values, bound=bound, how=f"{best.how}, memory halved")
