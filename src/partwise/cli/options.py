@@ -205,9 +205,9 @@ def take_capture_options(given: dict[str, Any]) -> CaptureOptions:
     return CaptureOptions(weights=not given.pop("no_weights"), config=None if config is None else str(config), **plain)
 
 
-def take_plan_options(given: dict[str, Any]) -> dict[str, Any]:
+def take_plan_options(given: dict[str, Any], *, allow_range: bool = False) -> dict[str, Any]:
     """Take the options of `plan_options` out of a verb's arguments, as arguments of `api.plan`."""
-    if isinstance(given["stages"], range) and given.get("pareto") is None:
+    if isinstance(given["stages"], range) and not allow_range:
         raise click.UsageError("--stages: a range is for `plan --pareto`; one plan has one number of stages.")
     return {name: given.pop(name) for name in _PLAN_ARGUMENTS}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from partwise import api
+from partwise.cli.emission import emit_option, give_emission
 from partwise.cli.explain import explain_option, show_explanation, take_explanation
 from partwise.cli.options import (
     PATH,
@@ -27,7 +28,7 @@ from partwise.cli.render import show_placement, show_plan
 from partwise.digest import canonical_json
 from partwise.files import write_whole
 from partwise.ir import Graph
-from partwise.planning import Objective, plan_to_data
+from partwise.planning import Explanation, Objective, Plan, plan_to_data
 
 __all__ = ["plan"]
 
@@ -40,10 +41,9 @@ __all__ = ["plan"]
 @click.option("-o", "--output", type=PATH, help="Save the plan here, as JSON with its graph.")
 @pareto_options
 @explain_option
+@emit_option
 @json_option
-def plan(
-    model: str | None, workload: Path | None, output: Path | None, explain: bool, as_json: bool, **given: Any
-) -> None:
+def plan(model: str | None, workload: Path | None, output: Path | None, as_json: bool, **given: Any) -> None:
     """Divide a model into stages, and say how good the division can be at most.
 
     With --no-weights the sizes given are captured as they are (static), which is faster.
@@ -54,31 +54,58 @@ def plan(
               partwise plan graph.json --stages 4 --objective 0.7*throughput+0.3*traffic --explain
               partwise plan vit/ --no-weights --cluster home.toml --objective throughput
               partwise plan graph.json --stages 2..8 --pareto memory,time,traffic --plot front.svg
+              partwise plan llama/ --no-weights --cluster home.toml --emit vllm
               partwise plan --workload bert_l-6_op_inference.json
     """
+    asked = _Asked(**{name: given.pop(name) for name in ("target", "pareto", "plot", "explain")})
+    asked.check(workload, output, given["objective"])
     if workload is not None:
         _place(model, workload, output, as_json)
         return
     if model is None:
         raise click.UsageError("Missing argument 'MODEL' (or --workload FILE).")
     check_parent(output)
-    check_plot(given["plot"], given["pareto"])
-    limits, options = take_plan_options(given), take_capture_options(given)
+    limits, options = take_plan_options(given, allow_range=asked.pareto is not None), take_capture_options(given)
     if not options.weights:
         options = replace(options, static=True)
     with timed("captured"):
         graph = api.capture_with(model, options)
-    axes, plot = given.pop("pareto"), given.pop("plot")
-    if axes is not None:
-        if output is not None or explain or limits["objective"] is not None:
-            raise click.UsageError("--pareto takes no --output, --explain or --objective.")
-        _front(graph, axes, plot, as_json, limits | {"sizes": api.sizes_for(graph, options)})
+    limits["sizes"] = api.sizes_for(graph, options)
+    if asked.pareto is not None:
+        _front(graph, asked, as_json, limits)
         return
     with timed("planned"):
-        made = api.plan(graph, sizes=api.sizes_for(graph, options), **limits)
+        made = api.plan(graph, **limits)
+    if asked.target is not None:
+        give_emission(made, asked.target, output, as_json=as_json)
+        return
     if output is not None:
         write_whole(output, canonical_json(plan_to_data(made, with_graph=True)))
-    explanation = take_explanation(made, effort=limits["effort"]) if explain else None
+    explanation = take_explanation(made, effort=limits["effort"]) if asked.explain else None
+    _show(made, explanation, as_json)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is wanted instead of a plan, or beside it."""
+
+    target: str | None
+    pareto: tuple[Objective, ...] | None
+    plot: Path | None
+    explain: bool
+
+    def check(self, workload: Path | None, output: Path | None, objective: object) -> None:
+        """Raise before any work where options do not go together."""
+        check_plot(self.plot, self.pareto)
+        if workload is not None and (self.target or self.pareto or self.explain):
+            raise click.UsageError("--emit, --pareto and --explain are for a model, not for a --workload.")
+        if self.pareto is not None and (self.target or self.explain or output or objective):
+            raise click.UsageError("--pareto takes no --output, --explain, --emit or --objective.")
+        if self.target is not None and self.explain:
+            raise click.UsageError("--emit writes a plan for another runtime; --explain is for the plan itself.")
+
+
+def _show(made: Plan, explanation: Explanation | None, as_json: bool) -> None:
     if as_json:
         more = {} if explanation is None else {"explanation": msgspec.to_builtins(explanation)}
         print_json(plan_to_data(made, with_graph=False) | more)
@@ -88,13 +115,13 @@ def plan(
         show_explanation(made, explanation)
 
 
-def _front(graph: Graph, axes: tuple[Objective, ...], plot: Path | None, as_json: bool, given: dict[str, Any]) -> None:
+def _front(graph: Graph, asked: _Asked, as_json: bool, given: dict[str, Any]) -> None:
     """A front instead of one plan."""
     del given["objective"], given["solver"]
     with timed("planned"):
-        front = api.pareto(graph, axes, **given)
-    if plot is not None:
-        save_plot(front, plot)
+        front = api.pareto(graph, asked.pareto or (), **given)
+    if asked.plot is not None:
+        save_plot(front, asked.plot)
     if as_json:
         print_json(msgspec.to_builtins(front))
     else:

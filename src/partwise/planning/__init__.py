@@ -7,6 +7,7 @@ Never: a clock, a framework, unseeded randomness; the same arguments give the sa
 from partwise.planning.check import check_plan, violations
 from partwise.planning.choose import SOLVERS
 from partwise.planning.constraints import UNCONSTRAINED, Constraints, Pin, parse_constraints
+from partwise.planning.emitting import Emission, Target, emission_to_data, emit
 from partwise.planning.explain import explain_plan
 from partwise.planning.explain_records import BoundaryReason, Explanation, Move, StageReason, WhatIf
 from partwise.planning.pareto import AXES, Front, FrontPoint, pareto
@@ -25,6 +26,7 @@ __all__ = [
     "BoundaryReason",
     "Constraints",
     "Cut",
+    "Emission",
     "Explanation",
     "Front",
     "FrontPoint",
@@ -38,9 +40,12 @@ __all__ = [
     "Share",
     "Stage",
     "StageReason",
+    "Target",
     "WhatIf",
     "check_plan",
     "default_objectives",
+    "emission_to_data",
+    "emit",
     "explain_plan",
     "pareto",
     "parse_constraints",

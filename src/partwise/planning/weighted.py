@@ -156,7 +156,7 @@ class _Hunt:
         found = self._relaxed(dict(zip(self._limited, high, strict=True)))
         if found is None:
             return
-        self._proved &= found.bound is not None
+        self._proved &= found.how.startswith("ideals")
         self.offer(found)
         rest = 0.0 if found.bound is None else found.bound.value
         values = self.demand.evaluator.values(found.assignment, found.devices, self._limited)
