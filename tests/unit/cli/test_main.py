@@ -72,12 +72,8 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
     )
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
-<<<<<<< HEAD
-    assert found["plan"] == sorted([*capturing, *planning, "--emit", "--json", "--model", "--output", "--workload"])
-=======
-    reasoning = ["--explain", "--pareto", "--plot"]
+    reasoning = ["--emit", "--explain", "--pareto", "--plot"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
->>>>>>> explain
 
 
 @pytest.mark.parametrize(
