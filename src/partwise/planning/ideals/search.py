@@ -22,6 +22,9 @@ from partwise.planning.problem import Floats, Ints
 __all__ = ["Chain", "Question", "Search"]
 
 Bits = NDArray[np.bool_]
+_CELLS = 2_000_000  # stages priced at once; some 100 MB with all channels
+_REMEMBERED = 20_000_000  # stages whose prices are kept
+
 Step = tuple[int, int, int]
 """A stage: the ideals at its ends and the type of its device."""
 
@@ -84,7 +87,8 @@ class Search:
         table = _Table(question.vectors, ideals, kept[:, ideals])
         for block in np.unique(self.lattice.block[ideals]).tolist():
             first, after, most = table.columns(*self._range(block, question.limit))
-            while len(starts := first + np.flatnonzero(table.changed[first:after])):
+            at_once = max(1, _CELLS // max(1, most - first))
+            while len(starts := first + np.flatnonzero(table.changed[first:after])[:at_once]):
                 self._leave(table, block, (starts, first, most), question, forbidden)
         return table.chain()
 
@@ -121,7 +125,8 @@ class Search:
         if key not in question.known:
             price = self.loads.prices(block, starts, ends)
             found = price[: self._types], self._fits(block, price, (starts, ends), question.limit)
-            if self._peaks is None:  # nothing can turn out to be impossible, so nobody asks again
+            size = sum(fits.size for _, fits in question.known.values())
+            if self._peaks is None or size > _REMEMBERED:  # without limits nothing turns out to be impossible
                 return found
             question.known[key] = found
         return question.known[key]
