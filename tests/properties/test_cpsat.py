@@ -41,7 +41,7 @@ def random_instance(seed: int, *, limits: bool = True) -> Instance:
 
     def channel() -> Channel:
         work = amounts(units)
-        work[[unit for unit in range(units) if random.random() < 0.05]] = 1e18
+        work[[unit for unit in range(units) if limits and random.random() < 0.05]] = 1e18
         fixed = random.choice((0.0, 1.5))
         return Channel(work=work, receive=amounts(values), send=amounts(values), again=amounts(items), fixed=fixed)
 

@@ -53,12 +53,12 @@ def _divisible(work: Floats, counts: tuple[int, ...], known: float) -> float:
 
 def _duals(work: Floats, counts: tuple[int, ...]) -> Floats:
     """[types] The price of each type's time in the divisible placement."""
-    if len(counts) == 1:
-        return np.ones(1)
+    unit = float(work.min(axis=0).max())
+    if len(counts) == 1 or unit <= 0:
+        return np.ones(len(counts))
     builder: Any = require("ortools.linear_solver.python.model_builder")
     model = builder.Model()
     largest = model.new_num_var(0, inf, "largest")
-    unit = max(float(work.min(axis=0).max()), 1e-300)
     spent: list[list[Any]] = [[] for _ in counts]
     for amounts in (work / unit).T.tolist():
         shares = [model.new_num_var(0, float(amount < inf), "") for amount in amounts]
