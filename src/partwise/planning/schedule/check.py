@@ -48,10 +48,9 @@ def _row(schedule: Schedule, stage: int) -> Iterator[Fault]:
     ways = Pass if schedule.has_backward else (Pass.FORWARD,)
     for way in ways:
         held = {task.microbatch for task in seen if task.way is way}
-        if missing := next((number for number in range(schedule.microbatches) if number not in held), None):
+        missing = next((number for number in range(schedule.microbatches) if number not in held), None)
+        if missing is not None:
             yield Fault(stage=stage, position=len(tasks), what=f"stage {stage} never runs {way}{missing}")
-        elif 0 not in held:
-            yield Fault(stage=stage, position=len(tasks), what=f"stage {stage} never runs {way}0")
 
 
 def _stuck(schedule: Schedule) -> Iterator[Fault]:
