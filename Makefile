@@ -42,6 +42,7 @@ docs: $(STAMP)   ## build the documentation
 benchmarks: $(STAMP)  ## measure; tables go to docs/data
 	$(BIN)/python benchmarks/first_way.py
 	$(BIN)/python benchmarks/plan_70b.py
+	$(BIN)/python benchmarks/planning.py
 
 clean:           ## remove what was built, not what was installed
 	rm -rf build dist site demo .coverage* .pytest_cache .ruff_cache .hypothesis

@@ -39,7 +39,7 @@ from partwise.planning import (
     plan_from_data,
     plan_to_data,
 )
-from partwise.profiling import Estimate, Profile
+from partwise.profiling import Estimate, Profile, Rules, Unit
 from partwise.runtime import Run, is_run, load_run
 from partwise.units import parse_bytes
 from partwise.verification import Original, Outcome, Verdict
@@ -119,7 +119,12 @@ def devices(names: str | Sequence[str]) -> tuple[Device, ...]:
 
 
 def estimate(
-    graph: Graph, device: Device | str, sizes: Mapping[str, int] | None = None, *, estimator: str = "roofline"
+    graph: Graph,
+    device: Device | str,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    estimator: str = "roofline",
+    fuse: str = "none",
 ) -> Estimate:
     """What a graph takes on a device: time, energy, utilization.
 
@@ -128,20 +133,23 @@ def estimate(
         device: an entry, or the name of one.
         sizes: values for some of the graph's symbols; the others keep those of the capture.
         estimator: `roofline`, or `simple` for the formulas of the source document.
+        fuse: which nodes run as one kernel: `none`, `source`, `patterns` or `optimal`.
 
     Raises:
         DeviceError: an unknown name.
         InputError: a symbol that the graph does not have, or an unknown estimator.
     """
     known = devices(device)[0] if isinstance(device, str) else device
-    return estimate_counted(graph, profile(graph, sizes), known, estimator)
+    return estimate_counted(graph, profile(graph, sizes), known, estimator, fuse)
 
 
-def estimate_counted(graph: Graph, counted: Profile, device: Device, estimator: str) -> Estimate:
+def estimate_counted(
+    graph: Graph, counted: Profile, device: Device, estimator: str = "roofline", fuse: str = "none"
+) -> Estimate:
     """`estimate` of a graph whose costs are counted already."""
     match estimator:
         case "roofline":
-            return profiling.estimate(counted, device)
+            return profiling.estimate(counted, device, _groups(graph, counted, fuse))
         case "simple":
             return profiling.simple_estimate(graph, counted, device)
         case _:
@@ -313,6 +321,14 @@ def sizes_for(graph: Graph, options: CaptureOptions) -> dict[str, int]:
     """The sizes that options ask for, of those that are symbols of the graph."""
     asked = {"batch": options.batch, "sequence": options.sequence}
     return {name: value for name, value in asked.items() if value is not None and name in graph.hints}
+
+
+def _groups(graph: Graph, counted: Profile, fuse: str) -> Sequence[Unit] | None:
+    try:
+        rules = Rules(fuse)
+    except ValueError:
+        raise InputError("fuse", "is no set of rules", expected=" | ".join(Rules), got=fuse) from None
+    return None if rules is Rules.NONE else profiling.fuse(graph, counted, rules=rules).units
 
 
 def _own_devices(path: Path) -> tuple[Device, ...]:

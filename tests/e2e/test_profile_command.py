@@ -50,6 +50,23 @@ def test_a_sweep_over_batches_needs_one_capture() -> None:
     assert eight > one
 
 
+def test_fused_kernels_are_fewer_and_faster() -> None:
+    apart, fused = (
+        json.loads(said("resnet18", "--hardware", "rtx4090", "--batch", "1", "--fuse", rules, "--json"))["estimates"][0]
+        for rules in ("none", "optimal")
+    )
+    assert len(fused["groups"]) < len(apart["groups"]) / 2
+    assert fused["seconds"] < apart["seconds"]
+    assert fused["flops"] == apart["flops"]
+
+
+def test_a_sweep_says_when_each_device_is_full() -> None:
+    text = said("resnet18", "--hardware", "h100,kpu-t2", "--batch", "1,8")
+    rows = [line.split() for line in text[text.index("Parallelism") :].splitlines() if line.startswith("resnet18")]
+    assert [row[1] for row in rows] == ["h100-sxm", "kpu-t2"]
+    assert int(rows[0][-1]) > int(rows[1][-1]) >= 1
+
+
 def test_json_of_one_model_is_its_profile() -> None:
     record = json.loads(said(SQUEEZENET, "--hardware", "kpu-t2", "--json"))
     assert record["flops"] == 2 * record["macs"]

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from partwise import api
+from partwise.cli.emission import emit_option, give_emission
 from partwise.cli.options import (
     PATH,
     capture_options,
@@ -35,6 +36,7 @@ __all__ = ["plan"]
 @click.option("--workload", type=PATH, help="Instead of a model: costs in the public benchmark's JSON format.")
 @capture_options
 @click.option("-o", "--output", type=PATH, help="Save the plan here, as JSON with its graph.")
+@emit_option
 @json_option
 def plan(model: str | None, workload: Path | None, output: Path | None, as_json: bool, **given: Any) -> None:
     """Divide a model into stages, and say how good the division can be at most.
@@ -45,9 +47,13 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
     Example:  partwise plan llama-70b/ --no-weights --memory 12GiB --batch 1 --sequence 2048
               partwise plan graph.json --stages 4 --objective balance -o plan.json
               partwise plan vit/ --no-weights --cluster home.toml --objective throughput
+              partwise plan llama/ --no-weights --cluster home.toml --emit vllm
               partwise plan --workload bert_l-6_op_inference.json
     """
+    target = given.pop("target")
     if workload is not None:
+        if target is not None:
+            raise click.UsageError("--emit writes the plan of a model, not of a --workload.")
         _place(model, workload, output, as_json)
         return
     if model is None:
@@ -60,6 +66,9 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
         graph = api.capture_with(model, options)
     with timed("planned"):
         made = api.plan(graph, sizes=api.sizes_for(graph, options), **limits)
+    if target is not None:
+        give_emission(made, target, output, as_json=as_json)
+        return
     if output is not None:
         write_whole(output, canonical_json(plan_to_data(made, with_graph=True)))
     if as_json:

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
 from partwise import api
+from partwise.calibration import Comparison, compare, parse_trace
 from partwise.cli.options import PATH, check_parent, json_option, other_capture_options, take_capture_options
 from partwise.cli.output import print_json, timed
 from partwise.cli.render import show_profile
-from partwise.cli.render_estimates import Row, csv_text, show_comparison, show_estimate, show_unknown
+from partwise.cli.render_estimates import (
+    Row,
+    csv_text,
+    show_check,
+    show_comparison,
+    show_estimate,
+    show_parallelism,
+    show_unknown,
+)
 from partwise.errors import InputError
 from partwise.files import write_whole
 from partwise.frontends import CaptureOptions
 from partwise.frontends.zoo import ZOO
-from partwise.hardware import Device
+from partwise.hardware import Device, resident_threads
 from partwise.ir import Graph
-from partwise.profiling import Estimate, Profile
+from partwise.profiling import Estimate, Profile, Rules, concurrency, saturating_batch
 
 __all__ = ["profile"]
 
+FULL = 0.95
+"""Share of a device's threads that has work when it counts as saturated."""
 Counted = tuple[str, Graph, Profile]
 """The model as the user named it, its graph, and the counts at one set of sizes."""
 
@@ -56,7 +68,15 @@ class Sizes(click.ParamType[tuple[int, ...]]):
     show_default=True,
     help="How to predict; `simple` has the source document's formulas, in which memory takes no time.",
 )
+@click.option(
+    "--fuse",
+    type=click.Choice([str(rules) for rules in Rules]),
+    default=str(Rules.NONE),
+    show_default=True,
+    help="Nodes that run as one kernel: none as in eager engines, known patterns, or the least traffic.",
+)
 @click.option("--csv", "table_file", type=PATH, help="Write the comparison here.")
+@click.option("--check", "trace", type=PATH, help="A trace of `run --trace`: predicted beside measured.")
 @click.option("--depth", type=click.IntRange(1), default=3, show_default=True, help="Steps of a module's path.")
 @other_capture_options
 @json_option
@@ -72,7 +92,7 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
     """
     del several  # the models follow it as arguments; one model needs no flag
     hardware, price, depth, file = (given.pop(name) for name in ("hardware", "price", "depth", "table_file"))
-    estimator = given.pop("estimator")
+    estimator, fuse, trace = (given.pop(name) for name in ("estimator", "fuse", "trace"))
     batches, sequences = given.pop("batches"), given.pop("sequences")
     check_parent(file)
     known = api.devices([name for text in hardware for name in text.split(",")])
@@ -85,16 +105,21 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
         found for model in models for found in _counted(model, options, batches or (None,), sequences or (None,))
     ]
     rows = [
-        _row(name, found, device, api.estimate_counted(graph, found, device, estimator), price)
+        _row(name, found, device, api.estimate_counted(graph, found, device, estimator, fuse), price)
         for name, graph, found in counted
         for device in known
     ]
+    checked = None if trace is None else _checked(trace, counted, rows)
     if file is not None:
         write_whole(file, csv_text(rows).encode())
     if as_json:
-        print_json(_data(counted, rows))
+        print_json(_data(counted, rows, checked))
     else:
         _show(counted, rows, depth, known)
+        if len(rows) == 1 or (batches is not None and len(batches) > 1):
+            show_parallelism(_parallelism(counted, known))
+        if checked is not None:
+            show_check(checked)
 
 
 def _counted(
@@ -111,7 +136,7 @@ def _counted(
     for batch in batches:
         for sequence in sequences:
             yield (
-                model,
+                Path(model).name,
                 graph,
                 api.profile(graph, _sizes(graph, batch, sequence, options.static)),
             )
@@ -133,12 +158,35 @@ def _sizes(graph: Graph, batch: int | None, sequence: int | None, static: bool) 
     return given
 
 
+def _parallelism(counted: Sequence[Counted], known: Sequence[Device]) -> list[tuple[str, ...]]:
+    """Of each model how much can run at once, and the batch at which each device is full."""
+    found: list[tuple[str, ...]] = []
+    for name, (graph, first) in {name: (graph, first) for name, graph, first in reversed(counted)}.items():
+        shape = concurrency(graph, first)
+        for device in known:
+            threads = resident_threads(device)
+            full = saturating_batch(graph, threads, share=FULL) if threads and "batch" in graph.hints else None
+            figures = (len(shape.groups), len(shape.critical_path), shape.most_parallel)
+            found.append((name, device.name, *map(str, figures), "-" if full is None else str(full)))
+    return found
+
+
+def _checked(trace: Path, counted: Sequence[Counted], rows: Sequence[Row]) -> Comparison:
+    if len(rows) != 1:
+        raise InputError("--check", "is of one model on one device", got=f"{len(rows)} predictions")
+    try:
+        data = trace.read_bytes()
+    except OSError as error:
+        raise InputError(str(trace), f"cannot be read ({error.strerror})") from None
+    return compare(parse_trace(data, str(trace)), counted[0][1], rows[0].estimate)
+
+
 def _row(name: str, found: Profile, device: Device, made: Estimate, price: float | None) -> Row:
     cost = price if price is not None else device.price_usd_per_hour
     return Row(name, found, device, made, None if cost is None else made.usd_per_1000(cost))
 
 
-def _data(counted: Sequence[Counted], rows: Sequence[Row]) -> dict[str, Any]:
+def _data(counted: Sequence[Counted], rows: Sequence[Row], checked: Comparison | None) -> dict[str, Any]:
     """The record; of one model as it was before there were several, with what it takes on devices."""
     profiles = [
         msgspec.to_builtins(found)
@@ -147,7 +195,8 @@ def _data(counted: Sequence[Counted], rows: Sequence[Row]) -> dict[str, Any]:
         for name, _, found in counted
     ]
     first = profiles[0] if len(profiles) == 1 else {"profiles": profiles}
-    return first | {"estimates": [row.as_data() for row in rows]}
+    found = {} if checked is None else {"check": msgspec.to_builtins(checked) | {"error": checked.error}}
+    return first | {"estimates": [row.as_data() for row in rows]} | found
 
 
 def _show(counted: Sequence[Counted], rows: Sequence[Row], depth: int, known: Sequence[Device]) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
+from partwise.calibration import Comparison
 from partwise.cli.render import console, table
 from partwise.hardware import Device
 from partwise.profiling import Estimate, GroupEstimate, Profile
 from partwise.units import format_bytes, format_count, format_seconds
 
-__all__ = ["Row", "csv_text", "show_comparison", "show_estimate", "show_unknown"]
+__all__ = ["Row", "csv_text", "show_check", "show_comparison", "show_estimate", "show_parallelism", "show_unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,33 @@ def show_estimate(row: Row, depth: int = 3, most: int = 30) -> None:
     console().print(table(f"{row.model} on {row.device.title or row.device.name}", columns, shown))
     console().print(Text(_totals(row)))
     _show_notes([row])
+
+
+def show_parallelism(rows: Sequence[tuple[str, ...]]) -> None:
+    """How much of each model can run at once, and the batch that fills each device."""
+    columns = ("model", "device", "nodes", "critical path", "widest stage", "saturated at batch")
+    console().print(table("Parallelism", columns, rows, left=2))
+
+
+def show_check(found: Comparison, most: int = 20) -> None:
+    """Predicted beside measured: the longest nodes, then all."""
+    rows = [
+        (
+            node.name if len(node.name) <= 32 else "…" + node.name[-31:],
+            node.op,
+            format_seconds(node.predicted_s),
+            format_seconds(node.measured_s),
+            f"{node.predicted_s / node.measured_s - 1:+.0%}" if node.measured_s else "-",
+        )
+        for node in found.nodes[:most]
+    ]
+    columns = ("node", "operator", "predicted", "measured", "error")
+    if rows:
+        console().print(table("Predicted beside measured", columns, rows, left=2))
+    both = f"predicted {format_seconds(found.predicted_s)}, measured {format_seconds(found.measured_s)}"
+    console().print(Text(f"in all: {both}, error {found.error:+.0%}; {len(found.nodes)} nodes compared"))
+    if found.unmatched:
+        console().print(Text(f"note: {found.unmatched} measured nodes have no name of the graph"))
 
 
 def _module_row(name: str, groups: Sequence[GroupEstimate]) -> tuple[str, ...]:

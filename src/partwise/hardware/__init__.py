@@ -9,7 +9,7 @@ from partwise.hardware.catalog import Catalog, catalog, find_device, find_link, 
 from partwise.hardware.cluster import REFERENCE_CLUSTER, Cluster, Member, Wire, equal_devices, parse_cluster
 from partwise.hardware.device import Device, DeviceKind, Link, Peak, Source
 from partwise.hardware.efficiency import arithmetic_share, memory_share
-from partwise.hardware.mapping import map_product
+from partwise.hardware.mapping import map_product, resident_threads
 from partwise.hardware.power import idle_watts, joules_per_byte, joules_per_flop, launch_seconds
 from partwise.hardware.product import Mapping, Product
 from partwise.hardware.reference import REFERENCE_DEVICE, REFERENCE_LINK
@@ -42,4 +42,5 @@ __all__ = [
     "memory_share",
     "parse_cluster",
     "parse_hardware",
+    "resident_threads",
 ]

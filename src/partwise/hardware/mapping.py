@@ -13,7 +13,7 @@ from math import ceil
 from partwise.hardware.device import Device, DeviceKind
 from partwise.hardware.product import Mapping, Product
 
-__all__ = ["map_product"]
+__all__ = ["map_product", "resident_threads"]
 
 GPU_TILES = {
     (128, 256): 1.0,
@@ -70,6 +70,15 @@ def map_product(device: Device, product: Product, element_bytes: float = 4.0) ->
             return _scratchpad(device, product, element_bytes)
         case DeviceKind.TPU | DeviceKind.NPU:
             return _systolic(device, product)
+
+
+def resident_threads(device: Device) -> int:
+    """Results that a device computes at once: threads a GPU's units hold, lanes of cores, cells of arrays.
+
+    0 where the device does not state enough.
+    """
+    cells = device.array[0] * device.array[1] if device.array else 0
+    return (device.units or 0) * (device.threads or device.lanes or cells)
 
 
 def _gpu(device: Device, product: Product, element_bytes: float) -> Mapping:

@@ -6,6 +6,7 @@ Never: a clock, a framework, unseeded randomness; the same arguments give the sa
 
 from partwise.planning.check import check_plan, violations
 from partwise.planning.choose import SOLVERS
+from partwise.planning.emitting import Emission, Target, emission_to_data, emit
 from partwise.planning.plan import default_objectives, plan
 from partwise.planning.records import Bound, Cut, Level, Limits, Objective, Plan, Stage
 from partwise.planning.serialize import plan_digest, plan_from_data, plan_to_data
@@ -15,14 +16,18 @@ __all__ = [
     "SOLVERS",
     "Bound",
     "Cut",
+    "Emission",
     "Level",
     "Limits",
     "Objective",
     "Placement",
     "Plan",
     "Stage",
+    "Target",
     "check_plan",
     "default_objectives",
+    "emission_to_data",
+    "emit",
     "parse_workload",
     "place",
     "plan",

@@ -9,6 +9,7 @@ from partwise.planning.exact import solve_exactly
 from partwise.planning.goals import GOALS, Join
 from partwise.planning.pools import solve_in_pools
 from partwise.planning.problem import Problem
+from partwise.planning.slices import TOLERANCE
 from partwise.planning.solvers import Demand, Solution, Solver, is_less, solve_slices
 
 __all__ = ["SOLVERS", "solve"]
@@ -34,7 +35,7 @@ def _solve(problem: Problem, demand: Demand, name: str) -> Solution | None:
     if name != "auto":
         return SOLVERS[name](problem, demand)
     exact = solve_exactly(problem, demand) if _is_for_ideals(problem.cluster, demand) else None
-    if exact is not None and exact.bound is not None and not _has_later_levels(demand):
+    if exact is not None and _is_proved(exact) and not _has_later_levels(demand):
         return exact
     if exact is None and not problem.cluster.is_open:
         return None
@@ -50,6 +51,10 @@ def _is_for_ideals(cluster: Cluster, demand: Demand) -> bool:
         return True
     stages = demand.limits.stages
     return stages is not None and stages < _MOST_STAGES
+
+
+def _is_proved(solution: Solution) -> bool:
+    return solution.bound is not None and solution.values[0] <= solution.bound.value * (1 + TOLERANCE)
 
 
 def _has_later_levels(demand: Demand) -> bool:

@@ -80,8 +80,10 @@ def _nodes(problem: Problem, stages: Sequence[Placed]) -> Assignment:
 
 
 def _bound(demand: Demand, answer: Answer) -> Bound | None:
-    if not answer.proved:
-        return None
     stages = demand.limits.stages
     plans = f"acyclic partitions into {stages} stages" if stages else "acyclic partitions"
-    return Bound(value=answer.bound, origin="search over all ideals", plans=plans)
+    if answer.proved:
+        return Bound(value=answer.bound, origin="search over all ideals", plans=plans)
+    if GOALS[demand.objectives[0]].join is Join.SUM and answer.bound > 0:
+        return Bound(value=answer.bound, origin="what every node pays at least", plans=plans)
+    return None

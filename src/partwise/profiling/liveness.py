@@ -7,11 +7,24 @@ leaves the part stays alive to the end. A view owns nothing and keeps what it lo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 from partwise.ir import Graph, Kind, operator
 
-__all__ = ["Timeline", "storage_roots", "timeline"]
+__all__ = ["Lifetime", "Timeline", "lifetimes", "storage_roots", "timeline"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetime:
+    """One value's memory."""
+
+    tensor: str
+    born: int
+    """Step at which it is made, or 0 for a received one."""
+    last: int
+    """Step of its last use; the number of steps where it outlives the part."""
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +33,18 @@ class Timeline:
 
     nodes: tuple[int, ...]
     alive_bytes: tuple[int, ...]
+    """At each step; with what the node's kernel takes beside the values, if that was given."""
     peak_bytes: int
     """Highest of `alive_bytes`, or of the received values before the first node."""
+    peak_step: int
+    """Step of the peak, the first if there are several."""
+    values: tuple[Lifetime, ...] = field(repr=False)
+    """The memories behind it, received ones first, then in the order of their making."""
+
+    def at(self, step: int) -> tuple[Lifetime, ...]:
+        """What is alive while a step runs, the largest first."""
+        alive = [value for value in self.values if value.born <= step <= value.last]
+        return tuple(sorted(alive, key=lambda value: -value.bytes))
 
 
 def storage_roots(graph: Graph) -> dict[str, str]:
@@ -33,6 +56,32 @@ def storage_roots(graph: Graph) -> dict[str, str]:
     return roots
 
 
+def lifetimes(
+    graph: Graph,
+    nodes: Sequence[int],
+    received: Iterable[str],
+    sent: Iterable[str],
+    bindings: Mapping[str, int],
+    roots: Mapping[str, str],
+) -> tuple[Lifetime, ...]:
+    """When each memory is alive while `nodes` run in this order; the arguments are those of `timeline`."""
+    sizes, end = dict(bindings), len(nodes)
+    born = {roots[name]: 0 for name in received}
+    last = dict.fromkeys(born, end)
+    for step, index in enumerate(nodes):
+        node = graph.nodes[index]
+        last.update({roots[name]: step for name in node.inputs})
+        for name in node.outputs:
+            if roots[name] == name:
+                born.setdefault(name, step)
+                last[name] = step
+    last.update({roots[name]: end for name in sent})
+    return tuple(
+        Lifetime(tensor=name, born=step, last=last[name], bytes=graph.spec[name].bytes(sizes))
+        for name, step in born.items()
+    )
+
+
 def timeline(
     graph: Graph,
     nodes: Sequence[int],
@@ -40,38 +89,32 @@ def timeline(
     sent: Iterable[str],
     bindings: Mapping[str, int],
     roots: Mapping[str, str] | None = None,
+    workspaces: Mapping[int, int] | None = None,
 ) -> Timeline:
     """Activation memory while `nodes` run in this order; weights are not counted.
 
     Args:
+        graph: the graph.
         nodes: indices in execution order.
         received: tensors that are there before the first node.
         sent: tensors that must outlive the last node.
         bindings: a value for each symbol.
         roots: `storage_roots(graph)`, when the caller has it already.
+        workspaces: bytes that a node's kernel takes beside the values, by node.
     """
-    roots = storage_roots(graph) if roots is None else roots
-    sizes = dict(bindings)
-    last = {roots[name]: step for step, i in enumerate(nodes) for name in graph.nodes[i].inputs}
-    for step, i in enumerate(nodes):
-        for name in graph.nodes[i].outputs:
-            last.setdefault(roots[name], step)
-    last.update({roots[name]: len(nodes) for name in sent})
-    dying: dict[int, list[str]] = {}
-    for root, step in last.items():
-        dying.setdefault(step, []).append(root)
-    alive = {roots[name] for name in received}
-    now = sum(graph.spec[name].bytes(sizes) for name in alive)
-    peak, steps = now, list[int]()
-    for step, i in enumerate(nodes):
-        for name in graph.nodes[i].outputs:
-            if roots[name] == name and name not in alive:
-                alive.add(name)
-                now += graph.spec[name].bytes(sizes)
-        steps.append(now)
-        peak = max(peak, now)
-        for root in dying.get(step, ()):
-            if root in alive:
-                alive.discard(root)
-                now -= graph.spec[root].bytes(sizes)
-    return Timeline(nodes=tuple(nodes), alive_bytes=tuple(steps), peak_bytes=peak)
+    values = lifetimes(graph, nodes, received, sent, bindings, storage_roots(graph) if roots is None else roots)
+    change = [0] * (len(nodes) + 2)
+    for value in values:
+        change[value.born] += value.bytes
+        change[value.last + 1] -= value.bytes
+    extra = workspaces or {}
+    alive = [now + extra.get(node, 0) for now, node in zip(accumulate(change), nodes, strict=False)]
+    start = sum(value.bytes for value in values if value.born == 0) if not nodes else 0
+    peak = max([start, *alive])
+    return Timeline(
+        nodes=tuple(nodes),
+        alive_bytes=tuple(alive),
+        peak_bytes=peak,
+        peak_step=alive.index(peak) if nodes else 0,
+        values=values,
+    )

@@ -60,7 +60,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         "--stages",
     ]
     assert found["capture"] == sorted([*capturing, "--json", "--model", "--output"])
-    comparing = ["--csv", "--estimator", "--hardware", "--models", "--price"]
+    comparing = ["--check", "--csv", "--estimator", "--fuse", "--hardware", "--models", "--price"]
     assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
     assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
     assert found["devices"] == sorted(["--here", "--json", "--links"])

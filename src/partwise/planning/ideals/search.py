@@ -65,6 +65,11 @@ class Search:
         self._rest: Floats = (least[-1] - least) * instance.adds  # what is left to pay at least
         self._peaks = Peaks.of(instance, lattice) if memory else None
 
+    @property
+    def least(self) -> float:
+        """What the units of a sum pay at least."""
+        return float(self._rest[0])
+
     def best(self, question: Question, forbidden: Collection[Step] = ()) -> Chain | None:
         """The best chain with every stage below a limit; None: there is none.
 
@@ -138,18 +143,21 @@ class Search:
 
     def _range(self, block: int, limit: float) -> tuple[int, int, int]:
         """The first ideal of a block, the first of the next, and one above all whose stage from here has less work
-        than the limit, on some device."""
+        than the limits, on some device."""
         starts = self.lattice.starts
         first, after = int(starts[block]), int(starts[block + 1])
-        if self.instance.adds:
-            return first, after, len(self.lattice)
-        most = after
-        for work in self.loads.work[: self._types]:
+        limits = [np.inf if self.instance.adds else limit, *(cap.limit for cap in self.instance.caps)]
+        ends = [self._furthest(first, after, number, most) for number, most in enumerate(limits)]
+        return first, after, max(after, min(ends))
+
+    def _furthest(self, first: int, after: int, number: int, limit: float) -> int:
+        """The same for one limit: of the load (0) or of a cap."""
+        starts, most = self.lattice.starts, 0
+        for work in self.loads.work[number * self._types :][: self._types]:
             least = work[starts[1:-1] - 1]  # at the end of the block before: no ideal of the block has less
             reachable = float(work[first:after].max()) + limit
-            furthest = int(np.searchsorted(least, reachable, "right"))
-            most = max(most, int(starts[furthest + 1]))
-        return first, after, most
+            most = max(most, int(starts[int(np.searchsorted(least, reachable, "right")) + 1]))
+        return most
 
     def _fits(self, block: int, price: Floats, stages: tuple[Ints, Ints], limit: float) -> Bits:
         """[types, starts, ends] Which stages there are, keep the limit, the caps and the memory of their device."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from partwise.planning.ideals.blocks import Orders, no_orders
 from partwise.planning.ideals.instance import Instance
@@ -16,11 +15,10 @@ from partwise.planning.ideals.search import Chain, Question, Search, Step
 
 __all__ = ["Answer", "Placed", "solve_ideals"]
 
-Bits = NDArray[np.bool_]
-
 _HALVINGS = 24
 _ENOUGH = 1e-4  # relative distance of the ends at which halving stops
 _STEPS = (1.001, 1.02, 1.1, 1.5, 3.0, np.inf)  # limits tried, in multiples of the bound
+_SUM_SHARE = 8  # a sum has no limit that leaves few states: so many times fewer ideals are searched
 _NEAR = 1.1  # a limit that lies nearer to the best known value is not tried: a search up to that value decides more
 _SAME = 1e-9  # relative; loads are sums of floats in another order than the evaluator's
 
@@ -63,7 +61,7 @@ def solve_ideals(
     found = lattice(instance, most, others)
     hunt = _Hunt(instance, found, check)
     if instance.adds:
-        return _least_sum(instance, hunt, check)
+        return _least_sum(instance, hunt, check, most // _SUM_SHARE)
     return _least_bottleneck(instance, hunt, check)
 
 
@@ -73,8 +71,16 @@ class _Hunt:
     def __init__(self, instance: Instance, found: Lattice, check: Check | None) -> None:
         self.lattice, self.vectors = found, Vectors(instance.counts, instance.exactly)
         self._search, self._check = Search(instance, found), check
+        self._adds = instance.adds
         self._reach = Reach(found, instance.load, instance.held, instance.room)
+        caps = instance.caps
+        self._caps = [(Reach(found, cap.load, instance.held, instance.room), cap.limit) for cap in caps]
         self._forbidden: set[Step] = set()
+
+    @property
+    def least(self) -> float:
+        """What all units pay at least, each on the device where it pays least."""
+        return self._search.least
 
     def may_end(self) -> bool:
         """Whether the quick test reaches the whole at all, under the limits of memory alone."""
@@ -86,11 +92,10 @@ class _Hunt:
 
     def below(self, limit: float) -> Chain | None:
         """The best chain below a limit; None: there is none."""
-        ends = self._reach.forward(self.vectors, limit), self._reach.backward(self.vectors, limit)
-        return self.best(ends[0] & ends[1], limit)
-
-    def best(self, kept: Bits, limit: float) -> Chain | None:
-        """The best chain below a limit among the states kept; None: there is none."""
+        kept = np.ones((len(self.vectors), len(self.lattice)), bool)
+        for reach, most in [*self._caps, (self._reach, np.inf if self._adds else limit)]:
+            kept &= reach.forward(self.vectors, most)
+            kept &= reach.backward(self.vectors, most)
         question = Question(self.vectors, kept, limit)
         while (chain := self._search.best(question, self._forbidden)) is not None:
             broken = self._check(self.stages(chain)) if self._check else ()
@@ -98,10 +103,6 @@ class _Hunt:
                 return chain
             self._forbidden.update(chain.steps[index] for index in broken)
         return None
-
-    def everywhere(self) -> Bits:
-        """All states."""
-        return np.ones((len(self.vectors), len(self.lattice)), bool)
 
     def stages(self, chain: Chain) -> tuple[Placed, ...]:
         """What lies between the ideals of a chain."""
@@ -138,17 +139,17 @@ def _tried(hunt: _Hunt, limits: Sequence[float]) -> Iterator[Chain]:
     return (chain for limit in limits if (chain := hunt.below(limit)) is not None)
 
 
-def _least_sum(instance: Instance, hunt: _Hunt, check: Check | None) -> Answer | None:
-    """The least sum: first along one order, then among all ideals below that."""
+def _least_sum(instance: Instance, hunt: _Hunt, check: Check | None, most: int) -> Answer | None:
+    """The least sum: first along one order, then among all ideals below that, if those are not too many."""
     line = _Hunt(instance, lattice(instance, 0), check)
-    first = line.best(line.everywhere(), np.inf)
-    limit = np.inf if first is None else first.value * (1 - _SAME)
-    chain = hunt.best(hunt.everywhere(), limit)
+    first = line.below(np.inf)
+    is_searched = bool(instance.caps) or len(hunt.lattice) <= most
+    chain = hunt.below(np.inf if first is None else first.value * (1 - _SAME)) if is_searched else None
     if chain is not None:
-        return hunt.answer(chain, chain.value if hunt.lattice.complete else 0.0)
-    if first is None:
-        return None
-    return replace(line.answer(first, first.value), proved=hunt.lattice.complete)
+        return hunt.answer(chain, chain.value if hunt.lattice.complete else hunt.least)
+    if first is None or (is_searched and hunt.lattice.complete):
+        return first and replace(line.answer(first, first.value), proved=True)
+    return line.answer(first, hunt.least)
 
 
 def _bound(reach: Reach, vectors: Vectors) -> float:

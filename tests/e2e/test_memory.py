@@ -1,0 +1,80 @@
+"""Predicted memory beside what torch's allocator gave out while the torch engine's program ran."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from partwise.frontends.torch.capture import capture_module  # noqa: E402
+from partwise.ir import Graph  # noqa: E402
+from partwise.kernels import register_experts  # noqa: E402
+from partwise.profiling import memory, profile  # noqa: E402
+from partwise.runtime.engines.torch_program import TorchProgram  # noqa: E402
+
+slow = pytest.mark.slow
+IMAGE = (1, 3, 224, 224)
+BASIC = {"embedding_size": 64, "hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2], "layer_type": "basic"}
+B0 = {"width_coefficient": 1.0, "depth_coefficient": 1.0, "image_size": 224, "hidden_dim": 1280}
+MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
+LLAMA = {"hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 4, "num_attention_heads": 8,
+         "num_key_value_heads": 2, "vocab_size": 8000}  # fmt: skip
+MIXTRAL = LLAMA | {"num_hidden_layers": 2, "num_local_experts": 8, "vocab_size": 1000}
+MODELS = [
+    pytest.param("ResNetForImageClassification", BASIC, IMAGE, id="resnet18"),
+    pytest.param("BertModel", MINILM, (1, 128), id="minilm"),
+    pytest.param("LlamaForCausalLM", LLAMA, (4, 256), id="llama"),
+    pytest.param("ResNetForImageClassification", BASIC, (8, *IMAGE[1:]), id="resnet18-batch-8", marks=slow),
+    pytest.param("ResNetForImageClassification", {}, IMAGE, id="resnet50", marks=slow),
+    pytest.param("MobileNetV2ForImageClassification", {}, IMAGE, id="mobilenet_v2", marks=slow),
+    pytest.param("EfficientNetForImageClassification", B0, IMAGE, id="efficientnet_b0", marks=slow),
+    pytest.param("ConvNextForImageClassification", {}, IMAGE, id="convnext_tiny", marks=slow),
+    pytest.param("SwinForImageClassification", {}, IMAGE, id="swin_t", marks=slow),
+    pytest.param("ViTForImageClassification", {}, IMAGE, id="vit_b16", marks=slow),
+    pytest.param("BertModel", {}, (1, 128), id="bert_base", marks=slow),
+    pytest.param("GPT2LMHeadModel", {}, (1, 128), id="gpt2", marks=slow),
+    pytest.param("T5ForConditionalGeneration", {}, (1, 128), id="t5_small", marks=slow),
+    pytest.param("MixtralForCausalLM", MIXTRAL, (1, 256), id="mixtral-small", marks=slow),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "shape"), MODELS)
+def test_the_predicted_peak_is_the_measured_one(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> None:
+    module, inputs = build(name, options, shape)
+    graph = capture_module(module, inputs, static=True)
+    predicted = memory(graph, profile(graph).sizes, threads=torch.get_num_threads(), inputs=False)
+    assert measured_peak(graph, module, list(inputs.values())) == pytest.approx(predicted.activation_bytes, rel=0.02)
+
+
+def build(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> tuple[Any, dict[str, Any]]:
+    kind = getattr(transformers, name)
+    config = kind.config_class(**options)
+    config.use_cache = False
+    if len(shape) > 2:
+        return kind(config).eval(), {"pixel_values": torch.zeros(shape)}
+    inputs = {"input_ids": torch.ones(shape, dtype=torch.int64)}
+    if config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = torch.ones(shape[0], shape[1] // 2, dtype=torch.int64)
+    return kind(config).eval(), inputs
+
+
+def measured_peak(graph: Graph, module: Any, inputs: list[Any]) -> int:
+    """Highest sum of torch's allocations during a run; weights and inputs were there before."""
+    register_experts()
+    held = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
+    program = TorchProgram(graph, {weight.tensor: held[weight.key].detach() for weight in graph.weights})
+    with torch.no_grad():
+        program.run(list(inputs), graph.hints)
+        activities = [torch.profiler.ProfilerActivity.CPU]
+        with torch.profiler.profile(activities=activities, profile_memory=True) as trace:
+            results = program.run(list(inputs), graph.hints)
+    assert results
+    events = [event for event in trace.profiler.kineto_results.events() if event.name() == "[memory]"]
+    now = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        now += event.nbytes()
+        peak = max(peak, now)
+    return peak

@@ -1,0 +1,109 @@
+"""Prices of stages between ideals, against their definition unit by unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from partwise.planning.ideals.instance import Channel, Instance
+from partwise.planning.ideals.lattice import Lattice, lattice
+from partwise.planning.ideals.loads import Loads
+from partwise.planning.ideals.reach import Reach, Vectors
+from partwise.planning.problem import Floats, Pairs
+
+
+def instance(seed: int, units: int = 7) -> Instance:
+    """A random problem whose values have several readers, some of them behind the maker as in a backward pass."""
+    random = np.random.default_rng(seed)
+    edges = np.array([(i, j) for i in range(units) for j in range(i + 1, units) if random.random() < 0.35]).reshape(
+        -1, 2
+    )
+    makers = random.integers(0, units, 6)
+    readers = sorted({(int(random.integers(0, units)), value) for value in range(6) for _ in range(3)})
+    needs = sorted({(int(random.integers(0, units)), item) for item in range(3) for _ in range(2)})
+
+    def channel() -> Channel:
+        amounts = (random.integers(0, 9, count).astype(float) for count in (units, 6, 6, 3))
+        work, receive, send, again = amounts
+        return Channel(work=work, receive=receive, send=send, again=again, fixed=float(random.integers(0, 3)))
+
+    return Instance(
+        edges=edges.astype(np.int64),
+        maker=makers.astype(np.int64),
+        readers=Pairs(*np.array(readers, np.int64).T),
+        needs=Pairs(*np.array(needs, np.int64).T),
+        counts=(2, 2),
+        load=(channel(), channel()),
+        room=(np.inf, np.inf),
+        held=channel(),
+        value_bytes=np.zeros(6),
+        working=np.zeros(units),
+        is_simple=np.zeros(units, bool),
+    )
+
+
+def price(problem: Instance, channel: Channel, stage: set[int]) -> float:
+    """What a stage pays, by the definition."""
+    total = channel.fixed + sum(channel.work[unit] for unit in stage)
+    readers, needs = _by_item(problem.readers), _by_item(problem.needs)
+    for value, maker in enumerate(problem.maker.tolist()):
+        inside, outside = readers.get(value, set()) & stage, readers.get(value, set()) - stage
+        total += channel.receive[value] * bool(inside and maker not in stage)
+        total += channel.send[value] * bool(outside and maker in stage)
+    return float(total + sum(channel.again[item] for item, users in needs.items() if users & stage))
+
+
+def _by_item(pairs: Pairs) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = {}
+    for unit, item in zip(pairs.unit.tolist(), pairs.item.tolist(), strict=True):
+        found.setdefault(item, set()).add(unit)
+    return found
+
+
+def each_pair(problem: Instance, made: Lattice, say: Callable[[int, int, Floats, set[int]], None]) -> None:
+    """Say the price of every stage between two ideals, in every channel."""
+    loads = Loads(made, (*problem.load, problem.held))
+    sets = [set(made.units_of(ideal).tolist()) for ideal in range(len(made))]
+    for block in range(len(made.blocks) + 1):
+        starts = np.arange(made.starts[block], made.starts[block + 1])
+        ends = np.arange(starts[0], len(made))
+        prices, contained = loads.prices(block, starts, ends), loads.contains(block, starts, ends)
+        for row, start in enumerate(starts.tolist()):
+            for column, end in enumerate(ends.tolist()):
+                assert contained[row, column] == (sets[start] < sets[end])
+                if contained[row, column]:
+                    say(start, end, prices[:, row, column], sets[end] - sets[start])
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("most", [0, 1000])
+def test_prices_are_those_of_the_definition(seed: int, most: int) -> None:
+    problem = instance(seed)
+
+    def check(start: int, end: int, found: Floats, stage: set[int]) -> None:
+        del start, end
+        expected = [price(problem, channel, stage) for channel in (*problem.load, problem.held)]
+        assert found.tolist() == pytest.approx(expected)
+
+    each_pair(problem, lattice(problem, most), check)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_quick_test_never_denies_a_stage(seed: int) -> None:
+    problem = instance(seed)
+    made = lattice(problem, 1000)
+    reach, one = Reach(made, problem.load, problem.held, problem.room), Vectors((1, 0))
+
+    def check(start: int, end: int, found: Floats, stage: set[int]) -> None:
+        del stage
+        held = np.zeros(len(made), bool)
+        held[start] = True
+        assert reach._next(held, 0, float(found[0]) + 1e-9)[end]
+        held[:] = False
+        held[end] = True
+        assert reach._previous(held, 0, float(found[0]) + 1e-9)[start]
+
+    each_pair(problem, made, check)
+    assert one.final == [1]
