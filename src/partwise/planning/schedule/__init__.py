@@ -5,6 +5,7 @@ Never: a clock, a process, a value; the runtime executes what is written here.
 """
 
 from partwise.planning.schedule.check import Fault, faults
+from partwise.planning.schedule.choose import BatchChoice, MicrobatchChoice, best_batch, best_microbatches
 from partwise.planning.schedule.formula import Prediction, latency, makespan, makespan_range, period, predict
 from partwise.planning.schedule.record import Pass, Schedule, ScheduleKind, Task, make_schedule
 from partwise.planning.schedule.simulate import simulate
@@ -13,7 +14,9 @@ from partwise.planning.schedule.timeline import Slot, Timeline
 from partwise.planning.schedule.times import PassTimes, StageTimes, even_times, stage_times, times_of_plan
 
 __all__ = [
+    "BatchChoice",
     "Fault",
+    "MicrobatchChoice",
     "Pass",
     "PassTimes",
     "Prediction",
@@ -23,6 +26,8 @@ __all__ = [
     "StageTimes",
     "Task",
     "Timeline",
+    "best_batch",
+    "best_microbatches",
     "check_schedule",
     "even_times",
     "faults",
