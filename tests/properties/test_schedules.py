@@ -118,7 +118,9 @@ def test_alike_stages_have_the_known_bubble(seed: int, stages: int, many: int, t
 @given(counts, microbatches)
 def test_1f1b_holds_fewer_microbatches_than_gpipe(stages: int, many: int) -> None:
     times = even_times(stages, backward=True)
-    held = {kind: simulate(make_schedule(kind, stages, many, backward=True), times).most_in_flight for kind in ScheduleKind}
+    held = {
+        kind: simulate(make_schedule(kind, stages, many, backward=True), times).most_in_flight for kind in ScheduleKind
+    }
     assert held == {
         ScheduleKind.GPIPE: many,
         ScheduleKind.ONE_F_ONE_B: min(stages, many),

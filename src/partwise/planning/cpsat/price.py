@@ -31,11 +31,11 @@ class Crossings:
     @classmethod
     def of(cls, instance: Instance) -> Crossings:
         """The members of an instance's values and items."""
-        readers: list[set[int]] = [set() for _ in instance.maker]
+        readers = [set[int]() for _ in instance.maker]
         for unit, value in zip(instance.readers.unit.tolist(), instance.readers.item.tolist(), strict=True):
             if unit != instance.maker[value]:
                 readers[value].add(unit)
-        users: list[set[int]] = [set() for _ in instance.held.again]
+        users = [set[int]() for _ in instance.held.again]
         for unit, item in zip(instance.needs.unit.tolist(), instance.needs.item.tolist(), strict=True):
             users[item].add(unit)
         return cls(tuple(tuple(sorted(r)) for r in readers), tuple(tuple(sorted(u)) for u in users))

@@ -147,7 +147,7 @@ class _Search:
 
     def _line(self, model: Model, solver: Any) -> list[int]:
         """All devices in line; by number where there is none."""
-        earlier = {device: 0 for device in range(len(self._kinds))}
+        earlier = dict.fromkeys(range(len(self._kinds)), 0)
         for (_, other), before in model.before.items():
             earlier[other] += bool(solver.value(before))
         return sorted(earlier, key=lambda device: earlier[device])

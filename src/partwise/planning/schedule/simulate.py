@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from partwise.errors import InputError, PlanError
 from partwise.planning.schedule.record import Schedule
 from partwise.planning.schedule.text import check_schedule
-from partwise.planning.schedule.times import StageTimes
 from partwise.planning.schedule.timeline import Timeline, advance
+from partwise.planning.schedule.times import StageTimes
 
 __all__ = ["simulate"]
 

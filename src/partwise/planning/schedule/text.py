@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from partwise.errors import PlanError
 from partwise.planning.schedule.check import Fault, faults
 from partwise.planning.schedule.record import Pass, Schedule, Task
-from partwise.planning.schedule.times import even_times
 from partwise.planning.schedule.timeline import advance
+from partwise.planning.schedule.times import even_times
 
 __all__ = ["SCHEDULE_VERSION", "check_schedule", "format_schedule", "parse_schedule", "show_schedule"]
 

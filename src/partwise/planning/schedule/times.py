@@ -82,11 +82,12 @@ def stage_times(
     backward: float | None = None,
 ) -> tuple[StageTimes, ...]:
     """The times of priced stages and cuts; see `times_of_plan`."""
+    bindings = dict(sizes)
     received: list[dict[int, float]] = [{} for _ in stages]
     sent: list[dict[str, float]] = [{} for _ in stages]
     for cut in sorted(cuts, key=lambda cut: (cut.target, cut.source)):
         link = cluster.link(stages[cut.source].device, stages[cut.target].device)
-        seconds = {name: link.latency_s + graph.spec[name].bytes(sizes) / link.bytes_per_s for name in cut.tensors}
+        seconds = {name: link.latency_s + graph.spec[name].bytes(bindings) / link.bytes_per_s for name in cut.tensors}
         received[cut.target][cut.source] = fsum(seconds.values())
         for name, each in seconds.items():
             sent[cut.source][name] = max(each, sent[cut.source].get(name, 0.0))
