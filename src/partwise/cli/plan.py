@@ -22,6 +22,7 @@ from partwise.cli.options import (
     take_plan_options,
 )
 from partwise.cli.output import print_json, timed
+from partwise.cli.pipeline import pipeline_options, predicted, show_pipeline, take_pipeline_options
 from partwise.cli.render import show_placement, show_plan
 from partwise.digest import canonical_json
 from partwise.files import write_whole
@@ -37,6 +38,7 @@ __all__ = ["plan"]
 @capture_options
 @click.option("-o", "--output", type=PATH, help="Save the plan here, as JSON with its graph.")
 @emit_option
+@pipeline_options
 @json_option
 def plan(model: str | None, workload: Path | None, output: Path | None, as_json: bool, **given: Any) -> None:
     """Divide a model into stages, and say how good the division can be at most.
@@ -48,9 +50,11 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
               partwise plan graph.json --stages 4 --objective balance -o plan.json
               partwise plan vit/ --no-weights --cluster home.toml --objective throughput
               partwise plan llama/ --no-weights --cluster home.toml --emit vllm
+              partwise plan vit/ --no-weights --stages 4 --microbatches 8
               partwise plan --workload bert_l-6_op_inference.json
     """
     target = given.pop("target")
+    microbatches, schedule = take_pipeline_options(given, is_shown=target is None and workload is None)
     if workload is not None:
         if target is not None:
             raise click.UsageError("--emit writes the plan of a model, not of a --workload.")
@@ -72,9 +76,12 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
     if output is not None:
         write_whole(output, canonical_json(plan_to_data(made, with_graph=True)))
     if as_json:
-        print_json(plan_to_data(made, with_graph=False))
-    else:
-        show_plan(made)
+        pipeline = {} if microbatches is None else {"pipeline": predicted(made, microbatches, schedule)}
+        print_json(plan_to_data(made, with_graph=False) | msgspec.to_builtins(pipeline))
+        return
+    show_plan(made)
+    if microbatches is not None:
+        show_pipeline(made, microbatches, schedule)
 
 
 def _place(model: str | None, workload: Path, output: Path | None, as_json: bool) -> None:

@@ -34,10 +34,10 @@ class Crossings:
         readers = [set[int]() for _ in instance.maker]
         for unit, value in zip(instance.readers.unit.tolist(), instance.readers.item.tolist(), strict=True):
             if unit != instance.maker[value]:
-                readers[value].add(unit)
+                readers[int(value)].add(unit)
         users = [set[int]() for _ in instance.held.again]
         for unit, item in zip(instance.needs.unit.tolist(), instance.needs.item.tolist(), strict=True):
-            users[item].add(unit)
+            users[int(item)].add(unit)
         return cls(tuple(tuple(sorted(r)) for r in readers), tuple(tuple(sorted(u)) for u in users))
 
 

@@ -71,7 +71,7 @@ def check_schedule(schedule: Schedule, subject: str = "schedule") -> None:
         PlanError: the first fault, and the grid with all of them marked.
     """
     if found := faults(schedule):
-        raise PlanError(subject, f"{found[0].what}\n{show_schedule(schedule, found)}")
+        raise PlanError(subject, found[0].what, hint=f"`!` marks it in the grid.\n{show_schedule(schedule, found)}")
 
 
 def show_schedule(schedule: Schedule, found: Sequence[Fault] = ()) -> str:
