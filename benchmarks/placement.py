@@ -54,7 +54,9 @@ def main() -> int:
         print(f"{row['workload']:16} {row['plans']:10} {figures}  {'proved' if row['proved'] else 'open':7}"
               f"{row['seconds']:6.1f} s")  # fmt: skip
     RESULT.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    is_equal = [abs(row["value"] - row["ideals"]) <= SAME * row["ideals"] for row in table if row["plans"] == "in a line"]
+    is_equal = [
+        abs(row["value"] - row["ideals"]) <= SAME * row["ideals"] for row in table if row["plans"] == "in a line"
+    ]
     return not (all(is_equal) and all(row["value"] <= row["ideals"] * (1 + SAME) for row in table))
 
 

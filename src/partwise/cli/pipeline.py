@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
@@ -19,11 +20,24 @@ from partwise.planning.schedule import (
 )
 from partwise.units import format_seconds
 
-__all__ = ["pipeline_options", "predicted", "show_pipeline", "take_pipeline_options"]
+__all__ = ["Pipeline", "pipeline_options", "predicted", "show_pipeline", "take_pipeline_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _BACKWARD = 2.0  # of forward: a product's backward pass is two products of its size (arXiv 2001.08361, section 2.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """What is to be predicted."""
+
+    microbatches: int
+    kind: ScheduleKind
+
+    @property
+    def backward(self) -> float | None:
+        """Of a training step: its backward times as a multiple of the forward ones."""
+        return _BACKWARD if self.kind is ScheduleKind.ONE_F_ONE_B else None
 
 
 def pipeline_options(command: Command) -> Command:
@@ -41,7 +55,7 @@ def pipeline_options(command: Command) -> Command:
     return many(kind(command))
 
 
-def take_pipeline_options(given: dict[str, Any], *, is_shown: bool) -> tuple[int | None, ScheduleKind]:
+def take_pipeline_options(given: dict[str, Any], *, is_shown: bool) -> Pipeline | None:
     """Take the options of `pipeline_options` out of a verb's arguments.
 
     Args:
@@ -51,32 +65,30 @@ def take_pipeline_options(given: dict[str, Any], *, is_shown: bool) -> tuple[int
     microbatches, kind = given.pop("microbatches"), given.pop("schedule")
     if microbatches is None and kind is not None:
         raise click.UsageError("--schedule orders the microbatches of --microbatches N.")
-    if microbatches is not None and not is_shown:
-        raise click.UsageError("--microbatches says what a model's plan does, not with --emit or --workload.")
-    return microbatches, ScheduleKind(kind or ScheduleKind.GPIPE)
+    if microbatches is None:
+        return None
+    if not is_shown:
+        raise click.UsageError("--microbatches is for one plan of a model: no --emit, --pareto or --workload.")
+    return Pipeline(microbatches=microbatches, kind=ScheduleKind(kind or ScheduleKind.GPIPE))
 
 
-def predicted(plan: Plan, microbatches: int, kind: ScheduleKind) -> Prediction:
+def predicted(plan: Plan, asked: Pipeline) -> Prediction:
     """What the plan does with so many microbatches."""
-    return predict(kind, times_of_plan(plan, backward=_backward(kind)), microbatches)
+    return predict(asked.kind, times_of_plan(plan, backward=asked.backward), asked.microbatches)
 
 
-def show_pipeline(plan: Plan, microbatches: int, kind: ScheduleKind) -> None:
+def show_pipeline(plan: Plan, asked: Pipeline) -> None:
     """The prediction, and the grid where it is narrow enough to be read."""
-    found = predicted(plan, microbatches, kind)
+    found = predicted(plan, asked)
     click.echo(
-        f"{kind}, {microbatches} microbatches: {format_seconds(found.makespan_s)} in all, one each "
+        f"{asked.kind}, {asked.microbatches} microbatches: {format_seconds(found.makespan_s)} in all, one each "
         f"{format_seconds(found.period_s)}, one alone {format_seconds(found.latency_s)}; idle {found.bubble:.1%}"
     )
-    backward = _backward(kind) is not None
-    if backward:
-        click.echo(f"backward passes: {_BACKWARD:g} × forward, gradients as large as their values")
-    if microbatches > WIDTH:
+    if asked.backward is not None:
+        click.echo(f"backward passes: {asked.backward:g} × forward, gradients as large as their values")
+    if len(plan.stages) == 1 or asked.microbatches > WIDTH:
         return
-    grid = show_schedule(make_schedule(kind, len(plan.stages), microbatches, backward=backward))
-    if max(map(len, grid.splitlines())) <= WIDTH and len(plan.stages) > 1:
+    is_training = asked.backward is not None
+    grid = show_schedule(make_schedule(asked.kind, len(plan.stages), asked.microbatches, backward=is_training))
+    if max(map(len, grid.splitlines())) <= WIDTH:
         click.echo(grid)
-
-
-def _backward(kind: ScheduleKind) -> float | None:
-    return _BACKWARD if kind is ScheduleKind.ONE_F_ONE_B else None

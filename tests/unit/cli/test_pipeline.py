@@ -41,7 +41,9 @@ def test_a_grid_too_wide_is_left_out(graph: str) -> None:
 
 
 def test_json_has_the_prediction_beside_the_plan(graph: str) -> None:
-    done = CliRunner().invoke(plan, [graph, "--stages", "3", "--objective", "throughput", "--microbatches", "4", "--json"])
+    done = CliRunner().invoke(
+        plan, [graph, "--stages", "3", "--objective", "throughput", "--microbatches", "4", "--json"]
+    )
     found = json.loads(done.stdout)
     pipeline = found["pipeline"]
     assert pipeline["period_s"] == pytest.approx(found["value"])
