@@ -24,6 +24,7 @@ from partwise.cli.options import (
 )
 from partwise.cli.output import print_json, timed
 from partwise.cli.pareto import check_plot, pareto_options, save_plot, show_front
+from partwise.cli.pipeline import Pipeline, pipeline_options, predicted, show_pipeline, take_pipeline_options
 from partwise.cli.render import show_placement, show_plan
 from partwise.digest import canonical_json
 from partwise.files import write_whole
@@ -42,6 +43,7 @@ __all__ = ["plan"]
 @pareto_options
 @explain_option
 @emit_option
+@pipeline_options
 @json_option
 def plan(model: str | None, workload: Path | None, output: Path | None, as_json: bool, **given: Any) -> None:
     """Divide a model into stages, and say how good the division can be at most.
@@ -55,10 +57,12 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
               partwise plan vit/ --no-weights --cluster home.toml --objective throughput
               partwise plan graph.json --stages 2..8 --pareto memory,time,traffic --plot front.svg
               partwise plan llama/ --no-weights --cluster home.toml --emit vllm
+              partwise plan vit/ --no-weights --stages 4 --microbatches 8
               partwise plan --workload bert_l-6_op_inference.json
     """
     asked = _Asked(**{name: given.pop(name) for name in ("target", "pareto", "plot", "explain")})
     asked.check(workload, output, given["objective"])
+    pipeline = take_pipeline_options(given, is_shown=not (asked.target or asked.pareto or workload))
     if workload is not None:
         _place(model, workload, output, as_json)
         return
@@ -82,7 +86,7 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
     if output is not None:
         write_whole(output, canonical_json(plan_to_data(made, with_graph=True)))
     explanation = take_explanation(made, effort=limits["effort"]) if asked.explain else None
-    _show(made, explanation, as_json)
+    _show(made, explanation, pipeline, as_json)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +109,17 @@ class _Asked:
             raise click.UsageError("--emit writes a plan for another runtime; --explain is for the plan itself.")
 
 
-def _show(made: Plan, explanation: Explanation | None, as_json: bool) -> None:
+def _show(made: Plan, explanation: Explanation | None, pipeline: Pipeline | None, as_json: bool) -> None:
     if as_json:
         more = {} if explanation is None else {"explanation": msgspec.to_builtins(explanation)}
+        more |= {} if pipeline is None else {"pipeline": msgspec.to_builtins(predicted(made, pipeline))}
         print_json(plan_to_data(made, with_graph=False) | more)
         return
     show_plan(made)
     if explanation is not None:
         show_explanation(made, explanation)
+    if pipeline is not None:
+        show_pipeline(made, pipeline)
 
 
 def _front(graph: Graph, asked: _Asked, as_json: bool, given: dict[str, Any]) -> None:
