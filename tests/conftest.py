@@ -7,6 +7,10 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("shared", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")  # on a busy machine generation is slow, which says nothing of the test
 
 _ALLOWED_SKIPS = ("no GPU", "no arithmetic")
 """Reasons that CI accepts: hardware it does not have, a question that does not apply."""

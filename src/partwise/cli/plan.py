@@ -61,7 +61,7 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
               partwise plan --workload bert_l-6_op_inference.json
     """
     asked = _Asked(**{name: given.pop(name) for name in ("target", "pareto", "plot", "explain")})
-    asked.check(workload, output, given["objective"])
+    asked.check(workload, output, given["objective"] is not None or given["solver"] != "auto")
     pipeline = take_pipeline_options(given, is_shown=not (asked.target or asked.pareto or workload))
     if workload is not None:
         _place(model, workload, output, as_json)
@@ -98,13 +98,13 @@ class _Asked:
     plot: Path | None
     explain: bool
 
-    def check(self, workload: Path | None, output: Path | None, objective: object) -> None:
+    def check(self, workload: Path | None, output: Path | None, is_solver_asked: bool) -> None:
         """Raise before any work where options do not go together."""
         check_plot(self.plot, self.pareto)
         if workload is not None and (self.target or self.pareto or self.explain):
             raise click.UsageError("--emit, --pareto and --explain are for a model, not for a --workload.")
-        if self.pareto is not None and (self.target or self.explain or output or objective):
-            raise click.UsageError("--pareto takes no --output, --explain, --emit or --objective.")
+        if self.pareto is not None and (self.target or self.explain or output or is_solver_asked):
+            raise click.UsageError("--pareto takes no --output, --explain, --emit, --objective or --solver.")
         if self.target is not None and self.explain:
             raise click.UsageError("--emit writes a plan for another runtime; --explain is for the plan itself.")
 

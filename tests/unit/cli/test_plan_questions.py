@@ -79,6 +79,8 @@ def test_constraints_from_a_file(
         (("--stages", "2", "--pareto", "memory,speed"), 2),
         (("--stages", "2", "--plot", "x.svg"), 2),
         (("--stages", "2", "--pareto", "memory,time", "--explain"), 2),
+        (("--stages", "2", "--pareto", "memory,time", "--solver", "slices"), 2),
+        (("--stages", "2", "--emit", "vllm", "--explain"), 2),
         (("--stages", "2", "--pareto", "memory,time", "--plot", "x.pdf"), 3),
         (("--stages", "2", "--pareto", "memory"), 3),
         (("--stages", "2", "--constraints", "missing.toml"), 3),
