@@ -162,7 +162,7 @@ def standing(plan: Plan, ours: Row, peers: list[Row], seconds: float) -> str:
     assert best.period_s is not None
     ratio = best.period_s / ours.period_s
     if ratio > 1 + SAME:
-        lead = f"{ratio:.2f} ×" if ratio >= 1.01 else f"{ratio - 1:.1g} of it"
+        lead = f"{ratio:.2f} ×" if ratio >= 1.01 else f"{(ratio - 1) * 100:.1g} %"
         return f"{lead} ahead of {best.method}; {made}"
     if ratio >= 1 - SAME and plan.gap == 0:
         return f"level with {best.method}: both optimal; {made}"
@@ -223,7 +223,9 @@ def cell(row: Row) -> str:
     """Period [ms], largest stage [GiB], traffic [MiB]; in brackets what does not fit."""
     if row.period_s is None or row.peak_bytes is None or row.traffic_bytes is None:
         return "–"
-    figures = f"{row.period_s * 1e3:.4g} · {row.peak_bytes / 2**30:.2f} · {row.traffic_bytes / 2**20:.1f}"
+    period = row.period_s * 1e3
+    shown = f"{period:.4g}" if period < 1000 else f"{period:.0f}"
+    figures = f"{shown} · {row.peak_bytes / 2**30:.2f} · {row.traffic_bytes / 2**20:.1f}"
     return figures if row.fits else f"({figures})"
 
 

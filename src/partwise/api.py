@@ -30,10 +30,18 @@ from partwise.hardware import (
 from partwise.ir import Graph, graph_to_data
 from partwise.packaging import Manifest, Package, is_package, open_package, write_package
 from partwise.planning import (
+    AXES,
+    UNCONSTRAINED,
+    Blend,
+    Constraints,
+    Explanation,
+    Front,
     Limits,
     Objective,
     Placement,
     Plan,
+    parse_constraints,
+    parse_objectives,
     parse_workload,
     place,
     plan_from_data,
@@ -51,7 +59,9 @@ __all__ = [
     "devices",
     "estimate",
     "estimate_counted",
+    "explain",
     "load_plan",
+    "pareto",
     "place_workload",
     "plan",
     "profile",
@@ -163,8 +173,9 @@ def plan(
     stages: int | None = None,
     max_parameters: int | None = None,
     max_layers: int | None = None,
-    objective: str | Objective | Sequence[str | Objective] | None = None,
+    objective: str | Blend | Sequence[str] | None = None,
     cluster: Cluster | str | Path | None = None,
+    constraints: Constraints | str | Path | None = None,
     solver: str = "auto",
     effort: int | None = None,
     sizes: Mapping[str, int] | None = None,
@@ -177,8 +188,10 @@ def plan(
         stages: exactly so many.
         max_parameters: of a stage.
         max_layers: of a stage; a layer is a node with weights and the weightless nodes after it.
-        objective: one, several in order, or a text as `stages,traffic`.
+        objective: one, several in order, or a text as `stages,traffic`, or weighted as `0.7*throughput+0.3*traffic`,
+            where each is divided by its own best value.
         cluster: devices and links, or the path of their TOML file; by default as many reference devices as needed.
+        constraints: what runs where and what stays together, or the path of a TOML file of it (docs/planning.md).
         solver: `auto`, or a name of the table in docs/planning.md.
         effort: in steps of the solver's own.
         sizes: values for some of the graph's symbols; the others keep those of the capture.
@@ -192,10 +205,71 @@ def plan(
         max_parameters=max_parameters,
         max_layers=max_layers,
     )
-    options: dict[str, Any] = {"solver": solver} | ({} if effort is None else {"effort": effort})
+    options: dict[str, Any] = {"solver": solver, "constraints": _constraints(constraints)} | (
+        {} if effort is None else {"effort": effort}
+    )
     known = REFERENCE_CLUSTER if cluster is None else _cluster(cluster)
     made = profiling.profile(graph, sizes)
     return planning.plan(graph, made, limits, _objectives(objective), cluster=known, **options)
+
+
+def pareto(
+    graph: Graph,
+    axes: Sequence[str],
+    *,
+    memory: str | int | None = None,
+    stages: int | Sequence[int] | None = None,
+    max_parameters: int | None = None,
+    max_layers: int | None = None,
+    cluster: Cluster | str | Path | None = None,
+    constraints: Constraints | str | Path | None = None,
+    effort: int | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> Front:
+    """Plans of which none is better than another in everything.
+
+    Args:
+        graph: a captured graph.
+        axes: `memory`, `time` or objectives, two or more.
+        memory: what a stage may hold.
+        stages: numbers of stages to try, for example `range(2, 13)`.
+        max_parameters: of a stage.
+        max_layers: of a stage.
+        cluster: as for `plan`.
+        constraints: as for `plan`.
+        effort: of each question, in steps of the solver's own.
+        sizes: values for some of the graph's symbols; the others keep those of the capture.
+
+    Raises:
+        InfeasibleError: no plan keeps the limits.
+        InputError: fewer than two axes, or nothing says how many stages there may be.
+    """
+    limits = Limits(
+        memory_bytes=None if memory is None else parse_bytes(memory),
+        max_parameters=max_parameters,
+        max_layers=max_layers,
+    )
+    counts = (stages,) if isinstance(stages, int) else tuple(stages or ())
+    wanted = parse_objectives(",".join(AXES.get(axis, axis) for axis in axes))
+    if isinstance(wanted, Blend):
+        raise InputError("pareto", "its axes are weighed against each other, not summed", got=", ".join(axes))
+    known = REFERENCE_CLUSTER if cluster is None else _cluster(cluster)
+    options = {} if effort is None else {"effort": effort}
+    made = profiling.profile(graph, sizes)
+    return planning.pareto(
+        graph, made, limits, wanted, stages=counts, cluster=known, constraints=_constraints(constraints), **options
+    )
+
+
+def explain(plan: Plan, *, effort: int | None = None) -> Explanation:
+    """Why a plan is as it is: limits of its stages, what each cut would cost elsewhere, the worth of more hardware.
+
+    Args:
+        plan: of `plan`, or loaded.
+        effort: of each question with more hardware, in steps of the solver's own.
+    """
+    options = {} if effort is None else {"effort": effort}
+    return planning.explain_plan(plan, profiling.profile(plan.graph, plan.sizes), **options)
 
 
 def cut(
@@ -369,12 +443,21 @@ def _cluster(given: Cluster | str | Path) -> Cluster:
         raise DeviceError(str(given), "is no text", expected="a TOML file") from None
 
 
-def _objectives(given: str | Objective | Sequence[str | Objective] | None) -> tuple[Objective, ...]:
-    parts = given.split(",") if isinstance(given, str) else (given or ())
+def _constraints(given: Constraints | str | Path | None) -> Constraints:
+    if given is None or isinstance(given, Constraints):
+        return given or UNCONSTRAINED
     try:
-        return tuple(Objective(part.strip()) for part in parts)
-    except ValueError as error:
-        raise InputError("objective", str(error), expected=", ".join(Objective)) from None
+        return parse_constraints(Path(given).read_text(encoding="utf-8"), str(given))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InputError(str(given), f"cannot be read ({reason})") from None
+
+
+def _objectives(given: str | Blend | Sequence[str] | None) -> tuple[Objective, ...] | Blend:
+    if isinstance(given, Blend):
+        return given
+    text = given if isinstance(given, str) else ",".join(given or ())
+    return parse_objectives(text) if text else ()
 
 
 def _subject(subject: Run | Package | str | Path, package: Package | str | Path | None) -> tuple[Run | None, Package]:

@@ -41,7 +41,17 @@ class Running:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Generator[Running]:
+def heard() -> Generator[None]:
+    """Interrupt and hang-up as a terminal's programs have them: tests in the background (`nohup … &`) ignore both."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def running(tmp_path: Path, heard: None) -> Generator[Running]:  # noqa: ARG001
     """A script in the middle of an endless stream, in a process group of its own as a terminal would start it."""
     package = small_package(tmp_path / "package", "null")
     script = tmp_path / "endless.py"

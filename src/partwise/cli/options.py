@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from partwise.errors import InputError
 from partwise.frontends import CaptureOptions
-from partwise.planning import SOLVERS, Objective
+from partwise.planning import SOLVERS, Blend, Objective, parse_objectives
 from partwise.units import parse_bytes
 
 __all__ = [
@@ -45,24 +45,44 @@ class Bytes(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
-class Objectives(click.ParamType[tuple[Objective, ...]]):
-    """One objective, or several separated by commas, the first one first."""
+class Objectives(click.ParamType["tuple[Objective, ...] | Blend"]):
+    """One objective, several separated by commas, the first one first, or a weighted sum."""
 
     name = "objective[,objective]"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Objective, ...]:
-        if isinstance(value, tuple):
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Objective, ...] | Blend:
+        if isinstance(value, tuple | Blend):
             return value  # pyright: ignore[reportUnknownVariableType]
         try:
-            return tuple(Objective(part.strip()) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r}: expected one or several of {', '.join(Objective)}", param, ctx)
+            return parse_objectives(str(value))
+        except InputError as error:
+            self.fail(str(error), param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         del ctx, param
         done, _, last = incomplete.rpartition(",")
         prefix = f"{done}," if done else ""
         return [CompletionItem(prefix + o) for o in Objective if o.startswith(last)]
+
+
+class Stages(click.ParamType["int | range"]):
+    """A number of stages, or with --pareto a range of them: 2..12."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | range:
+        if isinstance(value, int | range):
+            return value
+        first, dots, last = str(value).partition("..")
+        if not first.isdigit() or int(first) < 1 or (dots and not last.isdigit()):
+            self.fail(f"{value!r}: expected a number above 0, or with --pareto a range as 2..12", param, ctx)
+        if not dots:
+            return int(first)
+        if int(last) < int(first):
+            self.fail(f"{value!r}: the range is empty", param, ctx)
+        return range(int(first), int(last) + 1)
 
 
 class Size(click.ParamType[tuple[str, int]]):
@@ -125,15 +145,17 @@ _CAPTURE = (
 )
 _PLAN = (
     click.option("--memory", type=Bytes(), help="Memory of a device, for example 12GiB."),
-    click.option("--stages", type=click.IntRange(1), help="Exactly so many stages."),
+    click.option("--stages", type=Stages(), help="Exactly so many stages."),
     click.option("--max-parameters", type=click.IntRange(1), help="Parameters of a stage at most."),
     click.option("--max-layers", type=click.IntRange(1), help="Layers of a stage at most."),
     click.option(
         "--objective",
         type=Objectives(),
-        help="What is made small: stages, traffic, balance, throughput, latency, energy …; several as stages,traffic.",
+        help="What is made small: stages, traffic, balance, throughput, latency, energy …; several in order as "
+        "stages,traffic, or weighted as 0.7*throughput+0.3*traffic.",
     ),
     click.option("--cluster", type=PATH, help="TOML file of devices and links (by default: equal devices, as needed)."),
+    click.option("--constraints", type=PATH, help="TOML file: what runs where, what stays together, what is not cut."),
     click.option("--solver", type=click.Choice(["auto", *SOLVERS]), default="auto", help="By default by the question."),
     click.option("--effort", type=click.IntRange(1), help="Steps of the solver: orders tried, ideals looked at."),
 )
@@ -183,12 +205,16 @@ def take_capture_options(given: dict[str, Any]) -> CaptureOptions:
     return CaptureOptions(weights=not given.pop("no_weights"), config=None if config is None else str(config), **plain)
 
 
-def take_plan_options(given: dict[str, Any]) -> dict[str, Any]:
+def take_plan_options(given: dict[str, Any], *, allow_range: bool = False) -> dict[str, Any]:
     """Take the options of `plan_options` out of a verb's arguments, as arguments of `api.plan`."""
+    if isinstance(given["stages"], range) and not allow_range:
+        raise click.UsageError("--stages: a range is for `plan --pareto`; one plan has one number of stages.")
     return {name: given.pop(name) for name in _PLAN_ARGUMENTS}
 
 
-_PLAN_ARGUMENTS = ("memory", "stages", "max_parameters", "max_layers", "objective", "cluster", "solver", "effort")
+_PLAN_ARGUMENTS = (
+    "memory", "stages", "max_parameters", "max_layers", "objective", "cluster", "constraints", "solver", "effort",
+)  # fmt: skip
 
 
 def take_run_options(given: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import msgspec
 
 from partwise import api
 from partwise.cli.emission import emit_option, give_emission
+from partwise.cli.explain import explain_option, show_explanation, take_explanation
 from partwise.cli.options import (
     PATH,
     capture_options,
@@ -22,10 +23,12 @@ from partwise.cli.options import (
     take_plan_options,
 )
 from partwise.cli.output import print_json, timed
+from partwise.cli.pareto import check_plot, pareto_options, save_plot, show_front
 from partwise.cli.render import show_placement, show_plan
 from partwise.digest import canonical_json
 from partwise.files import write_whole
-from partwise.planning import plan_to_data
+from partwise.ir import Graph
+from partwise.planning import Explanation, Objective, Plan, plan_to_data
 
 __all__ = ["plan"]
 
@@ -36,6 +39,8 @@ __all__ = ["plan"]
 @click.option("--workload", type=PATH, help="Instead of a model: costs in the public benchmark's JSON format.")
 @capture_options
 @click.option("-o", "--output", type=PATH, help="Save the plan here, as JSON with its graph.")
+@pareto_options
+@explain_option
 @emit_option
 @json_option
 def plan(model: str | None, workload: Path | None, output: Path | None, as_json: bool, **given: Any) -> None:
@@ -46,35 +51,81 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
     \b
     Example:  partwise plan llama-70b/ --no-weights --memory 12GiB --batch 1 --sequence 2048
               partwise plan graph.json --stages 4 --objective balance -o plan.json
+              partwise plan graph.json --stages 4 --objective 0.7*throughput+0.3*traffic --explain
               partwise plan vit/ --no-weights --cluster home.toml --objective throughput
+              partwise plan graph.json --stages 2..8 --pareto memory,time,traffic --plot front.svg
               partwise plan llama/ --no-weights --cluster home.toml --emit vllm
               partwise plan --workload bert_l-6_op_inference.json
     """
-    target = given.pop("target")
+    asked = _Asked(**{name: given.pop(name) for name in ("target", "pareto", "plot", "explain")})
+    asked.check(workload, output, given["objective"])
     if workload is not None:
-        if target is not None:
-            raise click.UsageError("--emit writes the plan of a model, not of a --workload.")
         _place(model, workload, output, as_json)
         return
     if model is None:
         raise click.UsageError("Missing argument 'MODEL' (or --workload FILE).")
     check_parent(output)
-    limits, options = take_plan_options(given), take_capture_options(given)
+    limits, options = take_plan_options(given, allow_range=asked.pareto is not None), take_capture_options(given)
     if not options.weights:
         options = replace(options, static=True)
     with timed("captured"):
         graph = api.capture_with(model, options)
+    limits["sizes"] = api.sizes_for(graph, options)
+    if asked.pareto is not None:
+        _front(graph, asked, as_json, limits)
+        return
     with timed("planned"):
-        made = api.plan(graph, sizes=api.sizes_for(graph, options), **limits)
-    if target is not None:
-        give_emission(made, target, output, as_json=as_json)
+        made = api.plan(graph, **limits)
+    if asked.target is not None:
+        give_emission(made, asked.target, output, as_json=as_json)
         return
     if output is not None:
         write_whole(output, canonical_json(plan_to_data(made, with_graph=True)))
+    explanation = take_explanation(made, effort=limits["effort"]) if asked.explain else None
+    _show(made, explanation, as_json)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What is wanted instead of a plan, or beside it."""
+
+    target: str | None
+    pareto: tuple[Objective, ...] | None
+    plot: Path | None
+    explain: bool
+
+    def check(self, workload: Path | None, output: Path | None, objective: object) -> None:
+        """Raise before any work where options do not go together."""
+        check_plot(self.plot, self.pareto)
+        if workload is not None and (self.target or self.pareto or self.explain):
+            raise click.UsageError("--emit, --pareto and --explain are for a model, not for a --workload.")
+        if self.pareto is not None and (self.target or self.explain or output or objective):
+            raise click.UsageError("--pareto takes no --output, --explain, --emit or --objective.")
+        if self.target is not None and self.explain:
+            raise click.UsageError("--emit writes a plan for another runtime; --explain is for the plan itself.")
+
+
+def _show(made: Plan, explanation: Explanation | None, as_json: bool) -> None:
     if as_json:
-        print_json(plan_to_data(made, with_graph=False))
+        more = {} if explanation is None else {"explanation": msgspec.to_builtins(explanation)}
+        print_json(plan_to_data(made, with_graph=False) | more)
+        return
+    show_plan(made)
+    if explanation is not None:
+        show_explanation(made, explanation)
+
+
+def _front(graph: Graph, asked: _Asked, as_json: bool, given: dict[str, Any]) -> None:
+    """A front instead of one plan."""
+    del given["objective"], given["solver"]
+    with timed("planned"):
+        front = api.pareto(graph, asked.pareto or (), **given)
+    if asked.plot is not None:
+        save_plot(front, asked.plot)
+    if as_json:
+        print_json(msgspec.to_builtins(front))
     else:
-        show_plan(made)
+        show_front(front)
 
 
 def _place(model: str | None, workload: Path, output: Path | None, as_json: bool) -> None:

@@ -20,6 +20,8 @@ from partwise.verification import Outcome, Verdict
 __all__ = [
     "WIDTH",
     "console",
+    "format_result",
+    "format_value",
     "show_graph",
     "show_package",
     "show_placement",
@@ -120,10 +122,8 @@ def show_plan(plan: Plan) -> None:
     ]
     if cuts:
         out.print(table("Cuts", ("cut", "values", "count", "bytes"), cuts, left=2))
-    reached = ", ".join(f"{level.objective} {_value(level.objective, level.value)}" for level in plan.levels)
-    first = plan.levels[0].objective
     gap = "proved optimal" if plan.gap == 0 else "unknown gap" if plan.gap is None else f"gap {plan.gap:.1%}"
-    out.print(Text(f"{reached}; bound {_value(first, plan.bound)} ({gap} among {plan.bound_plans})"))
+    out.print(Text(f"{_reached(plan)}; bound {format_result(plan, plan.bound)} ({gap} among {plan.bound_plans})"))
     for note in plan.notes:
         out.print(Text(f"note: {note}"))
 
@@ -217,7 +217,32 @@ def _names(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" +{len(names) - most}" if len(names) > most else "")
 
 
-def _value(objective: Objective, value: float) -> str:
-    if objective is Objective.STAGES:
-        return f"{value:.0f}"
-    return format_bytes(value) if objective is Objective.TRAFFIC else format_seconds(value)
+def format_value(objective: Objective, value: float) -> str:
+    """An objective's value with its unit."""
+    match objective:
+        case Objective.STAGES | Objective.DEVICES:
+            return f"{value:.0f}"
+        case Objective.TRAFFIC | Objective.BALANCE_MEMORY:
+            return format_bytes(value)
+        case Objective.ENERGY:
+            return f"{value:.4g} J"
+        case Objective.COST:
+            return f"{value:.4g} $"
+        case Objective.PROOF:
+            return f"{format_count(value)} MACs"
+        case _:
+            return format_seconds(value)
+
+
+def format_result(plan: Plan, value: float) -> str:
+    """A value of what a plan makes small: with its unit, or the plain weighted sum."""
+    first = plan.levels[0]
+    return format_value(first.objective, value) if first.weight is None else f"{value:.6g}"
+
+
+def _reached(plan: Plan) -> str:
+    levels = ", ".join(f"{level.objective} {format_value(level.objective, level.value)}" for level in plan.levels)
+    if plan.levels[0].weight is None:
+        return levels
+    sum_ = " + ".join(f"{level.weight:g} × {level.objective}" for level in plan.levels)
+    return f"{levels}; {sum_} (each ÷ its own best) = {plan.value:.6g}"

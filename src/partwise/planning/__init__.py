@@ -6,28 +6,50 @@ Never: a clock, a framework, unseeded randomness; the same arguments give the sa
 
 from partwise.planning.check import check_plan, violations
 from partwise.planning.choose import SOLVERS
+from partwise.planning.constraints import UNCONSTRAINED, Constraints, Pin, parse_constraints
 from partwise.planning.emitting import Emission, Target, emission_to_data, emit
+from partwise.planning.explain import explain_plan
+from partwise.planning.explain_records import BoundaryReason, Explanation, Move, StageReason, WhatIf
+from partwise.planning.pareto import AXES, Front, FrontPoint, pareto
 from partwise.planning.plan import default_objectives, plan
-from partwise.planning.records import Bound, Cut, Level, Limits, Objective, Plan, Stage
+from partwise.planning.records import Blend, Bound, Cut, Level, Limits, Objective, Plan, Share, Stage
 from partwise.planning.serialize import plan_digest, plan_from_data, plan_to_data
+from partwise.planning.weighted_text import parse_objectives
 from partwise.planning.workload import Placement, parse_workload, place
 
 __all__ = [
+    "AXES",
     "SOLVERS",
+    "UNCONSTRAINED",
+    "Blend",
     "Bound",
+    "BoundaryReason",
+    "Constraints",
     "Cut",
     "Emission",
+    "Explanation",
+    "Front",
+    "FrontPoint",
     "Level",
     "Limits",
+    "Move",
     "Objective",
+    "Pin",
     "Placement",
     "Plan",
+    "Share",
     "Stage",
+    "StageReason",
     "Target",
+    "WhatIf",
     "check_plan",
     "default_objectives",
     "emission_to_data",
     "emit",
+    "explain_plan",
+    "pareto",
+    "parse_constraints",
+    "parse_objectives",
     "parse_workload",
     "place",
     "plan",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import fsum
 
 import numpy as np
 
@@ -30,14 +31,21 @@ class Types:
     counts: tuple[int, ...]
 
 
-def types_of(cluster: Cluster, stages: int) -> Types:
-    """The types of a cluster's devices; of an open one as many as stages are asked for."""
+def types_of(cluster: Cluster, stages: int, pinned: Collection[str] = ()) -> Types:
+    """The types of a cluster's devices; of an open one as many as stages are asked for.
+
+    Args:
+        cluster: the devices.
+        stages: how many there are of an open cluster's.
+        pinned: members that something is pinned to: each is a type of its own.
+    """
     if cluster.is_open:
         return Types((cluster.members,), (stages,))
     found: dict[object, list[Member]] = {}
     for member in cluster.members:
         link = cluster.fastest(member.name)
-        key = (member.device.name, member.memory_bytes, member.pool, link.bytes_per_s, link.latency_s)
+        alone = member.name if member.name in pinned else ""
+        key = (member.device.name, member.memory_bytes, member.pool, link.bytes_per_s, link.latency_s, alone)
         found.setdefault(key, []).append(member)
     groups = tuple(tuple(group) for group in found.values())
     return Types(groups, tuple(len(group) for group in groups))
@@ -47,7 +55,7 @@ def build(
     problem: Problem,
     types: Types,
     limits: Limits,
-    objective: Objective,
+    objective: Objective | Sequence[tuple[float, Objective]],
     caps: Sequence[tuple[Objective, float]] = (),
 ) -> Instance:
     """The placement problem of one objective.
@@ -56,7 +64,7 @@ def build(
         problem: the graph as arrays.
         types: of the cluster's devices.
         limits: of every stage.
-        objective: what is made small.
+        objective: what is made small; several with weights if all of them add up.
         caps: objectives whose price no stage may exceed.
     """
     layout = _Layout(problem)
@@ -66,7 +74,12 @@ def build(
     def channels(wanted: Objective) -> tuple[Channel, ...]:
         return tuple(layout.channel(amounts_of(problem, wanted, group[0])) for group in types.members)
 
-    bounded = [Cap(load=channels(wanted), limit=limit) for wanted, limit in caps]
+    shares = [(1.0, objective)] if isinstance(objective, Objective) else objective
+    parts = [channels(wanted) for _, wanted in shares]
+    mixed = tuple(_mixed([weight for weight, _ in shares], kind) for kind in zip(*parts, strict=True))
+
+    load, strangers = _at_home(problem, types, mixed, held)
+    bounded = [*strangers, *(Cap(load=channels(wanted), limit=limit) for wanted, limit in caps)]
     for amount, limit in ((held.parameters, limits.max_parameters), (held.layers, limits.max_layers)):
         if limit is not None:
             bounded.append(Cap(load=(amount,) * len(rooms), limit=limit))
@@ -76,8 +89,8 @@ def build(
         readers=layout.readers,
         needs=layout.needs,
         counts=types.counts,
-        load=channels(objective),
-        adds=GOALS[objective].join is Join.SUM,
+        load=load,
+        adds=GOALS[shares[0][1]].join is Join.SUM,
         caps=tuple(bounded),
         room=tuple(rooms),
         held=held.bytes,
@@ -86,6 +99,43 @@ def build(
         working=unit_working_bytes(problem).astype(float),
         is_simple=np.array([len(nodes) == 1 for nodes in problem.units]),
     )
+
+
+def _mixed(weights: Sequence[float], channels: Sequence[Channel]) -> Channel:
+    """A weighted sum of channels."""
+    if len(channels) == 1 and weights[0] == 1:
+        return channels[0]
+
+    def total(part: Callable[[Channel], Floats]) -> Floats:
+        return np.sum([weight * part(channel) for weight, channel in zip(weights, channels, strict=True)], axis=0)
+
+    return Channel(
+        work=total(lambda channel: channel.work),
+        receive=total(lambda channel: channel.receive),
+        send=total(lambda channel: channel.send),
+        again=total(lambda channel: channel.again),
+        fixed=fsum(weight * channel.fixed for weight, channel in zip(weights, channels, strict=True)),
+    )
+
+
+def _at_home(
+    problem: Problem, types: Types, load: tuple[Channel, ...], held: _Held
+) -> tuple[tuple[Channel, ...], list[Cap]]:
+    """Loads under which a pinned unit costs more than any plan where it does not belong, and the cap that forbids it.
+
+    The cap is the rule; the cost lets the quick test see it. A cost far above all others would drown their digits.
+    """
+    if not problem.homes:
+        return load, []
+    far = 2 * max(sum(float(part.sum()) for part in (c.work, c.receive, c.send, c.again)) + c.fixed for c in load)
+    away = [np.zeros(len(problem.units)) for _ in types.members]
+    for unit, home in problem.homes.items():
+        for kind, group in enumerate(types.members):
+            away[kind][unit] = group[0].name != home
+    nothing = replace(held.bytes, work=away[0] * 0, again=held.bytes.again * 0)
+    strangers = tuple(replace(nothing, work=count) for count in away)
+    loads = tuple(replace(c, work=c.work + far * count) for c, count in zip(load, away, strict=True))
+    return loads, [Cap(load=strangers, limit=0.5)]
 
 
 @dataclass(frozen=True, slots=True)

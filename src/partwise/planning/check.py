@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from math import isclose
+from math import fsum, isclose
 
 from partwise.errors import PlanError
 from partwise.ir import Contraction, contract
 from partwise.planning.colocation import units
+from partwise.planning.constraints_resolve import nodes_named, stated_groups
 from partwise.planning.price import measure, price
 from partwise.planning.rates import RateTable
-from partwise.planning.records import Plan, Stage
+from partwise.planning.records import Level, Plan, Stage
 from partwise.profiling import profile
 
-__all__ = ["check_plan", "gap_of", "violations"]
+__all__ = ["broken_limits", "check_plan", "gap_of", "value_of", "violations"]
 
 _ROUNDING = 1e-9  # relative; times are sums of floats
 
@@ -48,13 +49,13 @@ def violations(plan: Plan, contraction: Contraction, rates: RateTable) -> Iterat
         yield from misplaced
         return  # there is nothing to price
     yield from _parted(plan, contraction)
+    yield from _astray(plan, contraction)
     devices = [stage.device for stage in plan.stages]
     stages, cuts = price(contraction, rates, [stage.nodes for stage in plan.stages], devices)
     yield from (f"stage {c.source} sends to stage {c.target}, before it" for c in cuts if c.source >= c.target)
     for stated, priced in zip(plan.stages, stages, strict=True):
-        yield from _beyond(priced, plan, contraction)
         yield from _differences(stated, priced)
-    yield from _overfull(stages, plan)
+    yield from broken_limits(stages, plan, contraction)
     if plan.cuts != cuts:
         yield "the cuts are not those of its stages"
     for level in plan.levels:
@@ -64,11 +65,25 @@ def violations(plan: Plan, contraction: Contraction, rates: RateTable) -> Iterat
     yield from _verdicts(plan)
 
 
+def broken_limits(stages: Sequence[Stage], plan: Plan, contraction: Contraction) -> Iterator[str]:
+    """One line for each limit of a plan that some stages break, priced as they are."""
+    for stage in stages:
+        yield from _beyond(stage, plan, contraction)
+    yield from _overfull(stages, plan)
+
+
 def gap_of(value: float, bound: float) -> float | None:
     """(value − bound) / bound; 0 where both are 0, None where only the bound is."""
     if value == bound:
         return 0.0
     return (value - bound) / bound if bound else None
+
+
+def value_of(levels: Sequence[Level]) -> float:
+    """What is made small: the first objective's value, or the weighted sum of all."""
+    if levels[0].weight is None:
+        return levels[0].value
+    return fsum((level.weight or 0) * level.value / (level.scale or 1) for level in levels)
 
 
 def _misplaced(plan: Plan, contraction: Contraction) -> Iterator[str]:
@@ -96,6 +111,19 @@ def _parted(plan: Plan, contraction: Contraction) -> Iterator[str]:
     for unit in units(contraction, {node: contraction.reads(node) for node in contraction.placed}):
         if len({home[node] for node in unit}) > 1:
             yield f"nodes {', '.join(map(str, unit))} share a state, but not a stage"
+    for name, nodes in stated_groups(contraction, plan.constraints):
+        if len({home[node] for node in nodes}) > 1:
+            yield f"[{name}] is not in one stage"
+
+
+def _astray(plan: Plan, contraction: Contraction) -> Iterator[str]:
+    """Pinned nodes on another device than theirs."""
+    device = {node: stage.device for stage in plan.stages for node in stage.nodes}
+    for pin in plan.constraints.pins:
+        for node in nodes_named(contraction, pin.name):
+            if device[node] != pin.device:
+                yield f"node {node} is on `{device[node]}`, `{pin.name}` is pinned to `{pin.device}`"
+                break
 
 
 def _homeless(plan: Plan) -> Iterator[str]:
@@ -146,8 +174,11 @@ def _differences(stated: Stage, priced: Stage) -> Iterator[str]:
 
 def _verdicts(plan: Plan) -> Iterator[str]:
     """The figures that follow from others; that the bound is one cannot be seen from the plan."""
-    if plan.value != plan.levels[0].value:
-        yield f"the value {plan.value} is not that of the first objective"
+    weighted = [level for level in plan.levels if level.weight is not None]
+    if weighted and not all((level.weight or 0) > 0 and (level.scale or 0) > 0 for level in plan.levels):
+        yield "some weight or scale is missing or not above 0"
+    elif plan.value != value_of(plan.levels):
+        yield f"the value {plan.value} is not that of its objectives"
     if not 0 <= plan.bound <= plan.value:
         yield f"the bound {plan.bound} is above the value {plan.value}"
     if plan.gap != gap_of(plan.value, plan.bound):

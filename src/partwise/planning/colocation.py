@@ -1,8 +1,8 @@
 """Which placed nodes must stay together, and the units of choice that this leaves.
 
-State binds nodes: whoever reads a mutated tensor and whoever makes its next value. (A value that no cut can
-carry binds nobody: the contraction repeats its makers.) Everything on a path between two bound nodes is bound
-too, since a stage that was left and entered again would not be one step of a pipeline: units are the strongly
+State binds nodes: whoever reads a mutated tensor and whoever makes its next value; so do constraints. (A value
+that no cut can carry binds nobody: the contraction repeats its makers.) Everything on a path between two bound nodes is
+bound too, since a stage that was left and entered again would not be one step of a pipeline: units are the strongly
 connected components of the graph in which bound nodes are joined in a ring.
 """
 
@@ -12,20 +12,23 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from partwise.ir import Closure, Contraction
 
-__all__ = ["components", "units"]
+__all__ = ["components", "merged", "state_groups", "units"]
 
 Edges = dict[int, list[int]]
 
 
-def units(contraction: Contraction, reads: Mapping[int, Closure]) -> tuple[tuple[int, ...], ...]:
+def units(
+    contraction: Contraction, reads: Mapping[int, Closure], others: Iterable[Sequence[int]] = ()
+) -> tuple[tuple[int, ...], ...]:
     """Sets of placed nodes that share a stage in every plan, each ascending, ordered by their first node.
 
     Args:
         contraction: the graph seen through its placed nodes.
         reads: for each placed node what it needs besides itself.
+        others: placed nodes that share a stage for another reason than a state.
     """
     placed, makers = contraction.placed, _makers(contraction)
-    groups = [group for group in _groups(contraction, reads, makers) if len(group) > 1]
+    groups = [group for group in (*state_groups(contraction, reads), *others) if len(group) > 1]
     if not groups:
         return tuple((index,) for index in placed)
     after: Edges = {index: [] for index in placed}
@@ -44,8 +47,18 @@ def _makers(contraction: Contraction) -> dict[str, int]:
     return {name: index for index in contraction.placed for name in graph.nodes[index].outputs}
 
 
-def _groups(contraction: Contraction, reads: Mapping[int, Closure], makers: Mapping[str, int]) -> Iterable[list[int]]:
-    mutations = contraction.graph.mutations
+def merged(*several: Iterable[Sequence[int]]) -> dict[int, int]:
+    """For each node in some group its class: groups that overlap, directly or over others, are one. By least node."""
+    after: Edges = {}
+    for group in (group for groups in several for group in groups):
+        for one, other in zip(group, [*group[1:], *group[:1]], strict=True):
+            after.setdefault(one, []).append(other)
+    return {node: min(part) for part in components(sorted(after), after) for node in part}
+
+
+def state_groups(contraction: Contraction, reads: Mapping[int, Closure]) -> Iterable[list[int]]:
+    """The placed nodes that each state binds."""
+    makers, mutations = _makers(contraction), contraction.graph.mutations
     readers: dict[str, list[int]] = {mutation.target: [] for mutation in mutations}
     for index, closure in reads.items():
         for name in readers.keys() & (closure.received | closure.weights):

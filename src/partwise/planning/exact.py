@@ -22,9 +22,10 @@ _ROUNDING = 1e-9  # relative; loads are sums of floats in another order than the
 
 def solve_exactly(problem: Problem, demand: Demand) -> Solution | None:
     """The best of all acyclic partitions where the graph has few enough ideals; else the best found."""
-    types = types_of(problem.cluster, demand.limits.stages or len(problem.units))
+    pinned = set(problem.homes.values())
+    types = types_of(problem.cluster, demand.limits.stages or len(problem.units), pinned)
     best: tuple[Answer, Solution] | None = None
-    caps: list[tuple[Objective, float]] = []
+    caps = list(demand.caps)
     for level, objective in enumerate(demand.objectives):
         found = _solve(problem, demand, types, objective, caps)
         if found is None:
@@ -54,7 +55,7 @@ def _loose(values: Sequence[float]) -> tuple[float, ...]:
 def _solve(
     problem: Problem, demand: Demand, types: Types, objective: Objective, caps: Sequence[tuple[Objective, float]]
 ) -> Answer | None:
-    instance = build(problem, types, demand.limits, objective, caps)
+    instance = build(problem, types, demand.limits, demand.blend or objective, caps)
 
     def check(stages: Sequence[Placed]) -> list[int]:
         nodes, devices = _nodes(problem, stages), [types.members[stage.kind][0].name for stage in stages]

@@ -70,6 +70,12 @@ def _balance(rates: RateTable, size: Floats, member: Member, link: Link) -> Amou
     return Amounts(nodes=np.array(rates.of(member.name).seconds))
 
 
+def _balance_memory(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
+    """Nothing: a peak is no sum over nodes; `least_memory` limits it instead."""
+    del rates, size, member, link
+    return Amounts()
+
+
 def _throughput(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
     seconds = _messages(size, link)
     return Amounts(nodes=np.array(rates.of(member.name).seconds), receive=seconds, send=seconds)
@@ -99,6 +105,7 @@ GOALS: dict[Objective, Goal] = {
     Objective.DEVICES: Goal(join=Join.SUM, amounts=_stages),
     Objective.TRAFFIC: Goal(join=Join.SUM, amounts=_traffic),
     Objective.BALANCE: Goal(join=Join.LARGEST, amounts=_balance),
+    Objective.BALANCE_MEMORY: Goal(join=Join.LARGEST, amounts=_balance_memory),
     Objective.THROUGHPUT: Goal(join=Join.LARGEST, amounts=_throughput),
     Objective.LATENCY: Goal(join=Join.SUM, amounts=_latency),
     Objective.ENERGY: Goal(join=Join.SUM, amounts=_energy),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 from partwise.errors import InfeasibleError, InputError, PlanError
 from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph, contract
 from partwise.planning.bounds import find_bound
-from partwise.planning.check import gap_of, violations
+from partwise.planning.check import gap_of, value_of, violations
 from partwise.planning.choose import SOLVERS, solve
+from partwise.planning.constraints import UNCONSTRAINED, Constraints
 from partwise.planning.cramped import explain_cluster
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.goals import GOALS, Join
@@ -19,8 +21,9 @@ from partwise.planning.line import Line
 from partwise.planning.orders import orders
 from partwise.planning.problem import Problem, formulate
 from partwise.planning.rates import RateTable
-from partwise.planning.records import Bound, Level, Limits, Objective, Plan
+from partwise.planning.records import Blend, Bound, Level, Limits, Objective, Plan
 from partwise.planning.solvers import Demand, Solution
+from partwise.planning.weighted import solve_blend
 from partwise.profiling import Profile
 
 __all__ = ["default_objectives", "plan"]
@@ -43,9 +46,10 @@ def plan(
     graph: Graph,
     profile: Profile,
     limits: Limits,
-    objectives: Sequence[Objective] = (),
+    objectives: Sequence[Objective] | Blend = (),
     *,
     cluster: Cluster = REFERENCE_CLUSTER,
+    constraints: Constraints = UNCONSTRAINED,
     solver: str = "auto",
     effort: int = _EFFORT,
     seed: int = 0,
@@ -58,45 +62,92 @@ def plan(
         limits: what every stage keeps.
         objectives: made small in this order, each among the plans that are best for those before it; empty:
             `default_objectives`. Where nothing says how many stages or devices there are, and a time comes first,
-            it is solved among the plans of fewest stages: devices are not free.
+            it is solved among the plans of fewest stages: devices are not free. A `Blend` is weighted instead, each
+            objective divided by its own best value.
         cluster: the devices; by default as many of the reference device as are asked for.
+        constraints: what runs where, what stays together.
         solver: a name of `choose.SOLVERS`, or `auto`.
         effort: in steps: orders tried, ideals looked at.
         seed: of the random orders among them.
 
     Raises:
         InfeasibleError: no plan keeps the limits; it says which smallest limit works.
-        InputError: a limit below 1, or an unknown solver.
+        InputError: a limit below 1, an unknown solver, or constraints that cannot be kept.
         DeviceError: a device without a figure that an objective needs.
     """
     _check_arguments(limits, solver, effort)
-    wanted = tuple(dict.fromkeys(objectives)) or default_objectives(limits, cluster)
+    blend = objectives if isinstance(objectives, Blend) else None
+    named = [s.objective for s in objectives.shares] if isinstance(objectives, Blend) else objectives
+    wanted = tuple(dict.fromkeys(named)) or default_objectives(limits, cluster)
     contraction = contract(graph)
     evaluator = Evaluator(contraction, RateTable(profile, cluster))
+    demand = Demand(limits=limits, objectives=wanted, effort=effort, seed=seed, evaluator=evaluator)
     if not contraction.placed:
-        return _finish(_whole(wanted, limits, cluster), evaluator, limits, wanted)
-    problem = formulate(contraction, evaluator.rates)
-    solved = _with_count(wanted, limits, cluster)
-    demand = Demand(limits=limits, objectives=solved, effort=effort, seed=seed, evaluator=evaluator)
-    solution = solve(problem, demand, solver) if (limits.stages or 1) <= len(problem.units) else None
-    if solution is None:
-        raise _infeasible(problem, demand, solver)
-    if solved != wanted:
-        demand = replace(demand, limits=replace(limits, stages=len(solution.assignment)), objectives=wanted)
-        solution = _refined(solution, solve(problem, demand, solver), len(solution.assignment))
+        return _finish(_whole(wanted, limits, cluster), demand, constraints)
+    problem = formulate(contraction, evaluator.rates, constraints)
+    if blend is not None:
+        return _blended(problem, demand, (blend, constraints), solver)
+    solution = _solution(problem, demand, solver)
     bound = solution.bound or _bound(problem, limits, wanted, solution)
-    return _finish((solution, bound), evaluator, limits, wanted)
+    solution = replace(solution, notes=(*solution.notes, *problem.notes))
+    return _finish((solution, bound), demand, constraints)
+
+
+def _solution(problem: Problem, demand: Demand, solver: str) -> Solution:
+    """The best found; a free number of stages is settled first where it is not free of charge."""
+    limits, wanted = demand.limits, demand.objectives
+    solved = _with_count(wanted, limits, problem.cluster)
+    first = replace(demand, objectives=solved)
+    solution = solve(problem, first, solver) if _may_exist(problem, limits) else None
+    if solution is None:
+        raise _infeasible(problem, first, solver)
+    if solved == wanted:
+        return solution
+    count = len(solution.assignment)
+    second = replace(demand, limits=replace(limits, stages=count))
+    return _refined(solution, solve(problem, second, solver), count)
+
+
+def _blended(problem: Problem, demand: Demand, asked: tuple[Blend, Constraints], solver: str) -> Plan:
+    """The plan for a weighted sum; where nothing says how many stages there are, among those of fewest."""
+    blend, constraints = asked
+    notes, count = problem.notes, demand.limits.stages
+    if count is None and problem.cluster.is_open:
+        count = len(_solution(problem, replace(demand, objectives=(Objective.STAGES,)), solver).assignment)
+        notes = (*notes, f"{count} stages, the fewest found that keep the limits, since nothing says how many")
+    counted = replace(demand, limits=replace(demand.limits, stages=count))
+    possible = _may_exist(problem, demand.limits)
+    found = solve_blend(problem, counted, blend, lambda p, d: solve(p, d, solver)) if possible else None
+    if found is None:
+        raise _infeasible(problem, demand, solver)
+    solution = replace(found.solution, notes=(*found.solution.notes, *found.notes, *notes))
+    weights = [(share.weight, scale) for share, scale in zip(blend.shares, found.scales, strict=True)]
+    return _finish((solution, found.bound), demand, constraints, weights)
+
+
+def _may_exist(problem: Problem, limits: Limits) -> bool:
+    """Whether so many stages have units and devices to be on."""
+    return len(set(problem.homes.values())) <= (limits.stages or inf) and (limits.stages or 1) <= len(problem.units)
 
 
 def _infeasible(problem: Problem, demand: Demand, solver: str) -> InfeasibleError:
     limits = demand.limits
+    if (limits.stages or 1) > len(problem.units) and problem.notes:
+        most, text = len(problem.units), "; ".join(problem.notes)
+        return InfeasibleError("stages", f"the constraints leave too few units: {text}", expected=f"at most {most}",
+                               got=limits.stages)  # fmt: skip
+    homes = sorted(set(problem.homes.values()))
+    if len(homes) > (limits.stages or len(homes)):
+        what = f"nodes are pinned to {', '.join(homes)}, one stage each"
+        return InfeasibleError("stages", what, expected=f"at least {len(homes)}", got=limits.stages)
     if problem.cluster.is_open or (limits.stages or 1) > len(problem.units):
         return explain([Line(problem, order) for _, order in orders(problem, demand.effort, demand.seed)], limits)
 
     def fits(cluster: Cluster) -> bool:
         evaluator = demand.evaluator.on(cluster)
-        again = replace(demand, evaluator=evaluator)
-        return solve(formulate(problem.contraction, evaluator.rates), again, solver) is not None
+        others = tuple(o for o in demand.objectives if o is not Objective.BALANCE_MEMORY)  # a long search
+        again = replace(demand, evaluator=evaluator, objectives=others or (Objective.BALANCE,))
+        return solve(replace(problem, cluster=cluster, rates=evaluator.rates), again, solver) is not None
 
     return explain_cluster(problem, limits, fits)
 
@@ -126,7 +177,8 @@ def _check_arguments(limits: Limits, solver: str, effort: int) -> None:
 def _with_count(wanted: tuple[Objective, ...], limits: Limits, cluster: Cluster) -> tuple[Objective, ...]:
     """The objectives as solved: a free number of stages on free devices is made small before a largest price."""
     is_free = limits.stages is None and cluster.is_open and GOALS[wanted[0]].join is Join.LARGEST
-    return tuple(dict.fromkeys((Objective.STAGES, *wanted))) if is_free else wanted
+    kept = (o for o in wanted if o is not Objective.BALANCE_MEMORY)  # its search is long; the count needs it not
+    return tuple(dict.fromkeys((Objective.STAGES, *kept))) if is_free else wanted
 
 
 def _whole(wanted: tuple[Objective, ...], limits: Limits, cluster: Cluster) -> tuple[Solution, Bound]:
@@ -143,26 +195,36 @@ def _bound(problem: Problem, limits: Limits, wanted: tuple[Objective, ...], solu
 
 
 def _finish(
-    answer: tuple[Solution, Bound], evaluator: Evaluator, limits: Limits, wanted: tuple[Objective, ...]
+    answer: tuple[Solution, Bound],
+    demand: Demand,
+    constraints: Constraints,
+    weights: Sequence[tuple[float, float]] = (),
 ) -> Plan:
-    """The record, priced and checked."""
+    """The record, priced and checked; `weights` holds a weight and a scale for each objective of a weighted sum."""
+    evaluator, wanted = demand.evaluator, demand.objectives
     solution, bound = answer
     contraction, profile = evaluator.contraction, evaluator.profile
     stages, cuts = evaluator.price(solution.assignment, solution.devices)
     values = evaluator.measured(stages, cuts, wanted)
-    least = float(bound.value)
-    if values[0] <= least * (1 + _ROUNDING):
-        least = values[0]
+    both = weights or [(None, None)] * len(wanted)
+    levels = tuple(
+        Level(objective=o, value=value, weight=weight, scale=scale)
+        for o, value, (weight, scale) in zip(wanted, values, both, strict=True)
+    )
+    value, least = value_of(levels), float(bound.value)
+    if value <= least * (1 + _ROUNDING):
+        least = value
     made = Plan(
         graph=contraction.graph,
         sizes=profile.sizes,
-        limits=limits,
-        levels=tuple(Level(objective=o, value=value) for o, value in zip(wanted, values, strict=True)),
-        value=values[0],
+        limits=demand.limits,
+        constraints=constraints,
+        levels=levels,
+        value=value,
         bound=least,
         bound_origin=bound.origin,
         bound_plans=bound.plans,
-        gap=gap_of(values[0], least),
+        gap=gap_of(value, least),
         solver=solution.how,
         cluster=evaluator.cluster,
         stages=stages,

@@ -12,7 +12,7 @@ from partwise.planning.rates import RateTable
 from partwise.planning.records import Cut, Objective, Stage
 from partwise.profiling import Profile, storage_roots, timeline
 
-__all__ = ["measure", "price", "price_per_second"]
+__all__ = ["measure", "price", "price_per_second", "transfers"]
 
 
 def price(
@@ -52,16 +52,18 @@ def measure(
             return float(sum(cut.bytes for cut in cuts))
         case Objective.BALANCE:
             return max(stage.time_s for stage in stages)
+        case Objective.BALANCE_MEMORY:
+            return float(max(stage.peak_bytes for stage in stages))
         case Objective.THROUGHPUT:
-            received, sent = _transfers(stages, cuts, graph, sizes, cluster)
+            received, sent = transfers(stages, cuts, graph, sizes, cluster)
             return max(fsum([s.time_s, *received[s.index], *sent[s.index]]) for s in stages)
         case Objective.LATENCY:
-            received, _ = _transfers(stages, cuts, graph, sizes, cluster)
+            received, _ = transfers(stages, cuts, graph, sizes, cluster)
             return fsum([s.time_s for s in stages] + [seconds for each in received for seconds in each])
         case Objective.ENERGY:
             return fsum(_known_energy(stage) for stage in stages)
         case Objective.COST:
-            received, _ = _transfers(stages, cuts, graph, sizes, cluster)
+            received, _ = transfers(stages, cuts, graph, sizes, cluster)
             rates = [price_per_second(cluster.member(stage.device)) for stage in stages]
             return fsum(r * fsum([s.time_s, *received[s.index]]) for r, s in zip(rates, stages, strict=True))
         case Objective.PROOF:
@@ -83,7 +85,7 @@ def price_per_second(member: Member) -> float:
     return member.device.need("price_usd_per_hour", "the objective `cost`") / 3600
 
 
-def _transfers(
+def transfers(
     stages: Sequence[Stage], cuts: Sequence[Cut], graph: Graph, sizes: Mapping[str, int], cluster: Cluster
 ) -> tuple[list[list[float]], list[list[float]]]:
     """For each stage the time of every value that it receives, and of every one that it sends [s]."""

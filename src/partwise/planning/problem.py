@@ -8,7 +8,7 @@ is kept as (unit, item) pairs; what it pays for each unit is an array over units
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import fsum
 
 import numpy as np
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from partwise.hardware import Cluster, Link
 from partwise.ir import Closure, Contraction
-from partwise.planning.colocation import units
+from partwise.planning.constraints import UNCONSTRAINED, Constraints
+from partwise.planning.constraints_resolve import settle
 from partwise.planning.rates import RateTable
 from partwise.profiling import storage_roots
 
@@ -97,6 +98,10 @@ class Problem:
     """Memory that a node looks at, weights and constants left out."""
     node_outputs: Rows
     """Memory that a node makes."""
+    homes: Mapping[int, str] = field(default_factory=dict[int, str])
+    """Units that are pinned, and the member of the cluster that each runs on."""
+    notes: tuple[str, ...] = ()
+    """What the constraints take along."""
 
     @property
     def is_placed(self) -> NDArray[np.bool_]:
@@ -124,17 +129,22 @@ class Problem:
         return self.link.latency_s + self.tensor_bytes / self.link.bytes_per_s
 
 
-def formulate(contraction: Contraction, rates: RateTable) -> Problem:
+def formulate(contraction: Contraction, rates: RateTable, constraints: Constraints = UNCONSTRAINED) -> Problem:
     """A graph's costs as arrays.
 
     Args:
         contraction: the graph seen through its placed nodes; it has at least one.
         rates: its costs at the sizes of interest, on a cluster.
+        constraints: on single nodes.
+
+    Raises:
+        InputError: constraints that cannot be kept.
     """
     profile, cluster = rates.profile, rates.cluster
     graph, first = contraction.graph, cluster.members[0]
     closures = {index: contraction.reads(index) for index in contraction.placed}
-    grouped = units(contraction, closures)
+    settled = settle(contraction, closures, constraints, cluster)
+    grouped = settled.units
     unit_of = {index: unit for unit, nodes in enumerate(grouped) for index in nodes}
     ids = {spec.name: number for number, spec in enumerate(graph.tensors)}
     maker = np.full(len(ids), -1, np.int64)
@@ -161,6 +171,8 @@ def formulate(contraction: Contraction, rates: RateTable) -> Problem:
         holds=_pairs([_numbers(ids, closure.weights) for closure in joined]),
         runs=_pairs([sorted({*nodes, *c.repeated}) for nodes, c in zip(grouped, joined, strict=True)]),
         ends=tuple(_ends(contraction, ids, maker)),
+        homes=settled.homes,
+        notes=settled.notes,
         **_memory(contraction, ids),
     )
 

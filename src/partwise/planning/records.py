@@ -8,8 +8,9 @@ from math import inf
 
 from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph
+from partwise.planning.constraints import UNCONSTRAINED, Constraints
 
-__all__ = ["Bound", "Cut", "Level", "Limits", "Objective", "Plan", "Stage"]
+__all__ = ["Blend", "Bound", "Cut", "Level", "Limits", "Objective", "Plan", "Share", "Stage"]
 
 
 class Objective(StrEnum):
@@ -21,6 +22,8 @@ class Objective(StrEnum):
     """Bytes that cross between stages, a value counted once for each receiving stage."""
     BALANCE = "balance"
     """The largest compute time of a stage [s]."""
+    BALANCE_MEMORY = "balance-memory"
+    """The largest peak memory of a stage: weights and activations alive at once [bytes]."""
     THROUGHPUT = "throughput"
     """The largest time of a stage with its transfers, received and sent [s]: the pipeline's period. A value is
     a message: the link's latency and its bytes; a stage sends it once, however many stages receive it."""
@@ -95,6 +98,26 @@ class Level:
 
     objective: Objective
     value: float
+    weight: float | None = None
+    """Where objectives are weighted rather than in order."""
+    scale: float | None = None
+    """What the value is divided by then: the objective's own best value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One objective of a weighted sum."""
+
+    objective: Objective
+    weight: float
+    """Above 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blend:
+    """A weighted sum of objectives, each divided by its own best value."""
+
+    shares: tuple[Share, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +139,12 @@ class Plan:
     sizes: dict[str, int]
     """Values of the graph's symbols at which bytes and times below are stated."""
     limits: Limits
+    constraints: Constraints = UNCONSTRAINED
     levels: tuple[Level, ...]
     value: float
-    """Of the first objective."""
+    """Of the first objective; of all together where they are weighted: the sum of weight × value / scale."""
     bound: float
-    """A lower bound of the first objective's value."""
+    """A lower bound of the value."""
     bound_origin: str
     bound_plans: str
     gap: float | None

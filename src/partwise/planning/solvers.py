@@ -29,6 +29,10 @@ class Demand:
     """In steps of the solver's own: orders tried."""
     seed: int
     evaluator: Evaluator
+    caps: tuple[tuple[Objective, float], ...] = ()
+    """Objectives whose price no stage may exceed; only `ideals` keeps them."""
+    blend: tuple[tuple[float, Objective], ...] = ()
+    """Weights of the objectives, all of which add up, where one sum is made small; only `ideals` knows them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

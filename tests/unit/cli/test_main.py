@@ -50,6 +50,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     capturing = ["--batch", "--config", "--dtype", "--image-size", "--module", "--no-weights", "--optimize"]
     capturing += ["--sequence", "--static", "--task"]
     planning = [
+        "--constraints",
         "--cluster",
         "--effort",
         "--max-layers",
@@ -71,7 +72,8 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
     )
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
-    assert found["plan"] == sorted([*capturing, *planning, "--json", "--model", "--output", "--workload"])
+    reasoning = ["--emit", "--explain", "--pareto", "--plot"]
+    assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 
 
 @pytest.mark.parametrize(
