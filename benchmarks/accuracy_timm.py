@@ -23,8 +23,8 @@ from scipy.optimize import minimize
 from scipy.stats import spearmanr
 
 from partwise.hardware import Device, arithmetic_share, find_device, launch_seconds, memory_share
-from partwise.ir import DType, graph_from_data
-from partwise.profiling import Cost, Profile, estimate, profile
+from partwise.ir import DType, Graph, graph_from_data
+from partwise.profiling import Cost, Group, Profile, Rules, estimate, fuse, profile
 
 RESULT = Path(__file__).parent.parent / "docs" / "data" / "accuracy_timm.json"
 TABLES = {
@@ -45,6 +45,8 @@ class Sample:
     model: str
     family: str
     profile: Profile
+    groups: tuple[Group, ...] | None
+    """Fused kernels, where the table was measured with a compiler."""
     seconds: float
     """Of the batch."""
     columns: tuple[float, float, float]
@@ -53,6 +55,10 @@ class Sample:
     @property
     def batch(self) -> float:
         return 1 / self.columns[2]
+
+    def on(self, device: Device) -> float:
+        """Predicted seconds of the batch."""
+        return estimate(self.profile, device, self.groups).seconds
 
 
 def at_batch(counted: Profile, captured: int, batch: int, dtype: str) -> Profile:
@@ -81,6 +87,15 @@ def at_batch(counted: Profile, captured: int, batch: int, dtype: str) -> Profile
     return replace(counted, nodes=tuple(map(scaled, counted.nodes)))
 
 
+def fused(graph: Graph, counted: Profile, scale: float) -> tuple[Group, ...]:
+    """Kernels of a compiler that merges known patterns, their activations at another batch."""
+    units = fuse(graph, counted, rules=Rules.PATTERNS).units
+    return tuple(
+        replace(unit, input_bytes=round(unit.input_bytes * scale), output_bytes=round(unit.output_bytes * scale))
+        for unit in units
+    )
+
+
 def read(folder: Path, graphs: Path, device: str) -> list[Sample]:
     """The rows of a table whose graph is there."""
     table, dtype, _ = TABLES[device]
@@ -91,10 +106,13 @@ def read(folder: Path, graphs: Path, device: str) -> list[Sample]:
             if not path.exists():
                 continue
             data, batch = json.loads(path.read_text()), int(row["infer_batch_size"])
-            counted = at_batch(profile(graph_from_data(data["graph"])), data["batch"], batch, dtype)
+            graph = graph_from_data(data["graph"])
+            first = profile(graph)
+            counted = at_batch(first, data["batch"], batch, dtype)
+            groups = fused(graph, first, batch / data["batch"]) if "dynamo" in table else None
             columns = (float(row["infer_gmacs"]), float(row["infer_macts"]), 1 / batch)
             seconds = batch / float(row["infer_samples_per_sec"])
-            found.append(Sample(row["model"], data["family"], counted, seconds, columns))
+            found.append(Sample(row["model"], data["family"], counted, groups, seconds, columns))
     return found
 
 
@@ -112,7 +130,7 @@ def calibrate(device: Device, samples: Sequence[Sample]) -> Callable[[Sample], f
     known = replace(device, efficiency=start, launch_s=launch_seconds(device))
 
     def cost(tried: Device) -> float:
-        made = loss([estimate(s.profile, tried).seconds for s in samples], samples)
+        made = loss([s.on(tried) for s in samples], samples)
         moved = [abs(log(tried.efficiency[name] / start[name])) for name in SHARES]
         return made + CAUTION * sum(moved)
 
@@ -129,7 +147,7 @@ def calibrate(device: Device, samples: Sequence[Sample]) -> Callable[[Sample], f
             if before - best < 1e-3:
                 break
     final = known
-    return lambda sample: estimate(sample.profile, final).seconds
+    return lambda sample: sample.on(final)
 
 
 def _scaled(device: Device, name: str, factor: float) -> Device:
@@ -189,7 +207,7 @@ def main() -> None:
             tenth, rest = split(samples, seed)
             ours.append(score(calibrate(known, tenth), rest))
             theirs.append(score(regress(tenth), rest))
-        plain = score(lambda sample, known=known: estimate(sample.profile, known).seconds, samples)[0]
+        plain = score(lambda sample, known=known: sample.on(known), samples)[0]
         mean = [statistics.fmean(values) for values in (*zip(*ours, strict=True), *zip(*theirs, strict=True))]
         families = len({sample.family for sample in samples})
         print(

@@ -86,9 +86,9 @@ def capture(timm: Any, name: str, size: int, batch: int) -> Graph:
         for function in INITIALIZERS:
             stack.enter_context(mock.patch(f"torch.nn.init.{function}", lambda tensor, *_, **__: tensor))
         try:
-            module = timm.create_model(name, pretrained=False, exportable=True, img_size=size)
+            module = timm.create_model(name, pretrained=False, img_size=size)
         except TypeError:
-            module = timm.create_model(name, pretrained=False, exportable=True)
+            module = timm.create_model(name, pretrained=False)
         return capture_module(module.eval(), (torch.zeros(batch, 3, size, size),), static=True, name=name)
 
 
