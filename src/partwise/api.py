@@ -10,12 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-import msgspec
-
 from partwise import planning, profiling, runtime, verification
 from partwise.cutting import cut_plan, encode_whole
 from partwise.digest import canonical_json
-from partwise.errors import DeviceError, InputError, PlanError, StalePlanError, VerifyError
+from partwise.errors import InputError, StalePlanError, VerifyError
 from partwise.frontends import CaptureOptions, as_captured, open_model
 from partwise.frontends.stale import capture_again, refuse_other_graph
 from partwise.hardware import (
@@ -24,14 +22,12 @@ from partwise.hardware import (
     Device,
     catalog,
     find_device,
-    parse_cluster,
-    parse_hardware,
 )
 from partwise.ir import Graph, graph_to_data
 from partwise.packaging import Manifest, Package, is_package, open_package, write_package
+from partwise.plan_files import load_plan, read_cluster, read_constraints, read_devices, read_workload
 from partwise.planning import (
     AXES,
-    UNCONSTRAINED,
     Blend,
     Constraints,
     Explanation,
@@ -40,11 +36,8 @@ from partwise.planning import (
     Objective,
     Placement,
     Plan,
-    parse_constraints,
     parse_objectives,
-    parse_workload,
     place,
-    plan_from_data,
     plan_to_data,
 )
 from partwise.profiling import Estimate, Profile, Rules, Unit
@@ -122,7 +115,7 @@ def devices(names: str | Sequence[str]) -> tuple[Device, ...]:
         if name == "all":
             found.extend(catalog().devices)
         elif name.endswith(".toml"):
-            found.extend(_own_devices(Path(name)))
+            found.extend(read_devices(Path(name)))
         else:
             found.append(find_device(name))
     return tuple(found)
@@ -205,10 +198,10 @@ def plan(
         max_parameters=max_parameters,
         max_layers=max_layers,
     )
-    options: dict[str, Any] = {"solver": solver, "constraints": _constraints(constraints)} | (
+    options: dict[str, Any] = {"solver": solver, "constraints": read_constraints(constraints)} | (
         {} if effort is None else {"effort": effort}
     )
-    known = REFERENCE_CLUSTER if cluster is None else _cluster(cluster)
+    known = REFERENCE_CLUSTER if cluster is None else read_cluster(cluster)
     made = profiling.profile(graph, sizes)
     return planning.plan(graph, made, limits, _objectives(objective), cluster=known, **options)
 
@@ -253,11 +246,11 @@ def pareto(
     wanted = parse_objectives(",".join(AXES.get(axis, axis) for axis in axes))
     if isinstance(wanted, Blend):
         raise InputError("pareto", "its axes are weighed against each other, not summed", got=", ".join(axes))
-    known = REFERENCE_CLUSTER if cluster is None else _cluster(cluster)
+    known = REFERENCE_CLUSTER if cluster is None else read_cluster(cluster)
     options = {} if effort is None else {"effort": effort}
     made = profiling.profile(graph, sizes)
     return planning.pareto(
-        graph, made, limits, wanted, stages=counts, cluster=known, constraints=_constraints(constraints), **options
+        graph, made, limits, wanted, stages=counts, cluster=known, constraints=read_constraints(constraints), **options
     )
 
 
@@ -376,21 +369,6 @@ def verify(
     return verification.verify_package(opened, original, inputs, threads=threads)
 
 
-def load_plan(path: str | Path) -> Plan:
-    """A plan saved with its graph.
-
-    Raises:
-        PlanError: the file cannot be read, or is no plan.
-    """
-    try:
-        data = msgspec.json.decode(Path(path).read_bytes())
-    except OSError as error:
-        raise PlanError(str(path), f"cannot be read ({error.strerror})") from None
-    except (msgspec.DecodeError, RecursionError):
-        raise PlanError(str(path), "is not JSON", expected="a plan saved by `partwise plan -o`") from None
-    return plan_from_data(data, subject=str(path))
-
-
 def sizes_for(graph: Graph, options: CaptureOptions) -> dict[str, int]:
     """The sizes that options ask for, of those that are symbols of the graph."""
     asked = {"batch": options.batch, "sequence": options.sequence}
@@ -405,17 +383,6 @@ def _groups(graph: Graph, counted: Profile, fuse: str) -> Sequence[Unit] | None:
     return None if rules is Rules.NONE else profiling.fuse(graph, counted, rules=rules).units
 
 
-def _own_devices(path: Path) -> tuple[Device, ...]:
-    try:
-        found = parse_hardware(path.read_text(encoding="utf-8"), str(path)).devices
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise DeviceError(str(path), f"cannot be read ({reason})") from None
-    if not found:
-        raise DeviceError(str(path), "has no device", expected="a table [device.NAME]")
-    return found
-
-
 def place_workload(path: str | Path) -> Placement:
     """The best placement of a workload in the public benchmark's format (docs/planning.md).
 
@@ -423,34 +390,7 @@ def place_workload(path: str | Path) -> Placement:
         InputError: the file cannot be read, or is no workload.
         InfeasibleError: no placement keeps the accelerators' memory.
     """
-    try:
-        data = msgspec.json.decode(Path(path).read_bytes())
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read ({error.strerror})") from None
-    except (msgspec.DecodeError, RecursionError):
-        raise InputError(str(path), "is not JSON", expected="a workload of msr-fiddle/dnn-partitioning") from None
-    return place(parse_workload(data, str(path)), Path(path).name)
-
-
-def _cluster(given: Cluster | str | Path) -> Cluster:
-    if isinstance(given, Cluster):
-        return given
-    try:
-        return parse_cluster(Path(given).read_text(encoding="utf-8"), str(given))
-    except OSError as error:
-        raise DeviceError(str(given), f"cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise DeviceError(str(given), "is no text", expected="a TOML file") from None
-
-
-def _constraints(given: Constraints | str | Path | None) -> Constraints:
-    if given is None or isinstance(given, Constraints):
-        return given or UNCONSTRAINED
-    try:
-        return parse_constraints(Path(given).read_text(encoding="utf-8"), str(given))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise InputError(str(given), f"cannot be read ({reason})") from None
+    return place(read_workload(path), Path(path).name)
 
 
 def _objectives(given: str | Blend | Sequence[str] | None) -> tuple[Objective, ...] | Blend:

@@ -15,7 +15,7 @@ from partwise.planning.plan import default_objectives, plan
 from partwise.planning.records import Blend, Bound, Cut, Level, Limits, Objective, Plan, Share, Stage
 from partwise.planning.serialize import plan_digest, plan_from_data, plan_to_data
 from partwise.planning.weighted_text import parse_objectives
-from partwise.planning.workload import Placement, parse_workload, place
+from partwise.planning.workload import Placement, Workload, parse_workload, place
 
 __all__ = [
     "AXES",
@@ -42,6 +42,7 @@ __all__ = [
     "StageReason",
     "Target",
     "WhatIf",
+    "Workload",
     "check_plan",
     "default_objectives",
     "emission_to_data",
