@@ -81,7 +81,7 @@ def show_pipeline(plan: Plan, asked: Pipeline) -> None:
     """The prediction, and the grid where it is narrow enough to be read."""
     found = predicted(plan, asked)
     click.echo(
-        f"{asked.kind}, {asked.microbatches} microbatches: {format_seconds(found.makespan_s)} in all, one each "
+        f"{asked.kind}, {asked.microbatches} microbatches: {format_seconds(found.makespan_s)} in all, one every "
         f"{format_seconds(found.period_s)}, one alone {format_seconds(found.latency_s)}; idle {found.bubble:.1%}"
     )
     if asked.backward is not None:
