@@ -1,0 +1,116 @@
+"""Pooling without its own operator: MaxPool as b + Relu(a − b), averages as sums with more digits."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partwise.verification.zk.circuits.drawing import Value, integers
+from partwise.verification.zk.circuits.step import Rule, Sheet, Step
+from partwise.verification.zk.circuits.windows import indices, sliding
+
+__all__ = ["POOLING", "relu_after_pool"]
+
+
+def relu_after_pool(nodes: list[Any], kept: set[str]) -> list[Any]:
+    """Each MaxPool(Relu(x)) as Relu(MaxPool(x)): the same values, as both are monotonic, and fewer Relus.
+
+    Args:
+        nodes: in topological order.
+        kept: names that leave the model, and so must be made.
+    """
+    readers: dict[str, int] = {}
+    for node in nodes:
+        for name in node.input:
+            readers[name] = readers.get(name, 0) + 1
+    maker = {node.output[0]: place for place, node in enumerate(nodes)}
+    found: list[list[Any]] = [[node] for node in nodes]
+    for place, pool in enumerate(nodes):
+        source = maker.get(pool.input[0]) if pool.op_type == "MaxPool" else None
+        if source is None or nodes[source].op_type != "Relu":
+            continue
+        middle = pool.input[0]
+        if readers[middle] == 1 and middle not in kept and len(pool.output) == 1:
+            found[source], found[place] = [], _swapped(nodes[source], pool)
+    return [node for entry in found for node in entry]
+
+
+def _swapped(relu: Any, pool: Any) -> list[Any]:
+    first, second, between = type(pool)(), type(relu)(), f"{pool.output[0]}/pooled"
+    first.CopyFrom(pool)
+    second.CopyFrom(relu)
+    first.input[0], first.output[0] = relu.input[0], between
+    second.input[0], second.output[0] = between, pool.output[0]
+    return [first, second]
+
+
+def _max_pool(sheet: Sheet, step: Step) -> Value:
+    places = _places(sheet, step)
+    return _flat_per_channel(sheet, step, _repeated(places), largest)
+
+
+def largest(sheet: Sheet, left: Value, right: Value) -> Value:
+    """max(a, b) = b + Relu(a − b), exact."""
+    drawing = sheet.drawing
+    above = drawing.node("Relu", [drawing.node("Sub", [left.name, right.name])])
+    return Value(drawing.node("Add", [right.name, above]), left.shape, left.bits)
+
+
+def _average_pool(sheet: Sheet, step: Step) -> Value:
+    window = _places(sheet, step)
+    if (window < 0).any():
+        raise step.refuse("averages over padding")
+    return _averaged(sheet, _flat_per_channel(sheet, step, window, _sum), window.shape[1])
+
+
+def _global_average(sheet: Sheet, step: Step) -> Value:
+    value = sheet.value(step.inputs[0])
+    window = np.arange(prod(value.shape[2:]), dtype=np.int64)[None]
+    return _averaged(sheet, _flat_per_channel(sheet, step, window, _sum), window.shape[1])
+
+
+def _averaged(sheet: Sheet, total: Value, count: int) -> Value:
+    """A sum of a power of two is divided by reading it with more digits; another is multiplied by 1 / count."""
+    assert total.bits is not None
+    if count & (count - 1) == 0:
+        return Value(total.name, total.shape, total.bits + count.bit_length() - 1)
+    factor = sheet.drawing.constant(integers(np.array([1 / count]), sheet.weight_bits))
+    return Value(sheet.drawing.node("Mul", [total.name, factor]), total.shape, total.bits + sheet.weight_bits)
+
+
+def _sum(sheet: Sheet, left: Value, right: Value) -> Value:
+    return Value(sheet.drawing.node("Add", [left.name, right.name]), left.shape, left.bits)
+
+
+def _places(sheet: Sheet, step: Step) -> NDArray[np.int64]:
+    image, places = sheet.value(step.inputs[0]).shape[2:], sheet.shape(step.output)[2:]
+    return indices(sliding(step.name, step.attributes, image, places))
+
+
+def _repeated(window: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where a window reaches into the padding, it reads one of its own elements again: the maximum is the same."""
+    return np.where(window < 0, window.max(axis=1, keepdims=True), window)
+
+
+def _flat_per_channel(sheet: Sheet, step: Step, window: NDArray[np.int64], join: Any) -> Value:
+    """Join the elements of each window, a pair of gathered vectors at a time."""
+    value = sheet.value(step.inputs[0])
+    if value.shape[0] != 1:
+        raise step.refuse(f"has a batch of {value.shape[0]}", "prove one request at a time")
+    flat, pixels = sheet.drawing.reshape(value, (prod(value.shape),)), prod(value.shape[2:])
+    starts = np.arange(value.shape[1], dtype=np.int64)[:, None] * pixels
+    parts = [sheet.drawing.gather(flat, (starts + column[None]).reshape(-1)) for column in window.T]
+    while len(parts) > 1:
+        paired = [join(sheet, left, right) for left, right in zip(parts[::2], parts[1::2], strict=False)]
+        parts = [*paired, *parts[len(paired) * 2 :]]
+    return parts[0]
+
+
+POOLING: dict[str, Rule] = {
+    "MaxPool": _max_pool,
+    "AveragePool": _average_pool,
+    "GlobalAveragePool": _global_average,
+}
