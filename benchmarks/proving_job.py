@@ -11,12 +11,15 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Job", "Measured", "measure", "srs"]
+__all__ = ["Job", "Measured", "field_elements", "field_integers", "measure", "srs"]
 
+_FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617
+"""Order of bn254's scalar field; source: EIP-197."""
 STEPS = ("settings", "calibrate", "setup", "prove", "verify")
 
 
@@ -45,7 +48,7 @@ class Measured:
     verifying_key_bytes: int
     proof_bytes: int
     outputs: list[list[str]]
-    """Field elements, big-endian as integers."""
+    """Field elements as ezkl writes them: hexadecimal, the least byte first."""
 
     @property
     def cpu(self) -> float:
@@ -68,7 +71,18 @@ def srs(folder: Path, logrows: int) -> Path:
     return path
 
 
-def measure(folder: Path, model: bytes, inputs: list[list[float]], job: Job) -> Measured:
+def field_integers(elements: list[str]) -> list[int]:
+    """Signed integers of field elements."""
+    whole = [int.from_bytes(bytes.fromhex(element), "little") for element in elements]
+    return [number if number < _FIELD // 2 else number - _FIELD for number in whole]
+
+
+def field_elements(integers: Iterable[int]) -> list[str]:
+    """Integers as ezkl reads them; as plain numbers they would pass through float32."""
+    return [(int(number) % _FIELD).to_bytes(32, "little").hex() for number in integers]
+
+
+def measure(folder: Path, model: bytes, inputs: list[list[float]] | list[list[str]], job: Job) -> Measured:
     """Set up, prove and verify one model in an empty folder."""
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(model)
