@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -94,7 +95,7 @@ def lenet5() -> onnx.ModelProto:
 
 def _classifier(net: Network, widths: Sequence[int]) -> None:
     net.add("Flatten", "flat", axis=1)
-    for number, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+    for number, (inputs, outputs) in enumerate(pairwise(widths), start=1):
         net.linear(f"fc{number}", inputs, outputs)
         if number < len(widths) - 1:
             net.add("Relu", f"fc{number}_relu")
@@ -114,4 +115,4 @@ def slices(model: onnx.ModelProto, cuts: Sequence[str]) -> list[onnx.ModelProto]
     """The chain cut at values that everything passes through."""
     ends = ["x", *cuts, model.graph.output[0].name]
     extractor = Extractor(model)
-    return [extractor.extract_model([a], [b]) for a, b in zip(ends, ends[1:], strict=False)]
+    return [extractor.extract_model([a], [b]) for a, b in pairwise(ends)]

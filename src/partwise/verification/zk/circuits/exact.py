@@ -108,6 +108,11 @@ def _each(rule: Callable[[list[Big], dict[str, Any]], Big]) -> Callable[[list[Pa
     )
 
 
+def _reshape(operands: list[Big], _: dict[str, Any]) -> Big:
+    shape = tuple(int(size) for size in operands[1])
+    return cast("Big", operands[0].reshape(shape))
+
+
 _OPERATORS: dict[str, Callable[[list[Pair], dict[str, Any]], Pair]] = {
     "Add": _each(lambda x, _: x[0] + x[1]),
     "Concat": _each(lambda x, a: np.concatenate(x, axis=a["axis"])),
@@ -116,6 +121,6 @@ _OPERATORS: dict[str, Callable[[list[Pair], dict[str, Any]], Pair]] = {
     "MatMul": _matmul,
     "Mul": _mul,
     "Relu": _each(lambda x, _: np.maximum(x[0], 0)),
-    "Reshape": _each(lambda x, _: cast("Big", np.reshape(x[0], tuple(int(i) for i in x[1])))),
+    "Reshape": _each(_reshape),
     "Sub": _sub,
 }

@@ -65,9 +65,7 @@ def _conv(sheet: Sheet, step: Step) -> Value:
     return _plus(sheet, whole, sheet.weight(step, 2).reshape(-1, 1))
 
 
-def _channels(
-    window: NDArray[np.int64], pixels: int, first: int, depth: int, zero: int
-) -> NDArray[np.int64]:
+def _channels(window: NDArray[np.int64], pixels: int, first: int, depth: int, zero: int) -> NDArray[np.int64]:
     """[depth · kernel, places] indices into all channels; the padding reads the element at `zero`."""
     per = [np.where(window < 0, zero, window + (first + channel) * pixels) for channel in range(depth)]
     return np.concatenate([part.T for part in per], axis=0).astype(np.int64)
