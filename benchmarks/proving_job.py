@@ -47,6 +47,8 @@ class Measured:
     proving_key_bytes: int
     verifying_key_bytes: int
     proof_bytes: int
+    real_outputs: list[list[float]]
+    """As the prover reads them back: integers over its output scale."""
     outputs: list[list[str]]
     """Field elements as ezkl writes them: hexadecimal, the least byte first."""
 
@@ -111,6 +113,10 @@ def measure(folder: Path, model: bytes, inputs: list[list[float]] | list[list[st
         proving_key_bytes=(folder / "pk.key").stat().st_size,
         verifying_key_bytes=(folder / "vk.key").stat().st_size,
         proof_bytes=(len(json.loads((folder / "proof.json").read_text())["hex_proof"]) - 2) // 2,
+        real_outputs=[
+            [number / 2**scale for number in field_integers(made)]
+            for made, scale in zip(witness["outputs"], settings["model_output_scales"], strict=True)
+        ],
         outputs=witness["outputs"],
     )
 

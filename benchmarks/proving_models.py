@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnx.utils import Extractor
 
-__all__ = ["MODELS", "Network", "per_weighted_layer", "slices"]
+__all__ = ["MODELS", "Network", "per_weighted_layer", "segments"]
 
 Floats = NDArray[np.float32]
 
@@ -108,11 +108,29 @@ def per_weighted_layer(model: onnx.ModelProto) -> list[onnx.ModelProto]:
     """The usual recipe: a cut before every node that holds weights."""
     held = {tensor.name for tensor in model.graph.initializer}
     first = [node for node in model.graph.node if held & set(node.input)][1:]
-    return slices(model, [node.input[0] for node in first])
+    return segments(model, [(node.input[0],) for node in first])
 
 
-def slices(model: onnx.ModelProto, cuts: Sequence[str]) -> list[onnx.ModelProto]:
-    """The chain cut at values that everything passes through."""
-    ends = ["x", *cuts, model.graph.output[0].name]
+def segments(model: onnx.ModelProto, cuts: Sequence[tuple[str, ...]]) -> list[onnx.ModelProto]:
+    """Parts of a graph in order, each given by what it makes; the last one makes the model's output.
+
+    A part computes what it needs from the model's inputs and from what the parts before it made.
+    """
+    made, found = {value.name for value in model.graph.input}, list[onnx.ModelProto]()
     extractor = Extractor(model)
-    return [extractor.extract_model([a], [b]) for a, b in pairwise(ends)]
+    for outputs in (*cuts, tuple(value.name for value in model.graph.output)):
+        found.append(extractor.extract_model(_needs(model, outputs, made), list(outputs)))
+        made |= set(outputs)
+    return found
+
+
+def _needs(model: onnx.ModelProto, outputs: Sequence[str], made: set[str]) -> list[str]:
+    maker = {name: node for node in model.graph.node for name in node.output}
+    found, todo = dict[str, None](), list(outputs)
+    while todo:
+        for name in maker[todo.pop()].input:
+            if name in made:
+                found[name] = None
+            elif name in maker:
+                todo.append(name)
+    return list(found)

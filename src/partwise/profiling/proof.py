@@ -18,6 +18,10 @@ __all__ = ["ProofCost", "ProofSettings", "ProofStep", "ProofWork", "count_cells"
 UNUSED_ROWS = 7
 """Of each column, which blind the proof. Source: ezkl 23.0.5, `total_assignments` against blocks, measured."""
 
+MOST_BLOCKS, MOST_MIXED_BLOCKS = 16, 4
+"""Blocks of columns beyond which keys and times per cell jump; the second where products are checked. Source: setups
+of ezkl 23.0.5 with 1 to 17 blocks: proving keys grow by 84 columns a block up to 16, with checked products up to 4."""
+
 
 class ProofStep(StrEnum):
     """What the prover lays out."""
@@ -84,6 +88,8 @@ class ProofCost:
     einsum_blocks: int
     cells: int
     """columns × blocks × 2^k."""
+    is_crowded: bool
+    """So many blocks that the prover needs a larger extended domain."""
     setup_s: float
     """CPU-seconds of one thread."""
     prove_s: float
@@ -141,13 +147,16 @@ def proof_cost(work: Sequence[ProofWork], settings: ProofSettings, rates: ProofR
     einsum_blocks = checked // room + 1 if checked else 0
     size = settings.columns * 2**settings.logrows
     known = rates or proof_rates()
-    figures = (1.0, float(2**settings.logrows), float(blocks * size), float(einsum_blocks * size))
+    crowded = blocks + einsum_blocks if blocks > (MOST_MIXED_BLOCKS if checked else MOST_BLOCKS) else 0
+    counts = (blocks, einsum_blocks, crowded)
+    figures = (1.0, float(2**settings.logrows), *(float(count * size) for count in counts))
     return ProofCost(
         assignments=plain,
         einsum_assignments=checked,
         blocks=blocks,
         einsum_blocks=einsum_blocks,
         cells=blocks * size,
+        is_crowded=crowded > 0,
         setup_s=_dot(known.setup_s, figures),
         prove_s=_dot(known.prove_s, figures),
         peak_bytes=_dot(known.peak_bytes, figures),

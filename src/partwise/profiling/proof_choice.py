@@ -82,4 +82,4 @@ def _grid(range_bits: int, most_logrows: int | None) -> Iterator[ProofSettings]:
 def _fits(choice: ProofChoice) -> bool:
     room = choice.settings.columns * choice.settings.rows
     cost = choice.cost
-    return all(total % room <= FULL_SHARE * room for total in (cost.assignments, cost.einsum_assignments))
+    return not cost.is_crowded and all(total % room <= FULL_SHARE * room for total in (cost.assignments, cost.einsum_assignments))

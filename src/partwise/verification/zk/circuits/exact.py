@@ -35,16 +35,17 @@ def evaluate(circuit: Circuit, inputs: Mapping[str, NDArray[Any]]) -> dict[str, 
     return {port.name: values[port.name][0] for port in circuit.outputs}
 
 
-def bounds(circuit: Circuit, largest: Mapping[str, int]) -> int:
-    """The greatest magnitude that any value can have (interval arithmetic).
+def bounds(circuit: Circuit, largest: Mapping[str, Any], *, spread: bool = True) -> int:
+    """The greatest magnitude that any value can have.
 
     Args:
         circuit: in integer mode.
-        largest: of each input, the greatest magnitude of its integers.
+        largest: of each input, the greatest magnitude of its integers; or its integers themselves.
+        spread: every input between −largest and largest (interval arithmetic); False for the given integers alone.
     """
-    ports = {port.name: np.full(port.shape, largest[port.name], object) for port in circuit.inputs}
-    values = _walk(circuit, {name: (-array, array) for name, array in ports.items()})
-    return max(int(max(abs(low).max(), abs(high).max())) for low, high in values.values() if low.dtype == object)
+    given = {port.name: np.broadcast_to(_big(largest[port.name]), port.shape) for port in circuit.inputs}
+    values = _walk(circuit, {name: (-array if spread else array, array) for name, array in given.items()})
+    return max(int(max(abs(low).max(), abs(high).max())) for low, high in values.values())
 
 
 def _walk(circuit: Circuit, values: dict[str, Pair]) -> dict[str, Pair]:
@@ -108,6 +109,10 @@ def _each(rule: Callable[[list[Big], dict[str, Any]], Big]) -> Callable[[list[Pa
     )
 
 
+def _relu(operands: list[Big], _: dict[str, Any]) -> Big:
+    return cast("Big", np.maximum(operands[0], 0))
+
+
 def _reshape(operands: list[Big], _: dict[str, Any]) -> Big:
     shape = tuple(int(size) for size in operands[1])
     return cast("Big", operands[0].reshape(shape))
@@ -120,7 +125,7 @@ _OPERATORS: dict[str, Callable[[list[Pair], dict[str, Any]], Pair]] = {
     "Identity": _each(lambda x, _: x[0]),
     "MatMul": _matmul,
     "Mul": _mul,
-    "Relu": _each(lambda x, _: np.maximum(x[0], 0)),
+    "Relu": _each(_relu),
     "Reshape": _each(_reshape),
     "Sub": _sub,
 }
