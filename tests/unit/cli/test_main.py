@@ -65,11 +65,12 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
     assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
     assert found["devices"] == sorted(["--here", "--json", "--links"])
-    running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
+    running = ["--engine", "--executor", "--in-flight", "--max-difference", "--input", "--run-dir", "--seed", "--size", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     assert found["run"] == sorted([*running, "--json", "--output", "--trace", "--trace-nodes"])
     assert found["verify"] == sorted(
-        ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
+        ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
+        + ["--threads"]
     )
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
     reasoning = ["--emit", "--explain", "--microbatches", "--pareto", "--plot", "--schedule"]

@@ -31,8 +31,10 @@ class InProcess:
 
     def ready(self) -> tuple[EngineSettings, ...]:
         """Load every segment."""
-        engine, total = make_engine(self._options.engine, self._options.threads), self._route.stages
+        total, options = self._route.stages, self._options
+        named = {name: make_engine(name, options.threads) for name in set(options.engine.split(","))}
         while len(self._stages) < total:
+            engine = named[options.engine_of(len(self._stages))]
             self._stages.append(Stage(self._package, len(self._stages), engine))
             self._options.on_progress("load segments", len(self._stages), total)
         return tuple(stage.settings for stage in self._stages)

@@ -95,7 +95,7 @@ class Processes:
             package=str(self._package.path.resolve()),
             digest=self._package.digest,
             stage=stage,
-            engine=self._options.engine,
+            engine=self._options.engine_of(stage),
             threads=self._options.threads,
             memory={sender: self._memory[sender] for sender in (*self._route.received[stage], stage)},
             probe=self._options.probe,
