@@ -65,13 +65,12 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
     assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
     assert found["devices"] == sorted(["--here", "--json", "--links"])
-    running = ["--engine", "--executor", "--in-flight", "--max-difference", "--input", "--run-dir", "--seed", "--size", "--threads"]
+    running = ["--engine", "--executor", "--in-flight", "--input", "--max-difference", "--run-dir", "--seed", "--size"]
+    running += ["--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     assert found["run"] == sorted([*running, "--json", "--output", "--trace", "--trace-nodes"])
-    assert found["verify"] == sorted(
-        ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
-        + ["--threads"]
-    )
+    judging = ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
+    assert found["verify"] == sorted([*judging, "--threads"])
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
     reasoning = ["--emit", "--explain", "--microbatches", "--pareto", "--plot", "--schedule"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
