@@ -18,7 +18,7 @@ import partwise.errors
 from partwise.errors import PartwiseError, RunError, WorkerLostError
 from partwise.runtime.executors.messages import Channel, Failed, Load, Message, Task
 
-__all__ = ["Crew", "WorkerProcess"]
+__all__ = ["Crew", "WorkerProcess", "worker_environment"]
 
 _WAITING = "OMP_WAIT_POLICY"
 """OpenMP 5.2, section 21.6: whether waiting threads spin or sleep."""
@@ -50,7 +50,7 @@ class WorkerProcess:
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=2,
-                env=_environment(),
+                env=worker_environment(),
                 pass_fds=(theirs.fileno(), *memory),
                 process_group=0,
             )
@@ -150,7 +150,7 @@ def _error_of(failed: Failed) -> PartwiseError:
     return kind(failed.subject, failed.what, expected=failed.expected, got=failed.got, hint=failed.hint)
 
 
-def _environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     """The parent's, with two things added.
 
     This package must be importable: the parent may have found it by `sys.path` alone. And threads that wait must
