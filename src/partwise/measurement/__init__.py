@@ -6,6 +6,17 @@ measured here, or that does not say what it was measured on.
 
 from partwise.measurement.bench import bench_package
 from partwise.measurement.case import LOCAL_EXECUTORS, Settings
+from partwise.measurement.inventory import Inventory, take_inventory
 from partwise.measurement.record import Arrangement, Bench, StageTime, Uncut
 
-__all__ = ["LOCAL_EXECUTORS", "Arrangement", "Bench", "Settings", "StageTime", "Uncut", "bench_package"]
+__all__ = [
+    "LOCAL_EXECUTORS",
+    "Arrangement",
+    "Bench",
+    "Inventory",
+    "Settings",
+    "StageTime",
+    "Uncut",
+    "bench_package",
+    "take_inventory",
+]

@@ -64,7 +64,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     comparing = ["--check", "--csv", "--estimator", "--fuse", "--hardware", "--models", "--price"]
     assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
     assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
-    assert found["devices"] == sorted(["--here", "--json", "--links"])
+    assert found["devices"] == sorted(["--here", "--json", "--links", "--toml"])
     running = ["--engine", "--executor", "--in-flight", "--input", "--max-difference", "--run-dir", "--seed", "--size"]
     running += ["--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
