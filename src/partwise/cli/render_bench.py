@@ -5,11 +5,11 @@ from __future__ import annotations
 from rich.text import Text
 
 from partwise.cli.render import console, table
-from partwise.measurement import Arrangement, Bench, Uncut
+from partwise.measurement import Arrangement, Bench, Status, Suite, Uncut
 from partwise.runtime.engines import engine_names, engine_text
 from partwise.units import format_bytes, format_seconds
 
-__all__ = ["show_bench"]
+__all__ = ["show_bench", "show_suite"]
 
 
 def show_bench(bench: Bench) -> None:
@@ -43,6 +43,25 @@ def show_bench(bench: Bench) -> None:
     )
     for note in bench.notes:
         out.print(Text(f"note: {note}"))
+
+
+def show_suite(suite: Suite) -> None:
+    """Each criterion, and below what there is to say about it."""
+    out = console()
+    rows = [
+        (result.name, result.asks, result.status.value, _figure(result.value, result.unit)) for result in suite.results
+    ]
+    out.print(table(f"Suite {suite.suite}, {suite.model}", ("criterion", "asks", "status", "figure"), rows, left=3))
+    for result in suite.results:
+        if result.note:
+            out.print(Text(f"{result.name}: {result.note}"))
+    met = sum(result.status is Status.MET for result in suite.results)
+    missed = sum(result.status is Status.MISSED for result in suite.results)
+    out.print(Text(f"{met} met, {missed} missed, {len(suite.results) - met - missed} not measurable here"))
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "-" if value is None else f"{value:.3g} {unit}"
 
 
 def _replicas(bench: Bench) -> list[tuple[str, Uncut | None]]:

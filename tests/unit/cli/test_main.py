@@ -73,7 +73,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["verify"] == sorted([*judging, "--threads"])
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
     measuring = ["--against", "--engine", "--executor", "--in-flight", "--json", "--output", "--rounds", "--seconds"]
-    assert found["bench"] == sorted([*measuring, "--seed", "--size", "--threads"])
+    assert found["bench"] == sorted([*measuring, "--seed", "--size", "--suite", "--threads"])
     reasoning = ["--emit", "--explain", "--microbatches", "--pareto", "--plot", "--schedule"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 

@@ -82,7 +82,7 @@ def test_the_slowest_stage_or_the_cores_decide(
 
 def test_what_would_swap_is_refused(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
-        available = 100
+        available = -1  # the hand-made package says that its weights take nothing
 
     monkeypatch.setattr(psutil, "virtual_memory", lambda: Full)
     with pytest.raises(InputError, match="holds the weights"):
