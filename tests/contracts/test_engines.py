@@ -233,7 +233,7 @@ def test_nan_and_infinity_pass(name: str, engine: Engine) -> None:
     inputs = Case().inputs()
     inputs["x"][0], inputs["x"][1] = np.nan, np.inf
     found = engine.load(written(name, Case())).run(inputs, {"rows": 3})["y"]
-    if name.startswith("openvino"):  # its Relu is a maximum with 0, which takes 0 from a NaN (docs/engines.md)
+    if "openvino" in name:  # its Relu is a maximum with 0, which takes 0 from a NaN (docs/engines.md)
         assert (found[0] == 0).all()
         return
     assert np.isnan(found[0]).all()
