@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partwise.packaging import Package, SegmentEntry
+from partwise.packaging import Package
 from partwise.runtime.engines.engine import Engine, LoadedSegment, NodeObserver
-from partwise.runtime.sizes import check_values
+from partwise.runtime.sizes import Interface
 from partwise.runtime.trace import NodeSpan, Probe, SegmentSpan, measured
 
 __all__ = ["Computed", "Stage"]
@@ -38,7 +38,9 @@ class Stage:
         segment = package.segment(number)
         self.number = number
         self.settings = engine.settings
-        self._entry: SegmentEntry = package.manifest.segments[number]
+        entry = package.manifest.segments[number]
+        self._takes = Interface(f"segment {number} input", entry.inputs)
+        self._gives = Interface(f"segment {number} output", entry.outputs)
         self._hints = {symbol.name: symbol.hint for symbol in package.manifest.symbols}
         self._loaded: LoadedSegment = engine.load(segment)
 
@@ -81,7 +83,7 @@ class Stage:
     def _run(
         self, values: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None
     ) -> dict[str, np.ndarray]:
-        check_values(f"segment {self.number} input", self._entry.inputs, values, sizes)
+        self._takes.check(values, sizes)
         outputs = self._loaded.run(values, {**self._hints, **sizes}, observe)
-        check_values(f"segment {self.number} output", self._entry.outputs, outputs, sizes)
+        self._gives.check(outputs, sizes)
         return outputs
