@@ -23,8 +23,8 @@ from partwise.runtime.trace import Probe
 __all__ = ["DIFFERENCE_LIMIT", "Exactness", "Inexact", "exact_outputs"]
 
 DIFFERENCE_LIMIT = 1e-4
-"""Largest difference over an output's largest magnitude, unless the user sets another. Float32 engines stay below it
-on the models measured, bfloat16 arithmetic is a hundred times above. Source: docs/engines.md."""
+"""Largest difference over an output's largest magnitude, unless the user sets another: between float32 engines
+(7e-7 on ResNet-50) and bfloat16 arithmetic (3.6e-3). Source: measured, docs/engines.md."""
 Values = Mapping[str, np.ndarray]
 
 

@@ -36,7 +36,7 @@ from partwise.runtime.engines.torch_program import (
 )
 from partwise.torch_arrays import from_numpy, to_numpy
 
-__all__ = ["CompileEngine"]
+__all__ = ["CompileEngine", "as_module"]
 
 _MOST_PROGRAMS = 8
 """Sizes for which a segment keeps compiled code. Assumed: streams seldom mix more."""
@@ -99,7 +99,7 @@ class _CompiledSegment:
         key = tuple(sorted(sizes.items()))
         if key not in self._programs:
             refuse_sizes(self._graph, sizes, self._name)
-            module = _as_module(self._graph, self._held, self._state, sizes, self._device)
+            module = as_module(self._graph, self._held, self._state, sizes, self._device)
             self._programs[key] = require("torch").compile(
                 module, fullgraph=True, dynamic=False, options={"freezing": True}
             )
@@ -109,7 +109,7 @@ class _CompiledSegment:
         return self._programs[key]
 
 
-def _as_module(
+def as_module(
     graph: ir.Graph, held: Mapping[str, Any], state: Mapping[str, Any], sizes: Mapping[str, int], device: Any
 ) -> Any:
     """The graph as an FX module for these sizes: takes inputs, then state; gives outputs, then new state."""
