@@ -10,7 +10,7 @@ import numpy as np
 from partwise.errors import InterfaceMismatchError
 from partwise.packaging import Package, Port, Segment
 from partwise.runtime.engines.engine import Engine, LoadedSegment, NodeObserver
-from partwise.runtime.pieces import PieceFile, piece_segment
+from partwise.runtime.piece import PieceFile, piece_segment
 from partwise.runtime.sizes import check_values
 from partwise.runtime.trace import NodeSpan, Probe, SegmentSpan, measured
 

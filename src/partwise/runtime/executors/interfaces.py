@@ -9,9 +9,10 @@ import numpy as np
 from partwise.errors import PartwiseError, RunError
 from partwise.packaging import Package, Port
 from partwise.packaging.arrays import numpy_dtype
+from partwise.runtime.cutter import Cutter
 from partwise.runtime.executors.executor import Options
 from partwise.runtime.executors.messages import Parcel
-from partwise.runtime.pieces import Cutter, PieceFile
+from partwise.runtime.piece import PieceFile
 from partwise.runtime.schedule import Divided, Indivisible
 from partwise.runtime.sizes import check_values
 

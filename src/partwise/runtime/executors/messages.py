@@ -17,7 +17,7 @@ import msgspec
 from partwise.errors import WorkerLostError
 from partwise.ir import DType
 from partwise.runtime.engines.engine import EngineSettings
-from partwise.runtime.pieces import PieceFile
+from partwise.runtime.piece import PieceFile
 from partwise.runtime.schedule import Fault
 from partwise.runtime.trace import HandoverSpan, NodeSpan, Probe, SegmentSpan
 

@@ -26,7 +26,8 @@ class Stream:
         self.requests: dict[int, Request] = {}
         self._in_flight, self._durable = in_flight, durable
         self._ready: list[Key] = []
-        self._offered, self._answered = 0, 0
+        self._offered: int = 0
+        self._answered: int = 0
         self._fetching, self._ended = False, False
 
     @property

@@ -132,7 +132,7 @@ def test_a_killed_worker_is_replaced(package: Package, worker: int, number: int)
         assert found == expected
         assert [old == new for old, new in zip(before, pids, strict=True)] == [n != worker for n in range(3)]
         assert [str(incident) for incident in executor.incidents] == [
-            f"lost (worker {worker}): worker {worker}: was killed; got {signal.Signals(number).name} ({-(-number)})."
+            f"lost (worker {worker}): worker {worker}: was killed; got {signal.Signals(number).name} ({int(number)})."
             + (" Hint: the system may have run out of memory." if number == signal.SIGKILL else "")
         ]
         assert [a.outputs["y"].tobytes() for a in executor.run(stream(30))] == expected  # and another stream

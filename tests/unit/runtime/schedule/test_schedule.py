@@ -353,7 +353,14 @@ def test_what_a_lost_worker_sent_is_computed_again_where_values_die_with_it() ->
     assert schedule.handle(Finished(3)) == [Compute(4, 0, 1, 1)]
 
 
-IMPOSSIBLE: list[Event] = [Finished(0), Failed(3, Fault.ERROR, ""), Offered(1), Loaded(0, 1), Heard(5), Divided(0, (), ())]
+IMPOSSIBLE: list[Event] = [
+    Finished(0),
+    Failed(3, Fault.ERROR, ""),
+    Offered(1),
+    Loaded(0, 1),
+    Heard(5),
+    Divided(0, (), ()),
+]
 
 
 @pytest.mark.parametrize("event", IMPOSSIBLE)
@@ -366,5 +373,7 @@ def test_an_impossible_event_tells_the_story() -> None:
     schedule = begun()
     schedule.handle(Offered(0))
     schedule.handle(Finished(0))
-    with pytest.raises(RunError, match=r"Loaded\(worker 0, stage 0\).*Load\(.*Loaded\(worker 0.*Compute\(ticket 0, request 0"):
+    with pytest.raises(
+        RunError, match=r"Loaded\(worker 0, stage 0\).*Load\(.*Loaded\(worker 0.*Compute\(ticket 0, request 0"
+    ):
         schedule.handle(Loaded(0, 0))

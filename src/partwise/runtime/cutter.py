@@ -7,45 +7,20 @@ one more stage: exact for the same reason as every segment. Pieces exist for the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
 
 from partwise.cutting import encode_part
 from partwise.errors import PackageError, PartwiseError, RunError
-from partwise.ir import Contraction, Format, Graph, Part, contract, divide
-from partwise.packaging import Package, Port, Segment
-from partwise.packaging.screen import graph_from_bytes
+from partwise.ir import Contraction, Graph, Part, contract, divide
+from partwise.packaging import Package, Port
 from partwise.planning import plan_from_data
+from partwise.runtime.piece import PieceFile
 from partwise.runtime.route import Piece
 from partwise.runtime.schedule import Demand
 
-__all__ = ["Cutter", "PieceFile", "piece_segment"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PieceFile:
-    """A piece as an engine's process needs it; weights by name, from the package."""
-
-    name: str
-    graph: bytes
-    """As a segment's file."""
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    weights: tuple[str, ...]
-
-
-def piece_segment(package: Package, piece: PieceFile) -> Segment:
-    """What an engine loads.
-
-    Raises:
-        PackageError: a weight is missing, or is not what the manifest promises.
-    """
-    format = package.manifest.format
-    parsed = graph_from_bytes(piece.graph, piece.name) if format is Format.TORCH else None
-    weights = package.weights(piece.weights)
-    return Segment(name=piece.name, format=format, graph=piece.graph, weights=weights, ir=parsed)
+__all__ = ["Cutter"]
 
 
 class Cutter:
