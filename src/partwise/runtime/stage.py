@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from partwise.errors import InterfaceMismatchError
-from partwise.packaging import Package, Port, Segment
+from partwise.packaging import Package, Segment
 from partwise.runtime.engines.engine import Engine, LoadedSegment, NodeObserver
 from partwise.runtime.piece import PieceFile, piece_segment
-from partwise.runtime.sizes import check_values
+from partwise.runtime.sizes import Interface
 from partwise.runtime.trace import NodeSpan, Probe, SegmentSpan, measured
 
 __all__ = ["Computed", "LyingOutputError", "Stage"]
@@ -51,8 +51,8 @@ class Stage:
         entry = package.manifest.segments[number] if piece is None else piece
         self.number = number
         self.settings = engine.settings
-        self._inputs: tuple[Port, ...] = entry.inputs
-        self._outputs: tuple[Port, ...] = entry.outputs
+        self._takes = Interface(f"segment {number} input", entry.inputs)
+        self._gives = Interface(f"segment {number} output", entry.outputs)
         self._hints = {symbol.name: symbol.hint for symbol in package.manifest.symbols}
         self._loaded: LoadedSegment = engine.load(segment)
 
@@ -95,10 +95,10 @@ class Stage:
     def _run(
         self, values: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None
     ) -> dict[str, np.ndarray]:
-        check_values(f"segment {self.number} input", self._inputs, values, sizes)
+        self._takes.check(values, sizes)
         outputs = self._loaded.run(values, {**self._hints, **sizes}, observe)
         try:
-            check_values(f"segment {self.number} output", self._outputs, outputs, sizes)
+            self._gives.check(outputs, sizes)
         except InterfaceMismatchError as error:
             parts = (error.subject, error.what)
             raise LyingOutputError(*parts, expected=error.expected, got=error.got, hint=error.hint) from None

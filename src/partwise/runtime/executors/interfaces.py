@@ -14,7 +14,7 @@ from partwise.runtime.executors.executor import Options
 from partwise.runtime.executors.messages import Parcel
 from partwise.runtime.piece import PieceFile
 from partwise.runtime.schedule import Divided, Indivisible
-from partwise.runtime.sizes import check_values
+from partwise.runtime.sizes import Interface
 
 __all__ = ["Interfaces"]
 
@@ -24,6 +24,7 @@ class Interfaces:
 
     def __init__(self, package: Package) -> None:
         self._manifest, self._cutter = package.manifest, Cutter(package)
+        self._gives: dict[int, Interface] = {}
         given = {port.tensor for port in package.manifest.inputs}
         segments = package.manifest.segments
         self.read = tuple({port.tensor: None for s in segments for port in s.inputs if port.tensor in given})
@@ -60,7 +61,9 @@ class Interfaces:
         """
         found = {item.tensor: np.broadcast_to(np.empty((), numpy_dtype(item.dtype)), item.shape)
                  for item in parcel.tensors}  # fmt: skip
-        check_values(f"segment {stage} output", self._ports(stage)[1], found, sizes)
+        if stage not in self._gives:
+            self._gives[stage] = Interface(f"segment {stage} output", self._ports(stage)[1])
+        self._gives[stage].check(found, sizes)
         for item in parcel.tensors:
             if item.size != found[item.tensor].nbytes or sorted(item.order) != list(range(len(item.shape))):
                 raise RunError(f"`{item.tensor}` of segment {stage}", "has a length or a layout that is not its own")
