@@ -72,7 +72,7 @@ class Exactness:
         Raises:
             EngineError: it is farther from the exact engine's than the limit.
         """
-        if self._seen or not self._inexact:
+        if self._seen or not self._inexact or not outputs:
             return
         self._seen, start = True, time.monotonic()
         expected = exact_outputs(self.package, inputs, self.threads)

@@ -14,6 +14,7 @@ from partwise.runtime.archive import read_members
 from partwise.runtime.engines.engine import EngineSettings
 from partwise.runtime.exactness import Inexact
 from partwise.runtime.inputs import Origin
+from partwise.runtime.schedule import Incident
 
 __all__ = ["RUN_VERSION", "LazyArrays", "RequestRecord", "Run", "RunRecord", "RunRequest", "record_request"]
 
@@ -56,6 +57,9 @@ class RunRecord:
     notes: tuple[str, ...] = ()
     inexact: Inexact | None = None
     """How far engines without an exact way are from the exact one; None where all are exact."""
+    incidents: tuple[Incident, ...] = ()
+    """What went wrong on the way, and what was done about it: workers replaced, tasks repeated, stages divided. Empty
+    where nothing failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

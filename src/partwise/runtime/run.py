@@ -17,6 +17,7 @@ from partwise.runtime.executors import Answer, Executor, Options, Progress, Valu
 from partwise.runtime.folder import RunWriter, load_run
 from partwise.runtime.inputs import Inputs, open_inputs
 from partwise.runtime.record import RUN_VERSION, RequestRecord, Run, RunRecord, RunRequest, record_request
+from partwise.runtime.schedule import Capacity, Policy
 from partwise.runtime.threads import default_threads
 from partwise.runtime.trace import Probe, Trace
 
@@ -32,6 +33,9 @@ def run_package(
     engine: str | None = None,
     max_difference: float = DIFFERENCE_LIMIT,
     in_flight: int | None = None,
+    workers: int | None = None,
+    capacity: Capacity | None = None,
+    policy: Policy | None = None,
     sizes: Mapping[str, int] | None = None,
     seed: int = 0,
     save: bool = True,
@@ -51,6 +55,9 @@ def run_package(
             (`partwise.runtime.engines.spec`); the record then says so.
         max_difference: how far engines without an exact way may be from the exact one, over an output's largest value.
         in_flight: requests of a stream under way at once.
+        workers: processes (or threads, in process with more than one request in flight); by default one a stage.
+        capacity: of each worker: it gets nothing above it, and a stage that fits none is cut smaller.
+        policy: what is done when something fails.
         sizes: values of the model's symbols, for random inputs.
         seed: of random inputs.
         save: leave a run folder.
@@ -63,13 +70,17 @@ def run_package(
         InputError: inputs, sizes or options that are not usable.
         InterfaceMismatchError: inputs that do not fit the model.
         PackageError: a package that is not what its manifest promises.
-        RunError: a stage failed, or its process died; or it is farther from the exact engine than allowed.
+        RunError: a stage went on failing wherever it was tried, or its workers went on dying; or it is farther from
+            the exact engine than allowed.
     """
     opened = package if isinstance(package, Package) else open_package(package)
     options = Options(
         engine=",".join(stage_engines(engine, len(opened.manifest.segments), opened.manifest.engine)),
         threads=default_threads() if threads is None else _at_least_one("threads", threads),
         in_flight=None if in_flight is None else _at_least_one("in flight", in_flight),
+        workers=None if workers is None else _at_least_one("workers", workers),
+        capacity=capacity or Capacity(),
+        policy=policy or Policy(),
         trace=None if trace is None else Trace(),
         probe=Probe(memory=trace is not None, nodes=trace is not None and trace_nodes),
         on_progress=on_progress or _silent,
@@ -107,7 +118,8 @@ def _execute(
             origin=inputs.origin,
             stream=inputs.is_stream,
             requests=tuple(done.records),
-            notes=_notes(package, options.engine, len(engines)),
+            notes=_notes(package, options.engine, len(package.manifest.segments)),
+            incidents=working.incidents,
         )
         path = writer.finish(record) if writer else None
     requests = tuple(done.requests) if done.requests or path is None else load_run(path).requests

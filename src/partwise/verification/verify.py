@@ -23,7 +23,7 @@ from partwise.ir import graph_digest
 from partwise.packaging import Package
 from partwise.packaging.arrays import dense, stride_order, tensor_digest
 from partwise.runtime import Run, default_threads, open_inputs
-from partwise.runtime.engines import engine_names, engine_text, make_engine, stage_engines
+from partwise.runtime.engines import EngineSettings, engine_names, engine_text, make_engine, stage_engines
 from partwise.runtime.exactness import DIFFERENCE_LIMIT
 from partwise.verification.recompute import Original, Values, chained, whole
 from partwise.verification.verdict import RELATIVE_LIMIT, Comparison, Outcome, Verdict, compare, worst
@@ -91,7 +91,7 @@ def verify_run(
     claimed = [request.outputs for request in run.requests]
     if reason := _other_outputs(run, claimed):
         return _rejected(reason)
-    stated = run.record.engines if len(run.record.engines) == len(package.manifest.segments) else ()
+    stated = _by_segment(run.record.engines, len(package.manifest.segments))
     names = tuple(map(engine_text, stated)) or (package.manifest.engine,) * len(package.manifest.segments)
     threads = min(max(max((settings.threads for settings in run.record.engines), default=1), 1), 4 * default_threads())
     case = _Case([dict(values) for values in given], names, threads, claimed, limit=max_difference)
@@ -123,6 +123,13 @@ class _Case:
     def whole_by(self, cut_for: str) -> str:
         """The engine of the whole: the chain's, if it is one that is exact."""
         return self.engines[0] if len(set(self.engines)) == 1 and not self.inexact else cut_for
+
+
+def _by_segment(stated: Sequence[EngineSettings], segments: int) -> tuple[EngineSettings, ...]:
+    """The settings of each segment; none where stages were cut smaller and do not all have the same."""
+    if len(stated) == segments:
+        return tuple(stated)
+    return tuple(stated[:1]) * segments if len(set(stated)) == 1 else ()
 
 
 def _judge(package: Package, original: Original | None, case: _Case) -> Verdict:

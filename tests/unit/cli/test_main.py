@@ -68,7 +68,8 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     running = ["--engine", "--executor", "--in-flight", "--input", "--max-difference", "--run-dir", "--seed", "--size"]
     running += ["--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
-    assert found["run"] == sorted([*running, "--json", "--output", "--trace", "--trace-nodes"])
+    working = ["--cpu-fallback", "--max-layers", "--max-parameters", "--memory", "--workers"]
+    assert found["run"] == sorted([*running, *working, "--json", "--output", "--trace", "--trace-nodes"])
     judging = ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
     assert found["verify"] == sorted([*judging, "--threads"])
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})

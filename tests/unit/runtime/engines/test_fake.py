@@ -5,15 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.packages import example, small_package
 
-from partwise.errors import EngineError, EngineMemoryError, InterfaceMismatchError
+from partwise.errors import EngineError, EngineMemoryError, RunError
 from partwise.packaging import Package
-from partwise.runtime import run_package
+from partwise.runtime import Policy, run_package
 from partwise.runtime.engines import make_engine
 
 
@@ -48,21 +50,43 @@ def test_what_does_not_fit_is_out_of_memory(package: Package) -> None:
         loaded.run({"x": np.zeros((2, 4), np.float32)}, {"batch": 2})
 
 
-@pytest.mark.parametrize(
-    ("fault", "error", "executor"),
-    [
-        ("fail", EngineError, "in-process"),
-        ("shape", InterfaceMismatchError, "in-process"),
-        ("oom", EngineMemoryError, "in-process"),
-        ("oom", EngineMemoryError, "processes"),  # the kind of an error crosses the border
-    ],
-)
-def test_every_third_task_fails(package: Package, fault: str, error: type[Exception], executor: str) -> None:
-    requests = [example(seed=number) for number in range(3)]
-    engine = f"1=fake:null+{fault}=3"
-    run_package(package, requests[:2], engine=engine, executor=executor, save=False, threads=1)
-    with pytest.raises(error):
-        run_package(package, requests, engine=engine, executor=executor, save=False, threads=1)
+def one_task(package: Package, fault: str) -> Callable[[], dict[str, np.ndarray]]:
+    loaded = make_engine(f"fake:null+{fault}=3", 1).load(package.segment(0))
+    return lambda: loaded.run({"x": np.zeros((2, 4), np.float32)}, {"batch": 2})
+
+
+@pytest.mark.parametrize(("fault", "error"), [("fail", EngineError), ("oom", EngineMemoryError)])
+def test_every_third_task_fails(package: Package, fault: str, error: type[Exception]) -> None:
+    task = one_task(package, fault)
+    for _ in range(2):
+        task()
+        task()
+        with pytest.raises(error):
+            task()
+
+
+def test_every_third_task_answers_with_another_shape(package: Package) -> None:
+    task = one_task(package, "shape")
+    assert [next(iter(task().values())).shape for _ in range(4)] == [(2, 4), (2, 4), (2, 4, 2), (2, 4)]
+
+
+def test_a_run_survives_and_tells_what_went_wrong(package: Package) -> None:
+    requests = [example(seed=number) for number in range(4)]
+    real = run_package(package, requests, save=False, threads=1)
+    run = run_package(package, requests, engine="1=fake:null+fail=3", save=False, threads=1)
+    assert [r.record.outputs for r in run.requests] == [r.record.outputs for r in real.requests]
+    assert run.record.incidents
+    assert "the fake device fails" in str(run.record.incidents)
+
+
+def test_what_does_not_fit_ends_the_run_or_goes_to_the_cpu(package: Package) -> None:
+    """The kind of an error crosses the border of processes, and the schedule acts on it."""
+    given: dict[str, Any] = {"engine": "1=fake:null+memory=16B", "executor": "processes", "save": False, "threads": 1}
+    with pytest.raises(RunError, match="stage 1"):
+        run_package(package, example(), **given)
+    run = run_package(package, example(), policy=Policy(cpu_fallback=True), **given)
+    assert run.requests[0].record.outputs == run_package(package, example(), save=False).requests[0].record.outputs
+    assert [settings.fake for settings in run.record.engines] == [None, None, None]
 
 
 def test_it_dies_with_its_process(package: Package) -> None:
