@@ -18,6 +18,7 @@ _EXTRAS = {
     "onnx_ir": "onnx",
     "onnxruntime": "onnx",
     "ortools": "solvers",
+    "ezkl": "zk",
 }
 
 

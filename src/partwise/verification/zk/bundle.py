@@ -1,9 +1,9 @@
 """`proofs.zip`: a manifest, the proofs, and the keys that the manifest pins; read from anywhere without belief.
 
-    manifest.json            the manifest of proofs
-    proofs.json              {"not_proved": [numbers]}
-    proofs/segment_<n>       one proof a segment
-    keys/<sha256>            settings and verifying keys by digest
+manifest.json            the manifest of proofs
+proofs.json              {"not_proved": [numbers]}
+proofs/segment_<n>       one proof a segment
+keys/<sha256>            settings and verifying keys by digest
 """
 
 from __future__ import annotations

@@ -145,4 +145,3 @@ def _is_whole(folder: Path, circuit: Circuit) -> bool:
         )
     except OSError:
         return False
-

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from partwise.errors import InputError
+from partwise.packaging.arrays import numpy_dtype
 from partwise.verification.zk.field import Values, quantize
 from partwise.verification.zk.manifest import ProofManifest, Wire
 
@@ -28,7 +29,7 @@ def requested(manifest: ProofManifest, given: Mapping[str, np.ndarray] | None) -
     for number, segment in enumerate(manifest.segments):
         for wire in segment.inputs:
             if wire.source is None and wire.scale is not None and segment.circuit is not None:
-                array = _shaped("input", wire.tensor, given[wire.tensor], wire)
+                array = _shaped("input", wire.tensor, given[wire.tensor], wire).astype(numpy_dtype(wire.dtype))
                 yield number, wire.tensor, wire.tensor, quantize(array, wire.scale, f"input `{wire.tensor}`")
 
 

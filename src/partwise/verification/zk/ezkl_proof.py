@@ -1,6 +1,6 @@
 """Proofs of ezkl in our form: strict JSON of instances and proof bytes, and nothing that its verifier would ignore.
 
-    {"instances": ["<64 hex>", ...], "proof": "<hex>"}
+{"instances": ["<64 hex>", ...], "proof": "<hex>"}
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import Any
 
 from partwise.digest import file_digest
 from partwise.errors import ProverError
+from partwise.files import write_whole
 from partwise.verification.zk.ezkl_call import CallLimits, Called, call_ezkl, ezkl_version
 from partwise.verification.zk.ezkl_proof import proof_files, read_proof, write_proof
 from partwise.verification.zk.ezkl_settings import (
@@ -103,7 +104,7 @@ class EzklProver:
                 proof_path=raw,
                 srs_path=self._full_srs(circuit).path,
             )
-            out.write_bytes(write_proof(json.loads(raw.read_bytes())))
+            write_whole(out, write_proof(json.loads(raw.read_bytes())))
         return calls.measured()
 
     def check(self, keys: Mapping[str, Path], sizes: Sizes, proof: bytes, subject: str) -> Finding:

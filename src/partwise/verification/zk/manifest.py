@@ -14,7 +14,7 @@ import msgspec
 
 from partwise.digest import canonical_json, is_digest, sha256_digest
 from partwise.errors import ManifestError
-from partwise.ir import Output
+from partwise.ir import DType, Output
 from partwise.verification.zk.prover import KeyFile, Sizes
 from partwise.verification.zk.settings import CircuitSettings
 
@@ -39,6 +39,8 @@ class Wire:
 
     tensor: str
     shape: tuple[int, ...]
+    dtype: DType
+    """In the model; a request is read in it before it becomes fixed-point."""
     scale: int | None = None
     """Fixed-point bits; None at a segment without a circuit."""
     source: int | None = None
@@ -184,7 +186,9 @@ def _segment_problems(number: int, segment: ProvedSegment) -> Iterable[str]:
             yield f"segment {number}, `{wire.tensor}` has an impossible scale"
 
 
-def _wire_problems(number: int, wire: Wire, given: dict[str, tuple[int, Wire]], model: dict[str, Wire]) -> Iterable[str]:
+def _wire_problems(
+    number: int, wire: Wire, given: dict[str, tuple[int, Wire]], model: dict[str, Wire]
+) -> Iterable[str]:
     where = f"segment {number} takes `{wire.tensor}`"
     if wire.source is None:
         if wire.tensor not in model or model[wire.tensor].shape != wire.shape:

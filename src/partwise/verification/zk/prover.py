@@ -97,7 +97,12 @@ class Prover(Protocol):
         ...
 
     def setup(
-        self, segment: Path, settings: CircuitSettings, examples: Sequence[tuple[Values, ...]], folder: Path, subject: str
+        self,
+        segment: Path,
+        settings: CircuitSettings,
+        examples: Sequence[tuple[Values, ...]],
+        folder: Path,
+        subject: str,
     ) -> Circuit:
         """Make a segment's circuit and keys.
 
@@ -114,7 +119,9 @@ class Prover(Protocol):
         """
         ...
 
-    def witness(self, circuit: Circuit, folder: Path, inputs: tuple[Values, ...], out: Path, subject: str) -> tuple[Values, ...]:
+    def witness(
+        self, circuit: Circuit, folder: Path, inputs: tuple[Values, ...], out: Path, subject: str
+    ) -> tuple[Values, ...]:
         """The segment's outputs, computed as the circuit does; what is needed to prove it is written to `out`.
 
         Raises:

@@ -180,7 +180,9 @@ class _Judge:
         proved = {n for n, segment in enumerate(self._manifest.segments) if segment.circuit is not None}
         yield from (f"a proof of segment {n}, which has no circuit" for n in sorted(set(self._bundle.proofs) - proved))
         pinned = {key.digest for key in self._all_keys()}
-        yield from (f"a key {digest} that the manifest does not name" for digest in sorted(set(self._bundle.keys) - pinned))
+        yield from (
+            f"a key {digest} that the manifest does not name" for digest in sorted(set(self._bundle.keys) - pinned)
+        )
 
     def _all_keys(self) -> Iterable[KeyFile]:
         return (key for segment in self._manifest.segments if segment.circuit for key in segment.circuit.keys)
@@ -188,13 +190,18 @@ class _Judge:
     def _check_edges(self) -> int:
         equal = 0
         for edge in self._manifest.edges():
-            sent, received = self._mark(edge.source, edge.tensor, "outputs"), self._mark(edge.target, edge.tensor, "inputs")
+            sent, received = (
+                self._mark(edge.source, edge.tensor, "outputs"),
+                self._mark(edge.target, edge.tensor, "inputs"),
+            )
             if sent is None or received is None:
                 continue  # one of both is not proved, or refused, and said so
             if sent == received:
                 equal += 1
             else:
-                self._wrong.append(f"{edge}: segment {edge.target} was proved on other values than segment {edge.source} gave")
+                self._wrong.append(
+                    f"{edge}: segment {edge.target} was proved on other values than segment {edge.source} gave"
+                )
         return equal
 
     def _mark(self, number: int, tensor: str, side: str) -> Mark | None:
