@@ -172,13 +172,20 @@ def _graph(model: onnx.ModelProto):
 
 
 def _features(number: int) -> list[float]:
-    unit = (0.0,) * 5
+    unit = (0.0,) * 6
     none = ProofRates(setup_s=unit, prove_s=unit, peak_bytes=unit, proving_key_bytes=unit, source="")
     work, settings = _work(number)
     cost = proof_cost(work, settings, none)
     size = settings.columns * 2**settings.logrows
-    einsum = cost.einsum_blocks * size
-    return [1.0, 2.0**settings.logrows, cost.cells, einsum, (cost.cells + einsum) * cost.is_crowded]
+    crossed = cost.cells * cost.blocks if cost.einsum_blocks else 0
+    return [
+        1.0,
+        2.0**settings.logrows,
+        cost.cells,
+        cost.einsum_blocks * size,
+        crossed,
+        cost.cells * cost.is_crowded,
+    ]
 
 
 def _counted(number: int, row: dict[str, object]) -> float:
@@ -198,12 +205,12 @@ def _fitted(features: np.ndarray, truth: list[float]) -> np.ndarray:
 
 def _toml(rates: dict[str, np.ndarray]) -> str:
     lines = [
-        "# Constants of ezkl 23.0.5 on one thread. The five of a table multiply 1, 2^k, cells, cells of the columns",
-        "# of checked products, and all cells of a crowded circuit.",
+        "# Constants of ezkl 23.0.5 on one thread. Of each table they multiply: 1, 2^k, cells, cells of the columns of",
+        "# checked products, cells × blocks where there are such, and the cells of a circuit of too many blocks.",
         'source = "measured by benchmarks/proof_cost.py, 2026-11; fitted on every second circuit"',
     ]
     for figure in FIGURES:
-        names = ("circuit", "row", "cell", "einsum_cell", "crowded_cell")
+        names = ("circuit", "row", "cell", "einsum_cell", "crossed_cell", "crowded_cell")
         values = [f"{name} = {value:.4g}" for name, value in zip(names, rates[figure], strict=True)]
         lines += ["", f"[{figure}]", *values]
     return "\n".join(lines) + "\n"

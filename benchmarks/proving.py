@@ -5,7 +5,7 @@
 The usual recipe: a slice before each node with weights, each calibrated and proved with the prover's defaults.
 CPU-seconds (settings, setup, witness, proof, verification on one thread; calibration, which only the usual recipe
 needs, is left out) and the highest VmHWM of any child. The settings of every other circuit are the planner's choice
-(`profiling.proof_choice`), its digits the fewest whose error is at most the usual recipe's. Every circuit's outputs are
+(`profiling.proof_choice`), its digits as few as keep the error within the usual recipe's. Every circuit's outputs are
 compared with exact big integers, every chain with onnxruntime.
 """
 
@@ -32,10 +32,12 @@ from partwise.verification.zk.circuits import Circuit, bounds, evaluate, lower
 from partwise.verification.zk.circuits.split import split_operator
 
 CACHE = Path.home() / ".cache" / "partwise" / "test-srs"
+Digits = dict[str, int]
+"""Binary digits after the point of the input `x` and of the weights of each node."""
 SAMPLES = 16
 MARGIN_BITS = 3
 """By which a value may exceed the greatest of the samples; beyond that the witness fails."""
-DIGITS = range(3, 9)
+MOST_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +55,15 @@ RECIPES = {
         "whole": Recipe(),
         "2 segments": Recipe(cuts=(("fc2_relu",),)),
         "4 segments": Recipe(cuts=(("fc1_relu",), ("fc2_relu",), ("fc3_relu",))),
+        "7 segments": Recipe(
+            splits=(("fc1", 2), ("fc2", 2), ("fc3", 2)),
+            cuts=tuple((f"fc{n}_relu/{half}",) for n in (1, 2, 3) for half in (0, 1)),
+        ),
     },
     "lenet-mini": {
         "whole": Recipe(),
         "3 segments": Recipe(cuts=(("conv1_pool",), ("conv2_pool",))),
+        "2 segments": Recipe(cuts=(("conv1_pool",),)),
         "conv1 halved": Recipe(splits=(("conv1", 2),), cuts=(("conv1_pool/0",), ("conv1_pool/1",))),
     },
     "lenet5": {
@@ -78,22 +85,50 @@ class Chain:
     bits: dict[str, int]
 
 
-def lowered(model: onnx.ModelProto, recipe: Recipe, samples: np.ndarray, digits: int) -> Chain:
-    """Every segment as a circuit; the range of each from the samples, with a margin."""
+def lowered(model: onnx.ModelProto, recipe: Recipe, samples: np.ndarray, digits: Digits) -> Chain:
+    """Every segment as a circuit, with the range of its values: by interval arithmetic for requests between -1 and 1,
+    or of the samples with a margin, whichever is less."""
     data = model.SerializeToString()
     for node, parts in recipe.splits:
         data = split_operator(data, node, parts)
-    given = [{"x": np.rint(x * 2**digits).astype(int)} for x in samples]
-    chain = Chain(values=given, bits={"x": digits})
+    given = [{"x": np.rint(x * 2 ** digits["x"]).astype(int)} for x in samples]
+    chain = Chain(values=given, bits={"x": digits["x"]})
+    reach = {"x": 2 ** digits["x"]}
     for piece in segments(onnx.shape_inference.infer_shapes(onnx.load_from_string(data)), recipe.cuts):
-        circuit = lower(piece.SerializeToString(), weight_bits=digits, input_bits=chain.bits)
+        of_parts = {
+            node.name: digits[node.name.partition("/")[0]] for node in piece.graph.node if _weighs(node, digits)
+        }
+        circuit = lower(piece.SerializeToString(), weight_bits=of_parts, input_bits=chain.bits)
         chain.circuits.append(circuit)
+        widest = bounds(circuit, reach)
         largest = max(bounds(circuit, sample, spread=False) for sample in chain.values)
-        chain.ranges.append(largest.bit_length() + MARGIN_BITS)
+        chain.ranges.append(min(widest.bit_length(), largest.bit_length() + MARGIN_BITS))
         for sample in chain.values:
             sample.update(evaluate(circuit, sample))
         chain.bits.update({port.name: port.bits for port in circuit.outputs})
+        reach.update({port.name: 2 ** chain.ranges[-1] for port in circuit.outputs})
     return chain
+
+
+def _weighs(node: onnx.NodeProto, digits: Digits) -> bool:
+    return node.name.partition("/")[0] in digits
+
+
+def fewest_digits(model: onnx.ModelProto, samples: np.ndarray, most: float) -> Digits:
+    """Digits of the input and of each weight: one number for all that keeps the error, then less wherever it still
+    does, the last layers first, since their digits are on top of all others."""
+    held = {tensor.name for tensor in model.graph.initializer}
+    names = ["x", *(node.name for node in model.graph.node if held & set(node.input))]
+
+    def keeps(digits: Digits) -> bool:
+        return error(model, lowered(model, Recipe(), samples, digits), samples) <= most
+
+    start = next(n for n in range(3, MOST_DIGITS + 1) if n == MOST_DIGITS or keeps(dict.fromkeys(names, n)))
+    digits = dict.fromkeys(names, start)
+    for name in reversed(names):
+        while digits[name] > 2 and keeps(digits | {name: digits[name] - 1}):
+            digits[name] -= 1
+    return digits
 
 
 def error(model: onnx.ModelProto, chain: Chain, samples: np.ndarray) -> float:
@@ -117,14 +152,15 @@ def tuned(model: onnx.ModelProto, samples: np.ndarray, recipe: Recipe, most: flo
     Returns:
         What was measured, what was predicted, the error and the digits.
     """
-    tried = ((digits, lowered(model, recipe, samples, digits)) for digits in DIGITS)
-    digits, chain = next((d, c) for d, c in tried if d == DIGITS[-1] or error(model, c, samples) <= most)
+    digits = fewest_digits(model, samples, most)
+    chain = lowered(model, recipe, samples, digits)
     found, predicted = list[Measured](), list[ProofChoice]()
     for number, (circuit, range_bits) in enumerate(zip(chain.circuits, chain.ranges, strict=True)):
         choice = chosen(circuit, range_bits)
         settings = choice.settings
         arguments = {"input_scale": 0, "param_scale": 0, "logrows": settings.logrows}
         arguments |= {"num_inner_cols": settings.columns, "decomp_base": settings.base, "decomp_legs": settings.legs}
+        arguments["disable_freivalds"] = not settings.checks_products
         job = Job(arguments=arguments, srs=str(srs(CACHE, settings.logrows)))
         given = [field_elements(chain.values[0][port.name].ravel()) for port in circuit.inputs]
         found.append(measure(folder / f"tuned_{number}", circuit.model, given, job))
@@ -174,7 +210,10 @@ def row(
 def predictions(choices: list[ProofChoice], measured: list[Measured]) -> dict[str, object]:
     """Beside what was measured."""
     return {
-        "settings": [[c.settings.logrows, c.settings.columns, c.settings.base, c.settings.legs] for c in choices],
+        "settings": [
+            [c.settings.logrows, c.settings.columns, c.settings.base, c.settings.legs, c.settings.checks_products]
+            for c in choices
+        ],
         "predicted_prove_s": round(sum(c.cost.prove_s for c in choices), 3),
         "predicted_setup_s": round(sum(c.cost.setup_s for c in choices), 3),
         "predicted_peak_bytes": round(max(c.cost.peak_bytes for c in choices)),
@@ -224,7 +263,7 @@ def show(shown: dict[str, object], rows: list[dict[str, object]]) -> None:
     )
     print(
         f"{shown['model']:10} {shown['plan']:14} {shown['cpu_s']:8.2f} s {shown['peak_bytes'] / 1e6:6.0f} MB{ratios}"
-        f"  error {shown['error']:.2g}, {shown.get('digits')} digits{more}"
+        f"  error {shown['error']:.2g}, digits {list(shown.get('digits', {}).values())}{more}"
     )
     sys.stdout.flush()
 

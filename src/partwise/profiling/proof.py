@@ -18,9 +18,8 @@ __all__ = ["ProofCost", "ProofSettings", "ProofStep", "ProofWork", "count_cells"
 UNUSED_ROWS = 7
 """Of each column, which blind the proof. Source: ezkl 23.0.5, `total_assignments` against blocks, measured."""
 
-MOST_BLOCKS, MOST_MIXED_BLOCKS = 16, 4
-"""Blocks of columns beyond which keys and times per cell jump; the second where products are checked. Source: setups
-of ezkl 23.0.5 with 1 to 17 blocks: proving keys grow by 84 columns a block up to 16, with checked products up to 4."""
+MOST_BLOCKS = 16
+"""Blocks of columns beyond which keys and times per cell jump. Source: setups of ezkl 23.0.5 with 1 to 17 blocks."""
 
 
 class ProofStep(StrEnum):
@@ -65,6 +64,8 @@ class ProofSettings:
     """Of the digits of a range check; at most 2^k − 7, so that a table fits one column."""
     legs: int
     """Digits: values lie within ± base^legs."""
+    checks_products: bool = True
+    """Products of several rows and columns by Freivalds' method; False: each output is a running sum."""
 
     @property
     def rows(self) -> int:
@@ -104,13 +105,14 @@ class ProofCost:
         return self.setup_s + self.prove_s
 
 
-def count_cells(work: Sequence[ProofWork], columns: int, legs: int) -> tuple[int, int]:
+def count_cells(work: Sequence[ProofWork], columns: int, legs: int, checks_products: bool = True) -> tuple[int, int]:
     """Cells that the prover assigns, those of checked products apart.
 
     Args:
         work: of the circuit, its boundary included.
         columns: C.
         legs: of the range checks.
+        checks_products: see `ProofSettings`.
     """
     digits = 2 * legs + 4 + columns * _parts(legs, columns)
     plain = checked = 0
@@ -118,6 +120,8 @@ def count_cells(work: Sequence[ProofWork], columns: int, legs: int) -> tuple[int
         match each.step:
             case ProofStep.DOT:
                 plain += each.count * columns * _parts(each.depth, columns)
+            case ProofStep.CHECKED if not checks_products:
+                plain += each.count * prod(each.sides) * columns * _parts(each.depth, columns)
             case ProofStep.CHECKED:
                 checked += each.count * _freivalds(each)
             case ProofStep.CELL:
@@ -141,14 +145,14 @@ def proof_cost(work: Sequence[ProofWork], settings: ProofSettings, rates: ProofR
         settings: of the prover.
         rates: measured constants; by default those that come with the package.
     """
-    plain, checked = count_cells(work, settings.columns, settings.legs)
+    plain, checked = count_cells(work, settings.columns, settings.legs, settings.checks_products)
     room = settings.columns * settings.rows
     blocks = plain // room + 1
     einsum_blocks = checked // room + 1 if checked else 0
     size = settings.columns * 2**settings.logrows
     known = rates or proof_rates()
-    crowded = blocks + einsum_blocks if blocks > (MOST_MIXED_BLOCKS if checked else MOST_BLOCKS) else 0
-    counts = (blocks, einsum_blocks, crowded)
+    is_crowded = blocks > MOST_BLOCKS
+    counts = (blocks, einsum_blocks, blocks * blocks if checked else 0, blocks * is_crowded)
     figures = (1.0, float(2**settings.logrows), *(float(count * size) for count in counts))
     return ProofCost(
         assignments=plain,
@@ -156,7 +160,7 @@ def proof_cost(work: Sequence[ProofWork], settings: ProofSettings, rates: ProofR
         blocks=blocks,
         einsum_blocks=einsum_blocks,
         cells=blocks * size,
-        is_crowded=crowded > 0,
+        is_crowded=is_crowded,
         setup_s=_dot(known.setup_s, figures),
         prove_s=_dot(known.prove_s, figures),
         peak_bytes=_dot(known.peak_bytes, figures),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from partwise.errors import InfeasibleError
 from partwise.profiling.proof import ProofCost, ProofSettings, ProofWork, proof_cost
@@ -75,11 +76,13 @@ def _grid(range_bits: int, most_logrows: int | None) -> Iterator[ProofSettings]:
         base = 2**logrows - TABLE_MARGIN
         legs = next((legs for legs in range(1, MOST_LEGS + 1) if base**legs > 2**range_bits), None)
         if legs is not None:
-            for columns in COLUMNS:
-                yield ProofSettings(logrows=logrows, columns=columns, base=base, legs=max(2, legs))
+            for columns, checks in product(COLUMNS, (True, False)):
+                yield ProofSettings(logrows=logrows, columns=columns, base=base, legs=legs, checks_products=checks)
 
 
 def _fits(choice: ProofChoice) -> bool:
     room = choice.settings.columns * choice.settings.rows
     cost = choice.cost
-    return not cost.is_crowded and all(total % room <= FULL_SHARE * room for total in (cost.assignments, cost.einsum_assignments))
+    return not cost.is_crowded and all(
+        total % room <= FULL_SHARE * room for total in (cost.assignments, cost.einsum_assignments)
+    )

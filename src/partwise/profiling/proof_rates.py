@@ -9,9 +9,10 @@ from importlib import resources
 
 __all__ = ["ProofRates", "proof_rates"]
 
-Rates = tuple[float, float, float, float, float]
-"""Of a circuit at all; of a row (2^k); of a cell; of a cell in the columns of checked products; of any cell of a
-crowded circuit (`proof.MOST_BLOCKS`), in addition."""
+_FIGURES = ("circuit", "row", "cell", "einsum_cell", "crossed_cell", "crowded_cell")
+Rates = tuple[float, ...]
+"""Of a circuit at all; of a row (2^k); of a cell; of a cell in the columns of checked products; where there are such,
+of a cell times the number of blocks; of a cell beyond `proof.MOST_BLOCKS`, in addition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +33,7 @@ def proof_rates() -> ProofRates:
     data = tomllib.loads(text)
 
     def rates(name: str) -> Rates:
-        row = data[name]
-        return (
-            float(row["circuit"]),
-            float(row["row"]),
-            float(row["cell"]),
-            float(row["einsum_cell"]),
-            float(row["crowded_cell"]),
-        )
+        return tuple(float(data[name][figure]) for figure in _FIGURES)
 
     return ProofRates(
         setup_s=rates("setup_s"),

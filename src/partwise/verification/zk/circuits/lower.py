@@ -13,7 +13,8 @@ from partwise.extras import require
 from partwise.verification.zk.circuits.drawing import Circuit, CircuitPort, Value
 from partwise.verification.zk.circuits.movement import MOVEMENT
 from partwise.verification.zk.circuits.pointwise import POINTWISE
-from partwise.verification.zk.circuits.pooling import POOLING, relu_after_pool
+from partwise.verification.zk.circuits.pooling import POOLING
+from partwise.verification.zk.circuits.order import pool_first
 from partwise.verification.zk.circuits.products import PRODUCTS
 from partwise.verification.zk.circuits.step import Rule, Sheet, Step
 
@@ -22,7 +23,9 @@ __all__ = ["lower"]
 RULES: dict[str, Rule] = {**PRODUCTS, **POOLING, **POINTWISE, **MOVEMENT}
 
 
-def lower(model: bytes, *, weight_bits: int = 7, input_bits: Mapping[str, int] | int = 7) -> Circuit:
+def lower(
+    model: bytes, *, weight_bits: Mapping[str, int] | int = 7, input_bits: Mapping[str, int] | int = 7
+) -> Circuit:
     """A model in integer mode: every value an integer, nothing rounded inside.
 
     Weights become round(w · 2^weight_bits); each product adds their binary digits to a value's own, and the prover
@@ -30,7 +33,7 @@ def lower(model: bytes, *, weight_bits: int = 7, input_bits: Mapping[str, int] |
 
     Args:
         model: ONNX with static shapes and float weights.
-        weight_bits: binary digits of weights after the point.
+        weight_bits: binary digits of weights after the point, one for all or each node's by its name.
         input_bits: the same of the inputs, one for all or each by its name.
 
     Raises:
@@ -39,7 +42,7 @@ def lower(model: bytes, *, weight_bits: int = 7, input_bits: Mapping[str, int] |
     """
     proto = _inferred(model)
     constants = _constants(proto.graph)
-    sheet = Sheet(weight_bits=weight_bits, constants=constants, shapes=_shapes(proto.graph))
+    sheet = Sheet(digits=weight_bits, constants=constants, shapes=_shapes(proto.graph))
     ports = list[CircuitPort]()
     for value in proto.graph.input:
         if value.name in constants:
@@ -72,6 +75,7 @@ def _draw(sheet: Sheet, node: Any) -> None:
         output=node.output[0],
         attributes=attributes,
     )
+    sheet.enter(step)
     made = rule(sheet, step)
     sheet.values[step.output] = sheet.drawing.reshape(made, sheet.shape(step.output))
 
@@ -84,9 +88,7 @@ def _inferred(model: bytes) -> Any:
     onnx = require("onnx")
     try:
         proto = onnx.load_from_string(model)
-        nodes = relu_after_pool(list(proto.graph.node), {output.name for output in proto.graph.output})
-        del proto.graph.node[:]
-        proto.graph.node.extend(nodes)
+        pool_first(proto.graph)
         return onnx.shape_inference.infer_shapes(proto, data_prop=True)
     except Exception as error:  # noqa: BLE001 - onnx raises what its C++ raises
         raise ModelError("model", f"is no ONNX model: {error}") from None

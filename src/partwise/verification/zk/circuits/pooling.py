@@ -12,39 +12,7 @@ from partwise.verification.zk.circuits.drawing import Value, integers
 from partwise.verification.zk.circuits.step import Rule, Sheet, Step
 from partwise.verification.zk.circuits.windows import indices, sliding
 
-__all__ = ["POOLING", "relu_after_pool"]
-
-
-def relu_after_pool(nodes: list[Any], kept: set[str]) -> list[Any]:
-    """Each MaxPool(Relu(x)) as Relu(MaxPool(x)): the same values, as both are monotonic, and fewer Relus.
-
-    Args:
-        nodes: in topological order.
-        kept: names that leave the model, and so must be made.
-    """
-    readers: dict[str, int] = {}
-    for node in nodes:
-        for name in node.input:
-            readers[name] = readers.get(name, 0) + 1
-    maker = {node.output[0]: place for place, node in enumerate(nodes)}
-    found: list[list[Any]] = [[node] for node in nodes]
-    for place, pool in enumerate(nodes):
-        source = maker.get(pool.input[0]) if pool.op_type == "MaxPool" else None
-        if source is None or nodes[source].op_type != "Relu":
-            continue
-        middle = pool.input[0]
-        if readers[middle] == 1 and middle not in kept and len(pool.output) == 1:
-            found[source], found[place] = [], _swapped(nodes[source], pool)
-    return [node for entry in found for node in entry]
-
-
-def _swapped(relu: Any, pool: Any) -> list[Any]:
-    first, second, between = type(pool)(), type(relu)(), f"{pool.output[0]}/pooled"
-    first.CopyFrom(pool)
-    second.CopyFrom(relu)
-    first.input[0], first.output[0] = relu.input[0], between
-    second.input[0], second.output[0] = between, pool.output[0]
-    return [first, second]
+__all__ = ["POOLING"]
 
 
 def _max_pool(sheet: Sheet, step: Step) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,11 +34,21 @@ class Step:
 class Sheet:
     """What has been drawn so far, by the source model's names."""
 
-    weight_bits: int
+    digits: Mapping[str, int] | int
+    """Of weights after the point: one for all, or each node's by its name."""
     constants: dict[str, NDArray[Any]]
     shapes: dict[str, tuple[int, ...]]
     values: dict[str, Value] = field(default_factory=dict[str, Value])
     drawing: Drawing = field(default_factory=Drawing)
+    weight_bits: int = 0
+    """Of the node that is being drawn."""
+
+    def enter(self, step: Step) -> None:
+        """Take up the next node; one without digits of its own keeps those of the node before."""
+        if isinstance(self.digits, int):
+            self.weight_bits = self.digits
+        elif step.name in self.digits:
+            self.weight_bits = self.digits[step.name]
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Static shape of a tensor.
