@@ -1,6 +1,6 @@
 """Predicted against measured cost of proofs: small circuits through ezkl, constants fitted on every second one.
 
-    python benchmarks/proof_cost.py measure     # proves 34 circuits, writes docs/data/proof_cost.json; goes on where it was
+    python benchmarks/proof_cost.py measure     # proves 34 circuits, writes docs/data/proof_cost.json
     python benchmarks/proof_cost.py fit         # fits on half, reports the other half, writes the packaged constants
 
 What is assigned is counted by rule and compared exactly; seconds and bytes are fitted. Each circuit runs twice and

@@ -12,7 +12,6 @@ from math import prod
 from partwise.ir import Graph, Kind, Node, operator
 from partwise.ir.operators import Call
 from partwise.profiling.products import products
-from partwise.profiling.profile import bind
 from partwise.profiling.proof import ProofStep, ProofWork
 
 __all__ = ["graph_work", "node_work", "part_work"]
@@ -55,7 +54,7 @@ def part_work(
         sizes: values for the graph's symbols.
         integer: weights as integers, scale 0, nothing rebased.
     """
-    known = bind(graph, sizes)
+    known = graph.hints | dict(sizes or {})
     given = [ProofWork(ProofStep.GIVEN, graph.spec[name].elements(known)) for name in inputs]
     results = [ProofWork(ProofStep.RESULT, graph.spec[name].elements(known)) for name in outputs]
     inner = [work for index in nodes for work in node_work(graph, index, known, integer=integer)]

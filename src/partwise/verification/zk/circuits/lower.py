@@ -12,9 +12,9 @@ from partwise.errors import ModelError, UnsupportedOpError
 from partwise.extras import require
 from partwise.verification.zk.circuits.drawing import Circuit, CircuitPort, Value
 from partwise.verification.zk.circuits.movement import MOVEMENT
+from partwise.verification.zk.circuits.order import pool_first
 from partwise.verification.zk.circuits.pointwise import POINTWISE
 from partwise.verification.zk.circuits.pooling import POOLING
-from partwise.verification.zk.circuits.order import pool_first
 from partwise.verification.zk.circuits.products import PRODUCTS
 from partwise.verification.zk.circuits.step import Rule, Sheet, Step
 
