@@ -15,7 +15,7 @@ from partwise.errors import UnsupportedOpError
 from partwise.extras import require
 from partwise.verification.zk.circuits.drawing import Circuit
 
-__all__ = ["bounds", "evaluate"]
+__all__ = ["Big", "big_integers", "bounds", "evaluate", "trace"]
 
 Big = NDArray[np.object_]
 """Python integers, of any size."""
@@ -30,9 +30,14 @@ def evaluate(circuit: Circuit, inputs: Mapping[str, NDArray[Any]]) -> dict[str, 
         circuit: in integer mode.
         inputs: integers by the name of the input.
     """
-    given = {port.name: _big(inputs[port.name]).reshape(port.shape) for port in circuit.inputs}
-    values = _walk(circuit, {name: (array, array) for name, array in given.items()})
-    return {port.name: values[port.name][0] for port in circuit.outputs}
+    values = trace(circuit, inputs)
+    return {port.name: values[port.name] for port in circuit.outputs}
+
+
+def trace(circuit: Circuit, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Big]:
+    """Every value on the way, inputs included, as exact integers."""
+    given = {port.name: big_integers(inputs[port.name]).reshape(port.shape) for port in circuit.inputs}
+    return {name: low for name, (low, _) in _walk(circuit, {n: (a, a) for n, a in given.items()}).items()}
 
 
 def bounds(circuit: Circuit, largest: Mapping[str, Any], *, spread: bool = True) -> int:
@@ -43,7 +48,7 @@ def bounds(circuit: Circuit, largest: Mapping[str, Any], *, spread: bool = True)
         largest: of each input, the greatest magnitude of its integers; or its integers themselves.
         spread: every input between −largest and largest (interval arithmetic); False for the given integers alone.
     """
-    given = {port.name: np.broadcast_to(_big(largest[port.name]), port.shape) for port in circuit.inputs}
+    given = {port.name: np.broadcast_to(big_integers(largest[port.name]), port.shape) for port in circuit.inputs}
     values = _walk(circuit, {name: (-array if spread else array, array) for name, array in given.items()})
     return max(int(max(abs(low).max(), abs(high).max())) for low, high in values.values())
 
@@ -63,11 +68,12 @@ def _walk(circuit: Circuit, values: dict[str, Pair]) -> dict[str, Pair]:
 
 
 def _constant(array: NDArray[Any]) -> Pair:
-    held = cast("Big", array) if array.dtype == np.int64 else _big(array)
+    held = cast("Big", array) if array.dtype == np.int64 else big_integers(array)
     return held, held
 
 
-def _big(array: NDArray[Any]) -> Big:
+def big_integers(array: NDArray[Any]) -> Big:
+    """The same numbers as Python's integers."""
     whole = np.asarray(array)
     if whole.dtype == object:
         return cast("Big", whole)
@@ -120,6 +126,7 @@ def _reshape(operands: list[Big], _: dict[str, Any]) -> Big:
 
 _OPERATORS: dict[str, Callable[[list[Pair], dict[str, Any]], Pair]] = {
     "Add": _each(lambda x, _: x[0] + x[1]),
+    "BitShift": _each(lambda x, _: x[0] >> big_integers(x[1])),
     "Concat": _each(lambda x, a: np.concatenate(x, axis=a["axis"])),
     "Gather": _each(lambda x, a: np.take(x[0], cast("Any", x[1]), axis=a["axis"])),
     "Identity": _each(lambda x, _: x[0]),

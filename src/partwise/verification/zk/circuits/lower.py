@@ -24,7 +24,11 @@ RULES: dict[str, Rule] = {**PRODUCTS, **POOLING, **POINTWISE, **MOVEMENT}
 
 
 def lower(
-    model: bytes, *, weight_bits: Mapping[str, int] | int = 7, input_bits: Mapping[str, int] | int = 7
+    model: bytes,
+    *,
+    weight_bits: Mapping[str, int] | int = 7,
+    input_bits: Mapping[str, int] | int = 7,
+    output_bits: int | None = None,
 ) -> Circuit:
     """A model in integer mode: every value an integer, nothing rounded inside.
 
@@ -35,6 +39,8 @@ def lower(
         model: ONNX with static shapes and float weights.
         weight_bits: binary digits of weights after the point, one for all or each node's by its name.
         input_bits: the same of the inputs, one for all or each by its name.
+        output_bits: the same of the outputs, which are rounded to them (halves up): for provers that can shift
+            integers, not for ezkl; None leaves them as they come.
 
     Raises:
         ModelError: a shape that is not known.
@@ -53,7 +59,7 @@ def lower(
     for node in proto.graph.node:
         if node.op_type != "Constant":
             _draw(sheet, node)
-    outputs = [(output.name, sheet.value(output.name)) for output in proto.graph.output]
+    outputs = [(o.name, _rounded(sheet, sheet.value(o.name), output_bits)) for o in proto.graph.output]
     return sheet.drawing.finish(ports, outputs, proto.graph.name or "segment")
 
 
@@ -78,6 +84,17 @@ def _draw(sheet: Sheet, node: Any) -> None:
     sheet.enter(step)
     made = rule(sheet, step)
     sheet.values[step.output] = sheet.drawing.reshape(made, sheet.shape(step.output))
+
+
+def _rounded(sheet: Sheet, value: Value, bits: int | None) -> Value:
+    """⌊(x + 2^(d−1)) / 2^d⌋ where d digits are too many."""
+    if bits is None or value.bits is None or value.bits <= bits:
+        return value if bits is None else sheet.raised(value, bits)
+    spare = value.bits - bits
+    half = sheet.drawing.constant(np.array([2.0 ** (spare - 1)]))
+    raised = sheet.drawing.node("Add", [value.name, half])
+    shift = sheet.drawing.constant(np.array([spare], np.int64))
+    return Value(sheet.drawing.node("BitShift", [raised, shift], direction="RIGHT"), value.shape, bits)
 
 
 def _plain(value: Any) -> Any:
