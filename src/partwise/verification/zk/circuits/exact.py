@@ -115,8 +115,17 @@ def _each(rule: Callable[[list[Big], dict[str, Any]], Big]) -> Callable[[list[Pa
     )
 
 
+def _concat(operands: list[Big], attributes: dict[str, Any]) -> Big:
+    return np.concatenate(operands, axis=attributes["axis"])
+
+
+def _gather(operands: list[Big], attributes: dict[str, Any]) -> Big:
+    found: Any = np.take(operands[0], cast("Any", operands[1]), axis=attributes["axis"])
+    return cast("Big", found)
+
+
 def _relu(operands: list[Big], _: dict[str, Any]) -> Big:
-    return cast("Big", np.maximum(operands[0], 0))
+    return np.maximum(operands[0], 0)
 
 
 def _reshape(operands: list[Big], _: dict[str, Any]) -> Big:
@@ -127,8 +136,8 @@ def _reshape(operands: list[Big], _: dict[str, Any]) -> Big:
 _OPERATORS: dict[str, Callable[[list[Pair], dict[str, Any]], Pair]] = {
     "Add": _each(lambda x, _: x[0] + x[1]),
     "BitShift": _each(lambda x, _: x[0] >> big_integers(x[1])),
-    "Concat": _each(lambda x, a: np.concatenate(x, axis=a["axis"])),
-    "Gather": _each(lambda x, a: np.take(x[0], cast("Any", x[1]), axis=a["axis"])),
+    "Concat": _each(_concat),
+    "Gather": _each(_gather),
     "Identity": _each(lambda x, _: x[0]),
     "MatMul": _matmul,
     "Mul": _mul,

@@ -45,8 +45,9 @@ def _averaged(sheet: Sheet, total: Value, count: int) -> Value:
     assert total.bits is not None
     if count & (count - 1) == 0:
         return Value(total.name, total.shape, total.bits + count.bit_length() - 1)
-    factor = sheet.drawing.constant(integers(np.array([1 / count]), sheet.weight_bits))
-    return Value(sheet.drawing.node("Mul", [total.name, factor]), total.shape, total.bits + sheet.weight_bits)
+    bits = sheet.weight_bits + count.bit_length()  # 1 / count needs them to be as precise as a weight
+    factor = sheet.drawing.constant(integers(np.array([1 / count]), bits))
+    return Value(sheet.drawing.node("Mul", [total.name, factor]), total.shape, total.bits + bits)
 
 
 def _sum(sheet: Sheet, left: Value, right: Value) -> Value:

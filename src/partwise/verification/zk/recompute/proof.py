@@ -1,6 +1,7 @@
 """The proof of the recomputing prover: a root, the boundary's values, and openings that the root itself chooses.
 
-    {"format": "partwise.recompute/1", "root": hex, "leaves": {"<place>": [element, ..]}, "paths": {"<place>": [hex, ..]}}
+    {"format": "partwise.recompute/1", "root": hex,
+     "leaves": {"<place>": [element, ..]}, "paths": {"<place>": [hex, ..]}}
 
 A leaf is `CHUNK` consecutive elements of one tensor, 32 bytes each. Opened are all leaves of the inputs and outputs,
 the challenged ones, and those that a challenged one is computed from. Challenges are drawn from the hash of model,
@@ -59,9 +60,7 @@ class Leaves:
 
     def all_of(self, names: Iterable[str]) -> set[int]:
         """The leaves of whole tensors."""
-        return {
-            place for name in names for place in range(self._starts[name], self._starts[name] + self._number(name))
-        }
+        return {place for name in names for place in range(self._starts[name], self._starts[name] + self._number(name))}
 
     def holding(self, name: str, indices: Indices) -> set[int]:
         """The leaves that hold these elements."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -209,7 +209,7 @@ def _key_file(folder: Path, name: str) -> KeyFile:
 
 
 @contextmanager
-def _measured() -> Iterator[list[Measured]]:
+def _measured() -> Generator[list[Measured]]:
     """What the block takes; the peak is that of the whole process so far."""
     found, start, cpu = list[Measured](), time.monotonic(), time.process_time()
     yield found
