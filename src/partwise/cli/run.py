@@ -10,30 +10,46 @@ import click
 from partwise import api
 from partwise.cli.options import PATH, check_parent, json_option, run_options, take_run_options
 from partwise.cli.output import counted, print_json
+from partwise.cli.proof_options import layers_option, prover_options
 from partwise.cli.render import show_run
+from partwise.cli.sliced import run_sliced, sliced_model
 from partwise.files import copy_whole
 from partwise.runtime import run_to_data
 
 __all__ = ["run"]
 
+_PROOFS = ("layers", "max_error", "srs", "insecure_srs", "time_limit", "memory_limit", "prover_threads")
+
 
 @click.command()
-@click.argument("package", type=PATH)
+@click.argument("package", type=PATH, required=False)
 @run_options
 @click.option("-o", "--output", type=PATH, help="Copy the outputs here, as .npz.")
 @click.option("--trace", type=PATH, help="Write what each segment and hand-over took here, as JSON.")
 @click.option("--trace-nodes", is_flag=True, help="With --trace: each node too.")
+@layers_option
+@click.option("--max-error", type=click.FloatRange(min=0), help="slices/: of outputs against onnxruntime's, at most.")
+@prover_options
 @json_option
-def run(package: Path, output: Path | None, trace: Path | None, trace_nodes: bool, as_json: bool, **given: Any) -> None:
+def run(
+    package: Path | None, output: Path | None, trace: Path | None, trace_nodes: bool, as_json: bool, **given: Any
+) -> None:
     """Run a package on inputs, or on seeded random values, and leave run_<n>/ beside it.
 
-    PACKAGE may be a saved run: its package is run again, on the inputs that it recorded.
+    PACKAGE may be a saved run: its package is run again, on the inputs that it recorded. It may be slices/ of a
+    sliced model: then each segment that has a circuit leaves a witness to prove.
 
     \b
     Example:  partwise run package/ --input x.npz -o out.npz
     """
     if trace_nodes and trace is None:
         raise click.UsageError("--trace-nodes needs --trace, the file that it writes to")
+    if (layout := sliced_model(package)) is not None:
+        return run_sliced(layout, package, given["inputs"], as_json, given)
+    if package is None:
+        raise click.UsageError("Missing argument 'PACKAGE'.")
+    for name in _PROOFS:
+        given.pop(name)
     check_parent(output)
     check_parent(trace)
     options = take_run_options(given)

@@ -110,7 +110,8 @@ class Chain:
         values = known[0] if known is not None else quantize(self._values[port.tensor], scale, subject)
         reach = circuit.settings.base**circuit.settings.legs
         if (worst := max(map(abs, values))) >= reach:
-            raise InputError(subject, "holds a value outside the range of its circuit", expected=f"below {reach} / 2^{scale}",
+            raise InputError(subject, "holds a value outside the range of its circuit",
+                             expected=f"below {reach} / 2^{scale}",
                              got=f"{worst / 2.0**scale:.6g}, {worst / reach:.3g} times as far",
                              hint="more --legs, a larger --base or a smaller --scale, and compile again.")  # fmt: skip
         return values

@@ -154,7 +154,8 @@ def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest
         segments=tuple(segments),
     )
     if problems := list(proof_manifest_problems(manifest)):
-        raise PackageError("circuits", f"cannot be linked: {problems[0]}", hint="compile all with the same --scale and --visibility.")  # fmt: skip
+        hint = "compile all with the same --scale and --visibility."
+        raise PackageError("circuits", f"cannot be linked: {problems[0]}", hint=hint)
     return manifest
 
 

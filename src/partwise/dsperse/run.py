@@ -165,8 +165,13 @@ def _finish(
     errors = chain.errors()
     worst = max(errors, key=lambda name: errors[name])
     if max_error is not None and not errors[worst] <= max_error:
-        raise RunError(f"output `{worst}`", "is further from onnxruntime's than --max-error", expected=f"≤ {max_error:g}",
-                       got=f"{errors[worst]:.6g}", hint="a larger --scale, and compile again.")  # fmt: skip
+        raise RunError(
+            f"output `{worst}`",
+            "is further from onnxruntime's than --max-error",
+            expected=f"≤ {max_error:g}",
+            got=f"{errors[worst]:.6g}",
+            hint="a larger --scale, and compile again.",
+        )
     manifest = read_manifest(layout)
     result = RunResult(
         model=package.manifest.model,

@@ -71,7 +71,8 @@ def compile_segment(
     try:
         return Compiled(circuit=_make(prover, segment, settings, examples, folder, subject, question), reused=False)
     except OSError as error:
-        raise PackageError(str(folder), f"cannot be written ({error.strerror})", hint="call it again: what is finished stays.") from None  # fmt: skip
+        hint = "call it again: what is finished stays."
+        raise PackageError(str(folder), f"cannot be written ({error.strerror})", hint=hint) from None
 
 
 def open_circuit(folder: Path, onnx: str, prover: Prover) -> Circuit | None:

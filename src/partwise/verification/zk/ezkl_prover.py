@@ -19,7 +19,7 @@ from typing import Any
 from partwise.digest import file_digest
 from partwise.errors import ProverError
 from partwise.files import write_whole
-from partwise.verification.zk.ezkl_call import CallLimits, Called, call_ezkl, ezkl_version
+from partwise.verification.zk.ezkl_call import Called, CallLimits, call_ezkl, ezkl_version
 from partwise.verification.zk.ezkl_proof import proof_files, read_proof, write_proof
 from partwise.verification.zk.ezkl_settings import (
     explain_refusal,
@@ -152,14 +152,17 @@ class EzklProver:
                 return tuple(found.value)
 
     def _full_srs(self, circuit: Circuit) -> Srs:
-        srs = find_srs(circuit.settings.logrows or 1, self._srs, insecure=self._insecure)
-        if srs.digest == circuit.common:
-            return srs
-        other = None if circuit.common is None else matching_srs(None, circuit.settings.logrows or 1, circuit.common)
-        if other is None:
-            raise ProverError("SRS", "is not the one that the keys were made with", expected=circuit.common,
-                              got=srs.digest, hint="name it with --srs, or compile again.")  # fmt: skip
-        return other
+        """The SRS that the keys were made with, by its digest."""
+        logrows = circuit.settings.logrows or 1
+        if self._srs is not None:
+            found = find_srs(logrows, self._srs, insecure=True)
+            found = found if found.digest == circuit.common else None
+        else:
+            found = matching_srs(None, logrows, circuit.common)
+        if found is None:
+            raise ProverError("SRS", "the one that the keys were made with is not here", expected=circuit.common,
+                              hint="name it with --srs, or compile again.")  # fmt: skip
+        return found
 
     def _calibrate(
         self,

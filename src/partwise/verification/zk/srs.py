@@ -120,7 +120,7 @@ def _allowed(srs: Srs, logrows: int, insecure: bool) -> Srs:
         raise InputError(str(srs.path), "is too small for these circuits", expected=f"k ≥ {logrows}", got=srs.logrows)
     if srs.self_made and not insecure:
         raise InputError(str(srs.path), "is not the public ceremony's: whoever made it can forge proofs",
-                         expected=PUBLIC_SRS[srs.logrows], got=srs.digest, hint="--insecure-srs, for tests.")  # fmt: skip
+                         expected=PUBLIC_SRS[srs.logrows], got=srs.digest, hint="--insecure-srs.")  # fmt: skip
     return srs
 
 
