@@ -19,7 +19,7 @@ from partwise.verification.zk.ezkl_call import CallLimits, call_ezkl
 from partwise.verification.zk.srs_points import HEAD_BYTES, srs_bytes, verifier_srs
 from partwise.verification.zk.srs_public import PUBLIC_SRS
 
-__all__ = ["MOST_LOGROWS", "Srs", "find_srs", "is_public", "matching_srs", "open_srs", "srs_folder"]
+__all__ = ["MOST_LOGROWS", "Srs", "find_srs", "matching_srs", "open_srs", "srs_folder"]
 
 MOST_LOGROWS = 26
 _SELF_MADE_AT_MOST = 20
@@ -108,11 +108,6 @@ def matching_srs(verifier: Path | None, logrows: int, digest: str | None = None)
         if wanted is None or found.verifier_bytes() == wanted:
             return found
     return None
-
-
-def is_public(verifier: Path) -> bool:
-    """Whether a verifier's 516 bytes are those of the public ceremony: its own file for k = 1."""
-    return file_digest(verifier) == PUBLIC_SRS[1]
 
 
 def _allowed(srs: Srs, logrows: int, insecure: bool) -> Srs:
