@@ -15,7 +15,17 @@ from partwise.dsperse import Layout, compile_slices, prove_run, run_slices, slic
 from partwise.extras import require
 from partwise.verification.zk import CircuitSettings, Prover, make_prover
 
-__all__ = ["TINY", "Proved", "own_folders", "proved", "skip_model", "write_model"]
+__all__ = [
+    "SKIP",
+    "SKIP_WEIGHTS",
+    "TINY",
+    "Proved",
+    "own_folders",
+    "proved",
+    "request_file",
+    "skip_model",
+    "write_model",
+]
 
 TINY = CircuitSettings(scale=5, base=64, legs=4)
 SKIP = """
@@ -28,6 +38,9 @@ g (float[1,4] x) => (float[1,4] y) {
   y = Add (e, b)
 }
 """
+SKIP_WEIGHTS: dict[str, tuple[int, ...]] = {
+    f"{kind}{at}": (4, 4) if kind == "W" else (4,) for at in range(3) for kind in "WB"
+}
 
 
 def write_model(path: Path, text: str, weights: dict[str, tuple[int, ...]], seed: int = 0) -> Path:
@@ -45,8 +58,7 @@ def write_model(path: Path, text: str, weights: dict[str, tuple[int, ...]], seed
 
 def skip_model(path: Path) -> Path:
     """Three products with a value that crosses two cuts."""
-    shapes = {f"{kind}{at}": (4, 4) if kind == "W" else (4,) for at in range(3) for kind in "WB"}
-    return write_model(path, SKIP, shapes)
+    return write_model(path, SKIP, SKIP_WEIGHTS)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from partwise.dsperse import (
     run_slices,
     segment_count,
     slice_model,
+    unfinished_run,
     verify_archive,
     verify_sliced_run,
 )
@@ -96,8 +97,10 @@ def full_run_sliced(model: Path, inputs: Path | None, as_json: bool, given: dict
     chosen = None if layers is None else parse_layers(layers, segment_count(layout))
     with counted("compiled") as on_progress:
         compiled = compile_slices(layout, prover, settings, layers=chosen, inputs=inputs, on_progress=on_progress)
-    with counted("run") as on_progress:
-        run = run_slices(layout, prover, inputs, layers=chosen, max_error=max_error, on_progress=on_progress)
+    run = unfinished_run(layout, prover, inputs, chosen, max_error)
+    if run is None:
+        with counted("run") as on_progress:
+            run = run_slices(layout, prover, inputs, layers=chosen, max_error=max_error, on_progress=on_progress)
     with counted("proved") as on_progress:
         result = prove_run(layout, run.path, prover, on_progress=on_progress)
     with timed("verified"):

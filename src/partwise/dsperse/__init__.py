@@ -8,7 +8,7 @@ from partwise.dsperse.compile import CompileResult, compile_slices, parse_layers
 from partwise.dsperse.layout import Layout, find_layout, find_run, segment_count, slice_metadata
 from partwise.dsperse.prove import PROOFS, prove_run
 from partwise.dsperse.records import RunResult, is_sliced_run
-from partwise.dsperse.run import SlicedRun, read_manifest, run_slices
+from partwise.dsperse.run import SlicedRun, read_manifest, run_slices, unfinished_run
 from partwise.dsperse.slice import slice_model
 from partwise.dsperse.verify import verify_archive, verify_sliced_run
 
@@ -29,6 +29,7 @@ __all__ = [
     "segment_count",
     "slice_metadata",
     "slice_model",
+    "unfinished_run",
     "verify_archive",
     "verify_sliced_run",
 ]

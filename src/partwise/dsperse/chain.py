@@ -64,7 +64,7 @@ class Chain:
         self._floats |= loaded.run(self.plain_inputs(number), {})
         inputs = {port.tensor: self._values[port.tensor] for port in entry.inputs}
         if circuit is None or witness is None:
-            outputs, error = loaded.run(inputs, {}), None
+            outputs, error = loaded.run({port.tensor: _cast(inputs, port) for port in entry.inputs}, {}), None
             for port in entry.outputs:
                 self._fixed.pop(port.tensor, None)
         else:

@@ -67,11 +67,19 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["devices"] == sorted(["--here", "--json", "--links"])
     running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
-    assert found["run"] == sorted([*running, "--json", "--output", "--trace", "--trace-nodes"])
-    assert found["verify"] == sorted(
-        ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
+    proving = ["--srs", "--insecure-srs", "--time-limit", "--memory-limit", "--prover-threads"]
+    chosen, circuits = ["--layers", "--max-error"], ["--base", "--columns", "--legs", "--logrows", "--scale"]
+    circuits += ["--visibility"]
+    assert found["slice"] == sorted(
+        ["--batch", "--json", "--max-layers", "--max-nodes", "--output", "--proof", "--segments"]
     )
-    assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
+    assert found["compile"] == sorted([*circuits, *proving, "--input", "--json", "--layers"])
+    assert found["prove"] == sorted([*proving, "--json", "--layers", "--output"])
+    assert found["run"] == sorted([*running, *proving, *chosen, "--json", "--output", "--trace", "--trace-nodes"])
+    judging = ["--against", "--config", "--input", "--module", "--package", "--threads"]
+    assert found["verify"] == sorted([*judging, "--claim", "--json", "--manifest"])
+    everything = {*capturing, *planning, *running, *proving, *chosen, *circuits, "--proof"}
+    assert found["full-run"] == sorted({*everything, "--json", "--model", "--output"})
     reasoning = ["--emit", "--explain", "--microbatches", "--pareto", "--plot", "--schedule"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 
