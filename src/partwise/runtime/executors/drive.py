@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -47,26 +47,37 @@ class _Underway:
     returned: dict[str, np.ndarray]
 
 
-def drive(manifest: Manifest, schedule: Schedule, requests: Iterable[Values], hands: Hands) -> Iterator[Answer]:
-    """Answers in the order of the requests.
+_END = object()
+
+
+def drive(manifest: Manifest, schedule: Schedule, requests: Iterable[Values | None], hands: Hands) -> Iterator[Answer]:
+    """Answers in the order of the requests. A `None` among them is no request: there is none now, ask again later.
 
     Raises:
         InterfaceMismatchError: a request that does not fit the model.
         RunError: whatever goes wrong in the hands.
     """
     stream, number = iter(requests), 0
+    owed = False  # a Fetch that found nothing, tried again after whatever happens next
     underway: dict[int, _Underway] = {}
     todo: deque[Instruction] = deque(schedule.begin())
     while todo or not schedule.done:
         if not todo:
-            todo.extend(schedule.handle(hands.finished()))
+            if underway or not owed:
+                todo.extend(schedule.handle(hands.finished()))
+            if owed:
+                todo.append(Fetch())
             continue
         match todo.popleft():
             case Fetch():
-                inputs = next(stream, None)
-                todo.extend(schedule.handle(Ended() if inputs is None else Offered(number)))
-                if inputs is not None:
-                    underway[number] = _Underway(_offer(manifest, hands, number, inputs), {})
+                inputs = next(stream, _END)
+                owed = inputs is None
+                if inputs is _END:
+                    todo.extend(schedule.handle(Ended()))
+                elif inputs is not None:
+                    values = cast(Values, inputs)
+                    todo.extend(schedule.handle(Offered(number)))
+                    underway[number] = _Underway(_offer(manifest, hands, number, values), {})
                     number += 1
             case Compute(request, stage):
                 hands.compute(request, stage, underway[request].sizes)

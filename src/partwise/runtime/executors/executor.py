@@ -65,11 +65,12 @@ class Executor(Protocol):
         """
         ...
 
-    def run(self, requests: Iterable[Values]) -> Iterator[Answer]:
+    def run(self, requests: Iterable[Values | None]) -> Iterator[Answer]:
         """Answers in the order of the requests, which are read one by one as there is room.
 
         Args:
-            requests: for each, the model's inputs by name.
+            requests: for each, the model's inputs by name; None for "none now": it is asked again once something
+                has finished, so a live source need not keep finished answers waiting.
 
         Raises:
             InterfaceMismatchError: a value that does not fit.

@@ -37,7 +37,7 @@ class InProcess:
             self._options.on_progress("load segments", len(self._stages), total)
         return tuple(stage.settings for stage in self._stages)
 
-    def run(self, requests: Iterable[Values]) -> Iterator[Answer]:
+    def run(self, requests: Iterable[Values | None]) -> Iterator[Answer]:
         """See `Executor`."""
         self.ready()
         schedule = Schedule(self._route, in_flight=self._options.in_flight or 1)

@@ -65,7 +65,7 @@ class Processes:
         self._options.on_progress("start workers", total, total)
         return tuple(self._settings[stage] for stage in range(total))
 
-    def run(self, requests: Iterable[Values]) -> Iterator[Answer]:
+    def run(self, requests: Iterable[Values | None]) -> Iterator[Answer]:
         """See `Executor`. One stream at a time; a stream that is left before its end ends the workers."""
         self.ready()
         in_flight = self._options.in_flight or self._route.stages + 1
