@@ -16,6 +16,7 @@ from partwise.planning import SOLVERS, Blend, Objective, parse_objectives
 from partwise.units import parse_bytes
 
 __all__ = [
+    "Bytes",
     "capture_options",
     "check_parent",
     "json_option",

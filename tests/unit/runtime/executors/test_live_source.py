@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.packages import example, small_package
 
 from partwise.runtime.executors import EXECUTORS, Options, start_executor
+from tests.packages import example, small_package
 
 
 @pytest.mark.parametrize("kind", EXECUTORS)
