@@ -110,7 +110,7 @@ def decode_request(body: bytes, header_bytes: int | None, manifest: Manifest) ->
                          got=header_bytes)  # fmt: skip
     try:
         request = _REQUEST.decode(header)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError("request", f"is no inference request ({error})") from None
     _refuse_unsupported("request", request.parameters)
     values = _values(request.inputs, memoryview(body)[len(header) :], manifest)

@@ -56,6 +56,7 @@ def test_bytes_become_the_values_that_they_are(manifest: Manifest) -> None:
         (binary(X, b"\1", parameters={"binary_data_size": "16"}), "not those of its shape"),
         (binary(X, b"\1", name="mask", datatype="BOOL", shape=[16]), "no truth values"),
         (binary(b"\1" * 16, b"\1", name="mask", datatype="BOOL", shape=[16]), "given twice"),
+        ((b'{"inputs": [{"name": "\xff"}]}', None), "no inference request"),
         ((b"[" * 100_000, None), "no inference request"),
         ((b'{"inputs": [], "outputs": [{"name": "z"}]}', None), "output `z`: is unknown"),
         ((b'{"inputs": [], "parameters": {"sequence_id": 3}}', None), "sequence_id"),
