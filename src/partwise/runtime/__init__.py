@@ -9,12 +9,13 @@ from partwise.runtime.executors import EXECUTORS, Progress
 from partwise.runtime.folder import is_run, load_run, run_to_data
 from partwise.runtime.inputs import Inputs, open_inputs
 from partwise.runtime.record import Run, RunRecord, RunRequest
-from partwise.runtime.run import run_package
+from partwise.runtime.run import TRACE_FORMATS, run_package
 from partwise.runtime.threads import default_threads
 
 __all__ = [
     "ENGINES",
     "EXECUTORS",
+    "TRACE_FORMATS",
     "Inputs",
     "Progress",
     "Run",

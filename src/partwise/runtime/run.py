@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,10 +15,13 @@ from partwise.runtime.executors import Answer, Executor, Options, Progress, Valu
 from partwise.runtime.folder import RunWriter, load_run
 from partwise.runtime.inputs import Inputs, open_inputs
 from partwise.runtime.record import RUN_VERSION, RequestRecord, Run, RunRecord, RunRequest, record_request
+from partwise.runtime.telemetry.chrome import chrome_trace
 from partwise.runtime.threads import default_threads
 from partwise.runtime.trace import Probe, Trace
 
-__all__ = ["run_package"]
+__all__ = ["TRACE_FORMATS", "run_package"]
+
+TRACE_FORMATS: dict[str, Callable[..., dict[str, object]]] = {"partwise": Trace.as_data, "perfetto": chrome_trace}
 
 
 def run_package(
@@ -35,6 +38,8 @@ def run_package(
     run_dir: str | Path | None = None,
     trace: str | Path | None = None,
     trace_nodes: bool = False,
+    trace_format: str = "partwise",
+    live: Trace | None = None,
     on_progress: Progress | None = None,
 ) -> Run:
     """Run a package: package → run.
@@ -52,6 +57,8 @@ def run_package(
         run_dir: the folder of run folders; by default `run/` beside the package.
         trace: a file for what was measured (`partwise.runtime.trace`).
         trace_nodes: measure each node too.
+        trace_format: `partwise`, or `perfetto` for the format of Perfetto and chrome://tracing.
+        live: a trace that is filled while it runs, for whoever watches.
         on_progress: called with (what, done, total).
 
     Raises:
@@ -60,13 +67,15 @@ def run_package(
         PackageError: a package that is not what its manifest promises.
         RunError: a stage failed, or its process died.
     """
+    if trace_format not in TRACE_FORMATS:
+        raise InputError("trace format", "is unknown", expected=" or ".join(TRACE_FORMATS), got=trace_format)
     opened = package if isinstance(package, Package) else open_package(package)
     options = Options(
         engine=engine or opened.manifest.engine,
         threads=default_threads() if threads is None else _at_least_one("threads", threads),
         in_flight=None if in_flight is None else _at_least_one("in flight", in_flight),
-        trace=None if trace is None else Trace(),
-        probe=Probe(memory=trace is not None, nodes=trace is not None and trace_nodes),
+        trace=live if trace is None or live is not None else Trace(),
+        probe=Probe(memory=trace is not None or live is not None, nodes=trace is not None and trace_nodes),
         on_progress=on_progress or _silent,
     )
     folder = Path(run_dir) if run_dir is not None else opened.path.resolve().parent / "run"
@@ -74,7 +83,8 @@ def run_package(
         given = open_inputs(inputs, opened, sizes=sizes, seed=seed)
         run = _execute(opened, working, given, executor, options, folder if save else None)
     if trace is not None and options.trace is not None:
-        data = options.trace.as_data(package=opened.digest, executor=executor, threads=options.threads)
+        told = {"package": opened.digest, "executor": executor, "threads": options.threads}
+        data = TRACE_FORMATS[trace_format](options.trace, **told)
         write_whole(Path(trace), canonical_json(data))
     return run
 
