@@ -61,7 +61,11 @@ class Watch:
         if self._start_s is None or not self._done:
             return f"{self._what}: {self._done}{of}"
         rate = self._done / max(now - self._start_s, 1e-9)
-        left = "" if self._total is None else f", {format_seconds((self._total - self._done) / rate)} left"
+        left = (
+            ""
+            if self._total is None or self._done == self._total
+            else f", {format_seconds((self._total - self._done) / rate)} left"
+        )
         return f"{self._what}: {self._done}{of}, {rate:.1f} a second{left}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
@@ -16,6 +17,7 @@ from partwise.runtime.folder import RunWriter, load_run
 from partwise.runtime.inputs import Inputs, open_inputs
 from partwise.runtime.record import RUN_VERSION, RequestRecord, Run, RunRecord, RunRequest, record_request
 from partwise.runtime.telemetry.chrome import chrome_trace
+from partwise.runtime.telemetry.spans import RequestSpans, export_trace
 from partwise.runtime.threads import default_threads
 from partwise.runtime.trace import Probe, Trace
 
@@ -70,11 +72,12 @@ def run_package(
     if trace_format not in TRACE_FORMATS:
         raise InputError("trace format", "is unknown", expected=" or ".join(TRACE_FORMATS), got=trace_format)
     opened = package if isinstance(package, Package) else open_package(package)
+    spans = RequestSpans.from_environment()
     options = Options(
         engine=engine or opened.manifest.engine,
         threads=default_threads() if threads is None else _at_least_one("threads", threads),
         in_flight=None if in_flight is None else _at_least_one("in flight", in_flight),
-        trace=live if trace is None or live is not None else Trace(),
+        trace=Trace() if live is None and (trace is not None or spans is not None) else live,
         probe=Probe(memory=trace is not None or live is not None, nodes=trace is not None and trace_nodes),
         on_progress=on_progress or _silent,
     )
@@ -82,6 +85,10 @@ def run_package(
     with start_executor(executor, opened, options) as working:  # workers start while inputs are read
         given = open_inputs(inputs, opened, sizes=sizes, seed=seed)
         run = _execute(opened, working, given, executor, options, folder if save else None)
+    if spans is not None and options.trace is not None:
+        told = {"partwise.package": opened.digest, "partwise.executor": executor}
+        export_trace(options.trace, spans, traceparent=os.environ.get("TRACEPARENT", ""), attributes=told)
+        spans.close()
     if trace is not None and options.trace is not None:
         told = {"package": opened.digest, "executor": executor, "threads": options.threads}
         data = TRACE_FORMATS[trace_format](options.trace, **told)

@@ -16,6 +16,7 @@ from partwise.extras import require
 from partwise.packaging import Package, open_package
 from partwise.runtime import default_threads
 from partwise.runtime.executors import Options
+from partwise.runtime.telemetry.spans import RequestSpans
 from partwise.serving.feed import Feed, Setup
 from partwise.serving.kserve import model_metadata
 from partwise.serving.options import API_KEY, ServeOptions
@@ -82,6 +83,7 @@ def _site(
         is_local=options.is_local,
         max_body_bytes=options.max_body_bytes,
         timeout_s=options.timeout_s,
+        spans=RequestSpans.from_environment(),
     )
 
 
@@ -122,6 +124,8 @@ def _run(options: ServeOptions, listener: socket.socket, site: Site, on_ready: C
             server.run(sockets=[listener])
     finally:
         feed.close(options.drain_s)
+        if site.spans is not None:
+            site.spans.close()
     if feed.error is not None:
         raise feed.error
 
