@@ -8,12 +8,14 @@ from typing import Any
 import click
 
 from partwise import api
+from partwise.cli.config import config_option, given_to_run
 from partwise.cli.options import PATH, check_parent, json_option, run_options, take_run_options
 from partwise.cli.output import counted, print_json
 from partwise.cli.render import show_run
 from partwise.cli.watch import Watch, watched
 from partwise.files import copy_whole
 from partwise.runtime import TRACE_FORMATS, run_to_data
+from partwise.runtime.config import Config, check_config, make_pace
 
 __all__ = ["run"]
 
@@ -32,9 +34,11 @@ __all__ = ["run"]
     help="Of --trace: ours, or what Perfetto and chrome://tracing open.",
 )
 @click.option("--watch", is_flag=True, help="A table of the stages while it runs, on stderr.")
+@config_option(given_to_run)
 @json_option
 def run(
     package: Path,
+    config: Config | None,
     output: Path | None,
     trace: Path | None,
     trace_nodes: bool,
@@ -55,6 +59,9 @@ def run(
     check_parent(output)
     check_parent(trace)
     options = take_run_options(given)
+    if config is not None:
+        check_config(config, api.package_of(package))
+        options["pace"] = make_pace(config)
     tracing: dict[str, Any] = {"trace": trace, "trace_nodes": trace_nodes, "trace_format": trace_format}
     with watched(keep=trace is not None) if watch else counted("run") as progress:
         if isinstance(progress, Watch):

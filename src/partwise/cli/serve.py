@@ -7,8 +7,10 @@ from typing import Any
 
 import click
 
+from partwise.cli.config import config_option, given_to_serve, read_again
 from partwise.cli.options import PATH, Bytes, json_option
 from partwise.cli.output import print_json
+from partwise.runtime.config import Config
 from partwise.serving import ServeOptions
 from partwise.serving import serve as serve_package
 
@@ -40,23 +42,22 @@ _DEFAULT = ServeOptions()
 @click.option("--max-queue", type=click.IntRange(1), default=256, show_default=True, help="Requests that may wait.")
 @click.option("--timeout", type=float, default=60.0, show_default=True, help="Of a request, waiting and running [s].")
 @click.option("--drain", type=float, default=30.0, show_default=True, help="For requests here at the end [s].")
+@config_option(given_to_serve)
 @json_option
-def serve(package: Path, as_json: bool, **given: Any) -> None:
+@click.pass_context
+def serve(context: click.Context, package: Path, config: Config | None, as_json: bool, **given: Any) -> None:
     """Answer requests over HTTP (KServe v2) until Ctrl-C or SIGTERM; what is here then is answered first.
 
     /metrics is for Prometheus, /health says whether it is ready. Where PARTWISE_API_KEY is set, every other route
-    needs it: `Authorization: Bearer KEY`.
+    needs it: `Authorization: Bearer KEY`. SIGHUP reads --config again.
 
     \b
     Example:  partwise serve package/ --port 8000 --max-batch 8
     """
-    options = ServeOptions(
-        batch_delay_s=given.pop("batch_delay") / 1000,
-        max_body_bytes=given.pop("max_body"),
-        timeout_s=given.pop("timeout"),
-        drain_s=given.pop("drain"),
-        **given,
-    )
+
+    def again() -> ServeOptions:
+        found, read = read_again(context, given_to_serve)
+        return _options({name: found[name] for name in given}, read)
 
     def ready(told: dict[str, object]) -> None:
         if as_json:
@@ -64,4 +65,10 @@ def serve(package: Path, as_json: bool, **given: Any) -> None:
         else:
             click.echo(f"{told['model']} {told['version']} at {told['url']} (Ctrl-C ends it)", err=True)
 
-    serve_package(package, options, on_ready=ready)
+    serve_package(package, _options(given, config), reload=again if config is not None else None, on_ready=ready)
+
+
+def _options(given: dict[str, Any], config: Config | None) -> ServeOptions:
+    renamed = {"max_body": "max_body_bytes", "timeout": "timeout_s", "drain": "drain_s"}
+    plain = {renamed.get(name, name): value for name, value in given.items() if name != "batch_delay"}
+    return ServeOptions(**plain, batch_delay_s=given["batch_delay"] / 1000, config=config)

@@ -15,6 +15,7 @@ from partwise.packaging import Package, open_package
 from partwise.runtime.executors import Answer, Executor, Options, Progress, Values, start_executor
 from partwise.runtime.folder import RunWriter, load_run
 from partwise.runtime.inputs import Inputs, open_inputs
+from partwise.runtime.pace import Held, Pace
 from partwise.runtime.record import RUN_VERSION, RequestRecord, Run, RunRecord, RunRequest, record_request
 from partwise.runtime.telemetry.chrome import chrome_trace
 from partwise.runtime.telemetry.spans import RequestSpans, export_trace
@@ -42,6 +43,7 @@ def run_package(
     trace_nodes: bool = False,
     trace_format: str = "partwise",
     live: Trace | None = None,
+    pace: Pace | None = None,
     on_progress: Progress | None = None,
 ) -> Run:
     """Run a package: package → run.
@@ -61,6 +63,7 @@ def run_package(
         trace_nodes: measure each node too.
         trace_format: `partwise`, or `perfetto` for the format of Perfetto and chrome://tracing.
         live: a trace that is filled while it runs, for whoever watches.
+        pace: holds requests back while the machine or its memory bus is too busy.
         on_progress: called with (what, done, total).
 
     Raises:
@@ -84,7 +87,7 @@ def run_package(
     folder = Path(run_dir) if run_dir is not None else opened.path.resolve().parent / "run"
     with start_executor(executor, opened, options) as working:  # workers start while inputs are read
         given = open_inputs(inputs, opened, sizes=sizes, seed=seed)
-        run = _execute(opened, working, given, executor, options, folder if save else None)
+        run = _execute(opened, working, given, executor, options, folder if save else None, pace)
     if spans is not None and options.trace is not None:
         told = {"partwise.package": opened.digest, "partwise.executor": executor}
         export_trace(options.trace, spans, traceparent=os.environ.get("TRACEPARENT", ""), attributes=told)
@@ -97,12 +100,18 @@ def run_package(
 
 
 def _execute(
-    package: Package, working: Executor, inputs: Inputs, executor: str, options: Options, folder: Path | None
+    package: Package,
+    working: Executor,
+    inputs: Inputs,
+    executor: str,
+    options: Options,
+    folder: Path | None,
+    pace: Pace | None,
 ) -> Run:
     """All requests through an executor; the run, saved in a folder of all runs if there is one."""
     with RunWriter(folder, stream=inputs.is_stream) if folder else nullcontext() as writer:
         engines = working.ready()
-        done = _Collected(inputs, writer)
+        done = _Collected(inputs, writer, None if pace is None else Held(pace, package.manifest))
         start = time.monotonic()
         done.take(working, options.on_progress)
         seconds = time.monotonic() - start
@@ -126,8 +135,8 @@ def _execute(
 class _Collected:
     """Answers as they come: written at once if they are saved; kept in memory if not, or if there is only one."""
 
-    def __init__(self, inputs: Inputs, writer: RunWriter | None) -> None:
-        self._inputs, self._writer = inputs, writer
+    def __init__(self, inputs: Inputs, writer: RunWriter | None, held: Held | None) -> None:
+        self._inputs, self._writer, self._held = inputs, writer, held
         self._pending: dict[int, Values] = {}
         self.records = list[RequestRecord]()
         self.requests = list[RunRequest]()
@@ -136,11 +145,15 @@ class _Collected:
         total = len(self._inputs)
         on_progress("run requests", 0, total)
         for answer in executor.run(self._remembered()):
+            if self._held is not None:
+                self._held.answered(answer.request)
             self._take(answer, self._pending.pop(answer.request))
             on_progress("run requests", len(self.records), total)
 
-    def _remembered(self) -> Iterable[Values]:
+    def _remembered(self) -> Iterable[Values | None]:
         for number, values in enumerate(self._inputs):
+            if self._held is not None:
+                yield from self._held.until_begun(number, values, underway=self._pending)
             self._pending[number] = values
             yield values
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -21,10 +22,12 @@ import numpy as np
 from partwise.errors import PartwiseError, RunError, WorkerLostError
 from partwise.packaging import Package
 from partwise.runtime.executors import Answer, Executor, Options, Values, start_executor
+from partwise.runtime.governor import microbatch
+from partwise.runtime.pace import Pace, traffic_bytes
 from partwise.runtime.sizes import bind_sizes, check_values
 from partwise.runtime.trace import HandoverSpan, SegmentSpan, Trace
 from partwise.serving.batching import batch_symbol, check_rows, join, split
-from partwise.serving.jobs import END, Job, Queue, Served
+from partwise.serving.jobs import END, BusyError, Job, Queue, Served
 
 __all__ = ["Feed", "Observer", "Setup"]
 
@@ -55,6 +58,9 @@ class Setup:
     options: Options
     max_batch: int
     batch_delay_s: float
+    pace: Pace = Pace()  # noqa: RUF009 - holds nothing back
+    adaptive: bool = False
+    """Let the governor of the pace choose how many rows up to `max_batch`."""
 
 
 @dataclass(slots=True)
@@ -62,6 +68,8 @@ class _Stream:
     """One stream of batches through one executor."""
 
     underway: dict[int, list[Job]] = field(default_factory=dict[int, list[Job]])
+    begun: dict[int, tuple[float, int]] = field(default_factory=dict[int, tuple[float, int]])
+    """When each batch began, and the bytes that it moves by our account."""
     offered: int = 0
     segments: dict[int, list[SegmentSpan]] = field(default_factory=dict[int, list[SegmentSpan]])
     handovers: dict[int, list[HandoverSpan]] = field(default_factory=dict[int, list[HandoverSpan]])
@@ -77,6 +85,7 @@ class Feed:
         self._symbol = batch_symbol(setup.package.manifest)
         self._stream = _Stream()
         self._batches = 0
+        self._rows = Recent()
         self._good: Setup | None = None
         self._checked = False
         self.ready = threading.Event()
@@ -107,6 +116,9 @@ class Feed:
             InterfaceMismatchError: it does not fit the model.
             BusyError: no room, or the server is ending.
         """
+        gate = self._setup.pace.gate
+        if gate is not None and (reason := gate.passed()):
+            raise BusyError("machine", f"is too busy for more requests ({reason})")
         manifest = self._setup.package.manifest
         sizes = bind_sizes(manifest.symbols, values)
         check_values("model input", manifest.inputs, values, sizes)
@@ -116,9 +128,9 @@ class Feed:
         self._queue.put(job)
         return job
 
-    def reload(self, setup: Setup) -> None:
+    def reload(self, setup: Setup, *, room: int) -> None:
         """Go on with another executor or other options, once what is under way is answered. Nothing is lost."""
-        self._next = setup
+        self._next, self._queue.room = setup, room
         self._queue.interrupt()
 
     def close(self, timeout_s: float) -> bool:
@@ -144,7 +156,10 @@ class Feed:
                     self.error = error
                     break
                 self._recover(error)
-                self._next = self._good
+                if self._setup is not self._good:
+                    print(f"reload: {error} It goes on as before.", file=sys.stderr, flush=True)
+                if self._next is self._setup:
+                    self._next = self._good
                 if not started:
                     time.sleep(pause_s)
                     pause_s = min(2 * pause_s, _BACKOFF_S[1])
@@ -162,6 +177,7 @@ class Feed:
                 check_rows(setup.package, executor, self._symbol)
                 self._checked = True
             self._queue.max_rows = setup.max_batch if self._symbol is not None else 1
+            self._queue.pace_s = lambda: setup.pace.wait_s(thresholds=False)
             self._queue.delay_s = setup.batch_delay_s if self._queue.max_rows > 1 else 0.0
             _clear(trace)
             first, self._good = self._good is None, setup
@@ -182,9 +198,38 @@ class Feed:
             if not isinstance(batch, list):
                 yield None
                 continue
-            stream.underway[stream.offered] = batch
-            stream.offered += 1
+            self._begin(batch)
             yield batch[0].values if len(batch) == 1 else join([job.values for job in batch])
+
+    def _begin(self, batch: list[Job]) -> None:
+        stream, setup = self._stream, self._setup
+        rows = sum(job.rows for job in batch)
+        size = self._traffic(rows, dict(batch[0].kind))
+        setup.pace.begin(size)
+        stream.underway[stream.offered] = batch
+        stream.begun[stream.offered] = (time.monotonic(), size)
+        stream.offered += 1
+        if setup.adaptive:
+            self._rows.add(time.monotonic(), rows)
+            self._queue.max_rows = self._microbatch(dict(batch[0].kind))
+
+    def _traffic(self, rows: int, sizes: dict[str, int]) -> int:
+        symbol = {} if self._symbol is None else {self._symbol: rows}
+        return traffic_bytes(self._setup.package.manifest, {**sizes, **symbol})
+
+    def _microbatch(self, sizes: dict[str, int]) -> int:
+        """How many rows keep the bus under its limit at the rate at which they come."""
+        setup, governor = self._setup, self._setup.pace.governor
+        if governor is None or self._symbol is None:
+            return self._queue.max_rows
+        one, two = self._traffic(1, sizes), self._traffic(2, sizes)
+        return microbatch(
+            weight_bytes=2 * one - two,
+            row_bytes=two - one,
+            rows_per_s=self._rows.per_s(time.monotonic()),
+            limit_bytes_per_s=governor.limit_bytes_per_s,
+            largest=setup.max_batch,
+        )
 
     def _answer(self, answer: Answer, trace: Trace) -> None:
         stream, now = self._stream, time.monotonic()
@@ -193,6 +238,7 @@ class Feed:
         for handover in trace.handovers:
             stream.handovers.setdefault(handover.request, []).append(handover)
         batch = stream.underway.pop(answer.request)
+        self._setup.pace.finished(*stream.begun.pop(answer.request))
         segments = tuple(stream.segments.pop(answer.request, ()))
         handovers = tuple(stream.handovers.pop(answer.request, ()))
         counts = [job.rows for job in batch]
@@ -229,6 +275,23 @@ class Feed:
         for job in self._queue.drop():
             if job.alone or job.future.set_running_or_notify_cancel():
                 job.future.set_exception(error)
+
+
+class Recent:
+    """How many rows came in the last second."""
+
+    def __init__(self) -> None:
+        self._came: deque[tuple[float, int]] = deque()
+
+    def add(self, now_s: float, rows: int) -> None:
+        """So many came."""
+        self._came.append((now_s, rows))
+
+    def per_s(self, now_s: float) -> float:
+        """Rows a second."""
+        while self._came and self._came[0][0] < now_s - 1.0:
+            self._came.popleft()
+        return float(sum(rows for _, rows in self._came))
 
 
 def _clear(trace: Trace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Condition
@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from partwise.errors import RunError
+from partwise.runtime.pace import SHORT_S
 from partwise.runtime.trace import HandoverSpan, SegmentSpan
 
 __all__ = ["END", "BusyError", "Job", "Queue", "Served"]
@@ -66,6 +67,8 @@ class Queue:
 
     def __init__(self, *, max_rows: int, delay_s: float, room: int) -> None:
         self.max_rows, self.delay_s, self.room = max_rows, delay_s, room
+        self.pace_s: Callable[[], float] = lambda: 0.0
+        """How long the next batch is held back, asked when it would be due."""
         self._jobs: deque[Job] = deque()
         self._changed = Condition()
         self._closed = self._interrupted = False
@@ -126,7 +129,12 @@ class Queue:
                     self._interrupted = False
                     return END
                 wait_s = self._wait_s(underway)
-                if wait_s == 0:
+                held_s = self.pace_s() if wait_s == 0 else 0.0
+                if held_s > 0 and (held_s <= SHORT_S or not underway):
+                    self._changed.wait(held_s)
+                elif held_s > 0:
+                    return None
+                elif wait_s == 0:
                     batch = [job for job in self._pop() if job.alone or job.future.set_running_or_notify_cancel()]
                     if batch:
                         return batch

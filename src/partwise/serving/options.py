@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from partwise.errors import InputError
+from partwise.runtime.config import Config
 
 __all__ = ["API_KEY", "ServeOptions"]
 
@@ -43,6 +44,8 @@ class ServeOptions:
     """For one request, waiting and running."""
     drain_s: float = 30.0
     """After a signal: how long requests that are here may take to be answered."""
+    config: Config | None = None
+    """Thresholds, bandwidth and the rest of what has no option of its own."""
 
     @property
     def is_local(self) -> bool:

@@ -6,16 +6,20 @@ import os
 import re
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from partwise.errors import InputError
+from partwise.errors import InputError, PartwiseError
 from partwise.extras import require
 from partwise.packaging import Package, open_package
 from partwise.runtime import default_threads
+from partwise.runtime.config import check_config, make_pace
 from partwise.runtime.executors import Options
+from partwise.runtime.pace import Pace
 from partwise.runtime.telemetry.spans import RequestSpans
 from partwise.serving.feed import Feed, Setup
 from partwise.serving.kserve import model_metadata
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
+_FIXED = ("host", "port", "name")
 _BACKLOG = 2048
 """Connections that the system holds before they are taken: uvicorn's own default."""
 _NOT_IN_A_PATH = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -35,6 +40,7 @@ def serve(
     package: Package | str | Path,
     options: ServeOptions | None = None,
     *,
+    reload: Callable[[], ServeOptions] | None = None,
     on_ready: Callable[[dict[str, object]], None] = lambda told: None,  # noqa: ARG005
 ) -> None:
     """Serve a package until SIGINT or SIGTERM, and answer what is here before ending.
@@ -42,6 +48,7 @@ def serve(
     Args:
         package: an open package or its folder.
         options: where and how.
+        reload: called on SIGHUP for other options, which are taken on without losing a request.
         on_ready: called once requests are taken, with the address, the model and its version.
 
     Raises:
@@ -60,7 +67,9 @@ def serve(
     metadata = model_metadata(opened.manifest, name, version)
     with closing(_listen(chosen.host, chosen.port)) as listener:
         told: dict[str, object] = {"url": _url(listener), "model": name, "version": version, "package": opened.digest}
-        _run(chosen, listener, _site(opened, chosen, name, version, metadata, key), lambda: on_ready(told))
+        site = _site(opened, chosen, name, version, metadata, key)
+        again = None if reload is None else _reloader(opened, chosen, site, reload)
+        _run(chosen, listener, site, lambda: on_ready(told), again)
 
 
 def _site(
@@ -88,7 +97,16 @@ def _site(
 
 
 def _setup(package: Package, options: ServeOptions) -> Setup:
+    config, pace = options.config, None
+    if config is not None:
+        check_config(config, package)
+        pace = make_pace(config)
+        if config.pipelining.adaptive and (config.bandwidth is None or options.max_batch == 1):
+            raise InputError("pipelining.adaptive", "needs a bandwidth share and a largest batch",
+                             hint="bandwidth.share and pipelining.max_batch")  # fmt: skip
     return Setup(
+        pace=pace or Pace(),
+        adaptive=config is not None and config.pipelining.adaptive,
         package=package,
         executor=options.executor,
         options=Options(
@@ -101,7 +119,36 @@ def _setup(package: Package, options: ServeOptions) -> Setup:
     )
 
 
-def _run(options: ServeOptions, listener: socket.socket, site: Site, on_ready: Callable[[], None]) -> None:
+def _reloader(
+    package: Package, first: ServeOptions, site: Site, reload: Callable[[], ServeOptions]
+) -> Callable[[], None]:
+    """What SIGHUP does: options again, all but where it listens. A mistake in them is said, and changes nothing."""
+
+    def again() -> None:
+        try:
+            options = reload()
+            options.check(site.key)
+            for name in _FIXED:
+                if getattr(options, name) != getattr(first, name):
+                    raise InputError(name, "cannot change while it serves", expected=getattr(first, name),
+                                     got=getattr(options, name))  # fmt: skip
+            site.feed.reload(_setup(package, options), room=options.max_queue)
+        except PartwiseError as error:
+            print(f"reload: {error} It goes on as before.", file=sys.stderr, flush=True)
+            return
+        site.max_body_bytes, site.timeout_s = options.max_body_bytes, options.timeout_s
+        site.metrics.reloaded()
+
+    return again
+
+
+def _run(
+    options: ServeOptions,
+    listener: socket.socket,
+    site: Site,
+    on_ready: Callable[[], None],
+    again: Callable[[], None] | None,
+) -> None:
     import uvicorn
 
     from partwise.serving.app import make_app
@@ -120,7 +167,7 @@ def _run(options: ServeOptions, listener: socket.socket, site: Site, on_ready: C
     feed.on_ready = on_ready
     feed.start()
     try:
-        with _unmoved():
+        with _unmoved(again):
             server.run(sockets=[listener])
     finally:
         feed.close(options.drain_s)
@@ -160,10 +207,19 @@ def _url(listener: socket.socket) -> str:
 
 
 @contextmanager
-def _unmoved() -> Generator[None]:
-    """uvicorn sends itself the signal that ended it once more, when it has drained: by then it has been obeyed."""
+def _unmoved(again: Callable[[], None] | None) -> Generator[None]:
+    """uvicorn sends itself the signal that ended it once more, when it has drained: by then it has been obeyed.
+
+    SIGHUP is obeyed in a thread of its own: reading a file must not hold up the requests.
+    """
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda number, frame: None) for number in numbers}  # noqa: ARG005
+    if again is not None:
+        obey = again
+        before[signal.SIGHUP] = signal.signal(
+            signal.SIGHUP,
+            lambda number, frame: threading.Thread(target=obey, daemon=True).start(),  # noqa: ARG005
+        )
     try:
         yield
     finally:

@@ -68,9 +68,19 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     assert found["run"] == sorted(
-        [*running, "--json", "--output", "--trace", "--trace-format", "--trace-nodes", "--watch"]
+        [*running, "--config", "--json", "--output", "--trace", "--trace-format", "--trace-nodes", "--watch"]
     )
-    serving = ["--batch-delay", "--drain", "--engine", "--executor", "--host", "--in-flight", "--json", "--max-batch"]
+    serving = [
+        "--batch-delay",
+        "--config",
+        "--drain",
+        "--engine",
+        "--executor",
+        "--host",
+        "--in-flight",
+        "--json",
+        "--max-batch",
+    ]
     serving += ["--max-body", "--max-queue", "--name", "--port", "--threads", "--timeout"]
     assert found["serve"] == sorted(serving)
     assert found["verify"] == sorted(

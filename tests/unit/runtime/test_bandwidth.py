@@ -1,4 +1,4 @@
-"""Counters of the bus, read from folders made as the kernel's documents describe them: none exist on the test machine."""
+"""Counters of the bus, from folders made as the kernel's documents describe them: the test machine has none."""
 
 from __future__ import annotations
 
