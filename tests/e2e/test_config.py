@@ -86,7 +86,7 @@ def test_a_server_reads_it_again_and_loses_no_request(tmp_path: Path) -> None:
         assert found == expected
         _until(lambda: reloads().endswith(" 1.0"))
         assert server.post(f"/v2/models/{server.model}/infer", b" " * (101 << 10))[0] == 413
-        for wrong in ("execution: {thread: 2}", "serve: {port: 1}", "devices: {default: gpu}"):
+        for wrong in ("execution: {thread: 2}", "serve: {name: other}", "devices: {default: gpu}"):
             config.write_text(HEAD + wrong)
             server.process.send_signal(signal.SIGHUP)
             time.sleep(0.3)

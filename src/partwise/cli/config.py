@@ -118,6 +118,7 @@ def _both(config: Config) -> Given:
         "executor": who.executor,
         "engine": who.engine,
         "threads": who.threads,
+        "workers": who.workers,
         "in_flight": config.pipelining.in_flight,
     }
 

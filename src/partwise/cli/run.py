@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from partwise.cli.options import PATH, check_parent, json_option, run_options, t
 from partwise.cli.output import counted, print_json
 from partwise.cli.render import show_run
 from partwise.cli.watch import Watch, watched
+from partwise.cli.worker_options import take_worker_options, worker_options
 from partwise.files import copy_whole
 from partwise.runtime import TRACE_FORMATS, run_to_data
 from partwise.runtime.config import Config, check_config, make_pace
@@ -23,6 +25,7 @@ __all__ = ["run"]
 @click.command()
 @click.argument("package", type=PATH)
 @run_options
+@worker_options
 @click.option("-o", "--output", type=PATH, help="Copy the outputs here, as .npz.")
 @click.option("--trace", type=PATH, help="Write what each segment and hand-over took here, as JSON.")
 @click.option("--trace-nodes", is_flag=True, help="With --trace: each node too.")
@@ -53,15 +56,19 @@ def run(
 
     \b
     Example:  partwise run package/ --input x.npz -o out.npz
+              partwise run package/ --input frames/ --workers 2 --in-flight 3
     """
     if trace_nodes and trace is None:
         raise click.UsageError("--trace-nodes needs --trace, the file that it writes to")
     check_parent(output)
     check_parent(trace)
-    options = take_run_options(given)
+    options = take_run_options(given) | take_worker_options(given)
     if config is not None:
         check_config(config, api.package_of(package))
         options["pace"] = make_pace(config)
+        if config.faults is not None:
+            fallback = config.faults.cpu_fallback or options["policy"].cpu_fallback
+            options["policy"] = replace(config.faults, cpu_fallback=fallback)
     tracing: dict[str, Any] = {"trace": trace, "trace_nodes": trace_nodes, "trace_format": trace_format}
     with watched(keep=trace is not None) if watch else counted("run") as progress:
         if isinstance(progress, Watch):

@@ -33,6 +33,7 @@ _DEFAULT = ServeOptions()
 )
 @click.option("--engine", help="Another engine than the one that the segments were cut for.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of each stage's engine.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that compute (default: one a stage).")
 @click.option("--in-flight", type=click.IntRange(1), help="Batches under way at once.")
 @click.option("--max-batch", type=click.IntRange(1), default=1, show_default=True, help="Rows run together at most.")
 @click.option(

@@ -1,9 +1,10 @@
 """The feeding thread: takes batches from the queue, sends them through an executor, hands the answers out.
 
-One thread drives the executor from its start to its end, so nothing about it needs a lock. When a run fails, a new
-executor is started and what was under way is repeated, each request by itself: inference has no state, so repeating
-is safe, and a request that fails alone is the one that failed. (A lost worker may have died of something else, so a
-request is blamed for that only after several.)
+One thread drives the executor from its start to its end, so nothing about it needs a lock. The executor replaces
+workers that die and repeats their tasks; a batch that fails is repeated request by request, and where the executor
+itself fails another is started, and what was under way is repeated in the same way: inference has no state, so
+repeating is safe, and a request that fails alone is the one that failed. (A lost worker may have died of something
+else, so a request is blamed for that only after several.)
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from partwise.packaging import Package
 from partwise.runtime.executors import Answer, Executor, Options, Values, start_executor
 from partwise.runtime.governor import microbatch
 from partwise.runtime.pace import Pace, traffic_bytes
+from partwise.runtime.schedule import Incident
 from partwise.runtime.sizes import bind_sizes, check_values
 from partwise.runtime.trace import HandoverSpan, SegmentSpan, Trace
 from partwise.serving.batching import batch_symbol, check_rows, join, split
@@ -40,12 +42,16 @@ _ATTEMPTS = 3
 class Observer(Protocol):
     """Is told what happens, in the feeding thread."""
 
-    def answered(self, rows: int, requests: int, trace: Trace) -> None:
+    def answered(self, rows: int, trace: Trace) -> None:
         """A batch is done; the trace holds what was measured since the last."""
         ...
 
+    def incident(self, incident: Incident) -> None:
+        """Something went wrong, and the executor went on."""
+        ...
+
     def restarted(self, error: PartwiseError) -> None:
-        """A run failed, and its executor is started anew."""
+        """The executor itself failed, and another is started."""
         ...
 
 
@@ -82,10 +88,12 @@ class Feed:
         self._observer = observer
         self._queue = Queue(max_rows=1, delay_s=0.0, room=room)
         self._setup, self._next = setup, setup
+        self._executor: Executor | None = None
         self._symbol = batch_symbol(setup.package.manifest)
         self._stream = _Stream()
         self._batches = 0
         self._rows = Recent()
+        self._told = 0
         self._good: Setup | None = None
         self._checked = False
         self.ready = threading.Event()
@@ -126,6 +134,8 @@ class Feed:
         rows = sizes.get(self._symbol or "", 1)
         job = Job(values=values, rows=rows, kind=kind, arrived_s=time.monotonic())
         self._queue.put(job)
+        if (executor := self._executor) is not None:
+            executor.wake()
         return job
 
     def reload(self, setup: Setup, *, room: int) -> None:
@@ -181,16 +191,20 @@ class Feed:
             self._queue.delay_s = setup.batch_delay_s if self._queue.max_rows > 1 else 0.0
             _clear(trace)
             first, self._good = self._good is None, setup
+            self._executor = executor
             self.ready.set()
             if first:
                 self.on_ready()
-            self._serve(executor, trace)
+            try:
+                self._serve(executor, trace)
+            finally:
+                self._executor = None
         return self._next is setup
 
     def _serve(self, executor: Executor, trace: Trace) -> None:
-        self._stream = _Stream()
+        self._stream, self._told = _Stream(), 0
         for answer in executor.run(self._offers()):
-            self._answer(answer, trace)
+            self._answer(answer, trace, executor)
 
     def _offers(self) -> Iterator[Values | None]:
         stream = self._stream
@@ -231,8 +245,28 @@ class Feed:
             largest=setup.max_batch,
         )
 
-    def _answer(self, answer: Answer, trace: Trace) -> None:
+    def _tell(self, executor: Executor) -> None:
+        """What went wrong since the last answer, and was put right or not."""
+        incidents = executor.incidents
+        for incident in incidents[self._told :]:
+            self._observer.incident(incident)
+        self._told = len(incidents)
+
+    def _fail(self, request: int, error: PartwiseError) -> None:
+        """A batch that cannot be computed: its requests are repeated one by one, and one that fails alone fails."""
+        batch = self._stream.underway.pop(request)
+        self._setup.pace.finished(*self._stream.begun.pop(request))
+        if len(batch) == 1:
+            batch[0].future.set_exception(error)
+        else:
+            self._queue.put_back(batch)
+
+    def _answer(self, answer: Answer, trace: Trace, executor: Executor) -> None:
         stream, now = self._stream, time.monotonic()
+        self._tell(executor)
+        if answer.error is not None:
+            self._fail(answer.request, answer.error)
+            return
         for span in trace.segments:
             stream.segments.setdefault(span.request, []).append(span)
         for handover in trace.handovers:
@@ -242,8 +276,8 @@ class Feed:
         segments = tuple(stream.segments.pop(answer.request, ()))
         handovers = tuple(stream.handovers.pop(answer.request, ()))
         counts = [job.rows for job in batch]
-        parts = [answer.outputs] if len(batch) == 1 else split(answer.outputs, counts)
-        self._observer.answered(sum(counts), len(batch), trace)
+        parts: list[dict[str, np.ndarray]] = [answer.outputs] if len(batch) == 1 else split(answer.outputs, counts)
+        self._observer.answered(sum(counts), trace)
         _clear(trace)
         start = min((span.start_s for span in segments), default=now)
         row = 0

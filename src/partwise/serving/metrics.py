@@ -8,6 +8,7 @@ import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from partwise.errors import PartwiseError
+from partwise.runtime.schedule import Incident
 from partwise.runtime.trace import Trace
 
 __all__ = ["Metrics"]
@@ -43,7 +44,11 @@ class Metrics:
         )  # fmt: skip
         self._http_bytes = Counter("partwise_http_bytes", "Bodies, by direction.", ["direction"], registry=registry)
         self._rows = Histogram("partwise_batch_rows", "Rows run together.", buckets=_ROWS, registry=registry)
-        self._restarts = Counter("partwise_restarts", "Runs that failed, by error.", ["error"], registry=registry)
+        self._incidents = Counter(
+            "partwise_incidents", "What went wrong and was dealt with: lost, silent, failed, ...", ["what"],
+            registry=registry,
+        )  # fmt: skip
+        self._restarts = Counter("partwise_restarts", "Executors that failed, by error.", ["error"], registry=registry)
         self._reloads = Counter("partwise_reloads", "Configurations taken on.", registry=registry)
 
     def watch(self, *, waiting: Callable[[], int], underway: Callable[[], int], ready: Callable[[], bool]) -> None:
@@ -57,9 +62,8 @@ class Metrics:
         for name, text, value in gauges:
             Gauge(name, text, registry=self.registry).set_function(value)
 
-    def answered(self, rows: int, requests: int, trace: Trace) -> None:
+    def answered(self, rows: int, trace: Trace) -> None:
         """See `feed.Observer`."""
-        del requests
         self._rows.observe(rows)
         for span in trace.segments:
             self._stage_s.labels(span.stage).observe(span.end_s - span.start_s)
@@ -67,6 +71,10 @@ class Metrics:
             labels = span.sender, span.receiver
             self._handover_s.labels(*labels).observe(span.end_s - span.start_s)
             self._handover_bytes.labels(*labels).inc(span.bytes)
+
+    def incident(self, incident: Incident) -> None:
+        """See `feed.Observer`."""
+        self._incidents.labels(incident.what).inc()
 
     def restarted(self, error: PartwiseError) -> None:
         """See `feed.Observer`."""

@@ -31,6 +31,8 @@ class ServeOptions:
     """By default the one that the segments were cut for."""
     threads: int | None = None
     """Of each stage."""
+    workers: int | None = None
+    """By default one a stage."""
     in_flight: int | None = None
     """Batches under way at once; by default the executor's own."""
     max_batch: int = 1

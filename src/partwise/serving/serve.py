@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from partwise.runtime import default_threads
 from partwise.runtime.config import check_config, make_pace
 from partwise.runtime.executors import Options
 from partwise.runtime.pace import Pace
+from partwise.runtime.schedule import Policy
 from partwise.runtime.telemetry.spans import RequestSpans
 from partwise.serving.feed import Feed, Setup
 from partwise.serving.kserve import model_metadata
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
+_POLICY = Policy(keep_going=True, divide=False, attempts=2, exclude_after=64, abandon_after=256)
+"""A request that fails is as a rule to blame itself (a token outside the table), and anybody can send one: it must not
+cost a worker its share for long, nor cut a stage in pieces. The figures are assumed; `faults` in a configuration."""
 _FIXED = ("host", "port", "name")
 _BACKLOG = 2048
 """Connections that the system holds before they are taken: uvicorn's own default."""
@@ -112,7 +117,9 @@ def _setup(package: Package, options: ServeOptions) -> Setup:
         options=Options(
             engine=options.engine or package.manifest.engine,
             threads=options.threads or default_threads(),
+            workers=options.workers,
             in_flight=options.in_flight,
+            policy=_POLICY if config is None or config.faults is None else replace(config.faults, keep_going=True),
         ),
         max_batch=options.max_batch,
         batch_delay_s=options.batch_delay_s,

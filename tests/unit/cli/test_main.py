@@ -67,8 +67,9 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["devices"] == sorted(["--here", "--json", "--links"])
     running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
+    working = ["--cpu-fallback", "--max-layers", "--max-parameters", "--memory", "--workers"]
     assert found["run"] == sorted(
-        [*running, "--config", "--json", "--output", "--trace", "--trace-format", "--trace-nodes", "--watch"]
+        [*running, *working, "--config", "--json", "--output", "--trace", "--trace-format", "--trace-nodes", "--watch"]
     )
     serving = [
         "--batch-delay",
@@ -81,7 +82,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         "--json",
         "--max-batch",
     ]
-    serving += ["--max-body", "--max-queue", "--name", "--port", "--threads", "--timeout"]
+    serving += ["--max-body", "--max-queue", "--name", "--port", "--threads", "--timeout", "--workers"]
     assert found["serve"] == sorted(serving)
     assert found["verify"] == sorted(
         ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]

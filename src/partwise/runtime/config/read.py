@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
@@ -55,14 +56,18 @@ def _without_empty(given: dict[Any, Any]) -> dict[Any, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _refuse_unknown(given: dict[Any, Any], kind: type[msgspec.Struct], subject: str, path: str) -> None:
+def _refuse_unknown(given: dict[Any, Any], kind: type[Any], subject: str, path: str) -> None:
     fields = get_type_hints(kind)
     for name, value in given.items():
         if name not in fields:
             near = get_close_matches(str(name), fields, n=1, cutoff=0.5)
             hint = f"did you mean `{path}{near[0]}`?" if near else f"it may be one of: {', '.join(fields)}."
             raise InputError(f"{subject}, {path}{name}", "is no key that is known", hint=hint)
-        inner = [one for one in (fields[name], *get_args(fields[name])) if isinstance(one, type)]
-        section = next((one for one in inner if issubclass(one, msgspec.Struct)), None)
+        inner: list[Any] = [fields[name], *get_args(fields[name])]
+        section = next((one for one in inner if _is_section(one)), None)
         if section is not None and isinstance(value, dict):
             _refuse_unknown(cast(dict[Any, Any], value), section, subject, f"{path}{name}.")
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and (issubclass(kind, msgspec.Struct) or is_dataclass(cast(Any, kind)))

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from partwise.runtime.schedule import Policy
+
 __all__ = [
     "CONFIG_VERSION", "Bandwidth", "Config", "Devices", "Execution", "Memory", "Pipelining", "Serve", "Telemetry",
     "Thresholds",
@@ -26,6 +28,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     executor: Literal["processes", "in-process"] | None = None
     engine: str | None = None
     threads: Count | None = None
+    workers: Count | None = None
 
 
 class Devices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -116,6 +119,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     devices: Devices = Devices()
     thresholds: Thresholds = Thresholds()
     bandwidth: Bandwidth | None = None
+    faults: Policy | None = None
+    """What is done when something fails: the fields of `runtime.schedule.Policy`."""
     pipelining: Pipelining = Pipelining()
     memory: Memory = Memory()
     telemetry: Telemetry = Telemetry()
