@@ -9,8 +9,8 @@ from partwise.profiling.cost import Bound, Cost
 from partwise.profiling.estimate import Estimate, Group, GroupEstimate, estimate, node_groups
 from partwise.profiling.fusion import FAST_MEMORY_BYTES, Fusion, Rules, fuse
 from partwise.profiling.fusion_flow import Unit
-from partwise.profiling.latency import node_joules, node_seconds
-from partwise.profiling.liveness import Timeline, storage_roots, timeline
+from partwise.profiling.latency import NodeRates, node_joules, node_rates, node_seconds
+from partwise.profiling.liveness import Timeline, peak_bytes, storage_roots, timeline
 from partwise.profiling.memory import Alive, Memory, memory
 from partwise.profiling.products import Parallelism
 from partwise.profiling.profile import Profile, Unknown, profile
@@ -27,6 +27,7 @@ __all__ = [
     "Group",
     "GroupEstimate",
     "Memory",
+    "NodeRates",
     "Parallelism",
     "Profile",
     "Rules",
@@ -39,7 +40,9 @@ __all__ = [
     "memory",
     "node_groups",
     "node_joules",
+    "node_rates",
     "node_seconds",
+    "peak_bytes",
     "profile",
     "saturating_batch",
     "simple_estimate",
