@@ -17,9 +17,10 @@ from partwise.planning.ideals.search import Chain, Question, Search, Step
 __all__ = ["Answer", "Placed", "solve_ideals"]
 
 _HALVINGS = 24
-_GROWTH = (1.001, 1.004, 1.02, 1.1, 1.5, *(4.0,) * 40)
+_GROWTH = (1.001, 1.02, 1.02, 1.05, 1.1, 1.5, *(4.0,) * 40)
 """Of the limit asked about, from question to question, until some plan may keep it."""
 _TINY = 1e-9  # where nothing is to be shared out
+_ROUGHLY, _MANY = 5e-3, 64  # the same for so many vectors of devices: each one takes a test of its own
 _ENOUGH = 1e-4  # relative distance of the ends at which halving stops
 _STEPS = (1.001, 1.02, 1.1, 1.5, 3.0, np.inf)  # limits tried, in multiples of the bound
 _REFUSALS = 2  # limits that no plan keeps, until it is asked whether memory alone forbids every plan
@@ -64,11 +65,19 @@ def solve_ideals(
         others: makes the topological orders to take them from, beside the first.
         check: finds stages that need more memory than their lower estimate; None: the estimate is exact.
     """
+    instance = replace(instance, room=_felt(instance))
     found = lattice(instance, most, others)
     hunt = _Hunt(instance, found, check)
     if instance.adds:
         return _least_sum(instance, hunt, check, most // _SUM_SHARE)
     return _least_bottleneck(instance, hunt, check)
+
+
+def _felt(instance: Instance) -> tuple[float, ...]:
+    """[types] The memory of a device; infinite where the estimate of no stage reaches it."""
+    values, held = float(instance.value_bytes.sum()), instance.held
+    whole = float(held.work.sum() + held.again.sum()) + values + float(instance.working.max(initial=0.0))
+    return tuple(np.inf if whole <= room else room for room in instance.room)
 
 
 class _Hunt:
@@ -91,7 +100,7 @@ class _Hunt:
 
     def may_end(self) -> bool:
         """Whether the quick test reaches the whole at all, under the limits of memory alone."""
-        return bool(self._reach.forward(self.vectors, np.inf)[self.vectors.final, -1].any())
+        return not self._limited or bool(self._reach.forward(self.vectors, np.inf)[self.vectors.final, -1].any())
 
     def bound(self) -> float:
         """The largest limit found below which the quick test reaches no whole."""
@@ -147,8 +156,7 @@ def _least_bottleneck(instance: Instance, hunt: _Hunt, check: Check | None) -> A
         if near is not None:
             return hunt.answer(near, near.value)
     line = _Hunt(instance, lattice(instance, 0), check)
-    below = line.bound()
-    first = _tried(line, [below * factor for factor in _STEPS])
+    first = _tried(line, [bound * factor for factor in _STEPS])
     most = np.inf if first is None else first.value * (1 - _SAME)
     limits = [bound * factor for factor in _STEPS if bound * factor * _NEAR < most]
     chain = _tried(hunt, [*limits, most])
@@ -188,12 +196,20 @@ def _bound(reach: Reach, vectors: Vectors) -> float:
 
     shared = vectors.counts / np.maximum(reach.work[: len(vectors.counts), -1], 1e-300)
     low, high = 0.0, max(1 / float(shared.sum()), _TINY)  # all work, shared out by speed
-    for step in _GROWTH:
+    is_slow = len(vectors) > _MANY
+    for step in _GROWTH[is_slow:]:
         if is_reached(high):
             break
         low, high = high, high * step
+    else:
+        return low
+    for step in _GROWTH if not low else ():  # where types differ in what they do well, the least may be below
+        if not is_reached(high / step):
+            low = high / step
+            break
+        high /= step
     for _ in range(_HALVINGS):
-        if high - low <= _ENOUGH * high:
+        if high - low <= (_ROUGHLY if is_slow else _ENOUGH) * high:
             break
         middle = (low + high) / 2
         low, high = (low, middle) if is_reached(middle) else (middle, high)
