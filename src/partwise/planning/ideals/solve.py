@@ -9,10 +9,12 @@ import numpy as np
 
 from partwise.planning.arrays import Bits
 from partwise.planning.ideals.blocks import Orders, no_orders
+from partwise.planning.ideals.floats import core_of
 from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice, lattice
 from partwise.planning.ideals.reach import Reach, Vectors
 from partwise.planning.ideals.search import Chain, Question, Search, Step
+from partwise.planning.ideals.slack import slack_bound
 
 __all__ = ["Answer", "Placed", "solve_ideals"]
 
@@ -25,6 +27,7 @@ _ENOUGH = 1e-4  # relative distance of the ends at which halving stops
 _STEPS = (1.001, 1.02, 1.1, 1.5, 3.0, np.inf)  # limits tried, in multiples of the bound
 _REFUSALS = 2  # limits that no plan keeps, until it is asked whether memory alone forbids every plan
 _LARGE = 50_000  # ideals, above which the first limit is tried before anything else
+_CORE = 4_000  # ideals of a block without the units that float
 _SUM_SHARE = 8  # a sum has no limit that leaves few states: so many times fewer ideals are searched
 _NEAR = 1.1  # a limit that lies nearer to the best known value is not tried: a search up to that value decides more
 _SAME = 1e-9  # relative; loads are sums of floats in another order than the evaluator's
@@ -161,8 +164,30 @@ def _least_bottleneck(instance: Instance, hunt: _Hunt, check: Check | None) -> A
     limits = [bound * factor for factor in _STEPS if bound * factor * _NEAR < most]
     chain = _tried(hunt, [*limits, most])
     if chain is not None:
-        return hunt.answer(chain, chain.value if hunt.lattice.complete else bound)
-    return first and replace(line.answer(first, first.value), proved=hunt.lattice.complete)
+        found = hunt.answer(chain, chain.value)
+    elif first is not None:
+        found = replace(line.answer(first, first.value), proved=True)
+    else:
+        return None
+    if hunt.lattice.complete:
+        return found
+    return replace(found, bound=_floating_bound(instance, hunt.lattice, found.value), proved=False)
+
+
+def _floating_bound(instance: Instance, found: Lattice, value: float) -> float:
+    """What no plan is below where a lattice lacks ideals: of the graph without the units that make them many; at least
+    the average load. 0 where devices differ or other prices are limited: that is not worked out.
+
+    Args:
+        instance: what is placed.
+        found: its incomplete lattice.
+        value: of the best plan known.
+    """
+    if len(instance.counts) != 1 or instance.caps:
+        return 0.0
+    low = float(instance.load[0].work.sum()) / instance.counts[0]
+    core = core_of(instance, found, _CORE)
+    return low if core is None else slack_bound(core, instance.counts[0], low, value)
 
 
 def _tried(hunt: _Hunt, limits: Sequence[float]) -> Chain | None:
