@@ -86,7 +86,8 @@ def _incomparable(instance: Instance, crowd: Ints) -> Bits:
     edges = place[instance.edges]
     edges = edges[(edges >= 0).all(axis=1)]
     after: list[list[int]] = [[] for _ in range(len(crowd))]
-    for one, other in edges.tolist():
+    pairs: list[list[int]] = edges.tolist()
+    for one, other in pairs:
         after[other].append(one)
     for unit in _order(len(crowd), edges).tolist():
         if after[unit]:
@@ -222,8 +223,4 @@ def _families(instance: Instance, floats: Bits) -> list[tuple[list[int], list[in
 
 def _held(found: Lattice, units: Ints) -> Bits:
     """[units, ideals] Whether each ideal holds each unit."""
-    held = np.zeros((len(units), len(found)), bool)
-    for row, (block, place) in zip(held, zip(*(home[units].tolist() for home in found.home), strict=True), strict=True):
-        row[found.starts[block + 1] :] = True
-        row[found.starts[block] : found.starts[block + 1]] = found.blocks.ideals(block - 1)[:, place]
-    return held
+    return np.array([found.holding(unit) for unit in units.tolist()], bool).reshape(len(units), len(found))

@@ -66,6 +66,8 @@ class Search:
         memory = memory_channels(instance) if min(instance.room) < np.inf else ()
         self.loads = Loads(lattice, (*instance.load, *caps, *memory))
         self._types = len(instance.counts)
+        homes = enumerate(instance.homes)
+        self._inside = {kind: lattice.holding(home) for kind, home in homes if home is not None}
         least = lattice.work(replace(instance.held, work=np.min([channel.work for channel in instance.load], axis=0)))
         self._rest: Floats = (least[-1] - least) * instance.adds  # what is left to pay at least
         self._before = self.loads.work[:, lattice.starts[1:-1] - 1]  # a block: no ideal of it has less
@@ -181,6 +183,8 @@ class Search:
         fits = (price[: self._types] < limit) & contained
         for number, cap in enumerate(self.instance.caps, 1):
             fits &= price[number * self._types :][: self._types] <= cap.limit
+        for kind, inside in self._inside.items():
+            fits[kind] &= ~inside[stages[0], None] & inside[stages[1]]
         if min(self.instance.room) < np.inf:
             memory = self._memory(block, *stages, price)
             fits &= memory <= np.array(self.instance.room)[:, None, None]

@@ -87,9 +87,9 @@ class _Hunt:
     """The search in one lattice, until every stage of its answer fits."""
 
     def __init__(self, instance: Instance, found: Lattice, check: Check | None) -> None:
-        self.lattice, self.vectors = found, Vectors(instance.counts, instance.exactly)
+        self.lattice, self.vectors = found, Vectors(instance.counts, instance.exactly, instance.homes)
         self._search, self._check = Search(instance, found), check
-        self._adds = instance.adds
+        self._adds, self._counts = instance.adds, instance.counts
         self._reach = Reach(found, instance.load, instance.held, instance.room)
         caps = instance.caps
         self._caps = [(Reach(found, cap.load, instance.held, instance.room), cap.limit) for cap in caps]
@@ -107,7 +107,7 @@ class _Hunt:
 
     def bound(self) -> float:
         """The largest limit found below which the quick test reaches no whole."""
-        return _bound(self._reach, self.vectors)
+        return _bound(self._reach, self.vectors, self._counts)
 
     def below(self, limit: float) -> Chain | None:
         """The best chain below a limit; None: there is none."""
@@ -213,13 +213,13 @@ def _least_sum(instance: Instance, hunt: _Hunt, check: Check | None, most: int) 
     return line.answer(first, hunt.least)
 
 
-def _bound(reach: Reach, vectors: Vectors) -> float:
+def _bound(reach: Reach, vectors: Vectors, counts: Sequence[int]) -> float:
     """The largest limit found below which the quick test reaches no whole [s]."""
 
     def is_reached(limit: float) -> bool:
         return bool(reach.forward(vectors, limit)[vectors.final, -1].any())
 
-    shared = vectors.counts / np.maximum(reach.work[: len(vectors.counts), -1], 1e-300)
+    shared = np.array(counts) / np.maximum(reach.work[: len(counts), -1], 1e-300)
     low, high = 0.0, max(1 / float(shared.sum()), _TINY)  # all work, shared out by speed
     is_slow = len(vectors) > _MANY
     for step in _GROWTH[is_slow:]:
