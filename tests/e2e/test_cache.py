@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,12 @@ from e2e.torch_chain import Chain, chain_of  # noqa: E402
 from e2e.torch_families import build  # noqa: E402
 from partwise.frontends.source import CaptureOptions  # noqa: E402
 from partwise.frontends.torch.model import TorchModel  # noqa: E402
+from partwise.ir import Graph  # noqa: E402
+from partwise.ir.dims import evaluate_shape  # noqa: E402
 
 CAPACITY, TOKENS, PROMPT = 96, 64, 12
+LONGER = {"gpt2": {"n_positions": 128}}
+"""Configs whose tables of positions are shorter than what is generated here."""
 QUICK = ("llama", "gemma3")
 OTHERS = (
     "gpt2", "qwen3", "gemma2", "bloom", "falcon", "stablelm", "mixtral", "deepseek_v2", "deepseek_v3", "gpt_oss",
@@ -25,7 +30,7 @@ OTHERS = (
 
 
 def captured(family: str) -> tuple[Any, Chain]:
-    module, _ = build(family)
+    module, _ = build(family, **LONGER.get(family, {}))
     return module, chain_of(TorchModel(module, CaptureOptions(cache=CAPACITY, batch=2, sequence=PROMPT)))
 
 
@@ -45,7 +50,7 @@ def by_layer(chain: Chain) -> list[tuple[int, ...]]:
     steps = [[int(step) for step in graph.nodes[index].module.split(".") if step.isdigit()] for index in placed]
     last = {layer[0]: place for place, layer in enumerate(steps) if layer}
     ends = [0, *(place + 1 for place in last.values()), len(placed)]
-    return [placed[i:j] for i, j in zip(ends[:-1], ends[1:], strict=True) if i < j]
+    return [placed[i:j] for i, j in itertools.pairwise(ends) if i < j]
 
 
 @pytest.mark.parametrize("family", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
@@ -57,3 +62,30 @@ def test_greedy_tokens_are_those_of_generate(family: str) -> None:
     assert len(stages) >= 3
     cut = generate(chain.graph, lambda v, s: chain.through(stages, v, s), prompts(), TOKENS, CAPACITY)
     assert (cut == expected).all()
+
+
+def test_sequences_of_unequal_length_share_a_batch() -> None:
+    module, chain = captured("llama")
+    several = [prompt[:length] for prompt, length in zip(prompts(3), (5, 12, 1), strict=True)]
+    together = generate(chain.graph, chain.whole, several, 16, CAPACITY)
+    for row, prompt in enumerate(several):
+        assert (together[row] == by_transformers(module, prompt[None], 16)[0]).all()
+
+
+def test_whole_is_the_model_bit_for_bit() -> None:
+    module, _ = build("qwen3")
+    source = TorchModel(module, CaptureOptions(cache=24, batch=2, sequence=5))
+    chain = chain_of(source)
+    random = np.random.default_rng(3)
+    inputs = {name: _random(chain.graph, name, random) for name in chain.graph.inputs}
+    inputs |= {"position": np.array([0, 7]), "logits_at": np.array([[4], [2]])}
+    made, meant = chain.whole(inputs, chain.graph.hints), source.reference(chain.graph, inputs)
+    assert made.keys() == meant.keys()
+    assert all((made[name] == meant[name]).all() for name in made)
+
+
+def _random(graph: Graph, name: str, random: np.random.Generator) -> np.ndarray:
+    shape = evaluate_shape(graph.spec[name].shape or (), graph.hints)
+    if graph.spec[name].dtype.is_float:
+        return random.standard_normal(shape).astype(np.float32)
+    return random.integers(0, 90, shape)

@@ -31,7 +31,7 @@ class CaptureOptions:
     static: bool = False
     """Fix every size."""
     cache: int | None = None
-    """Tokens that preallocated K/V of each sequence have room for: a language model's graph then takes and gives them."""
+    """Tokens of a sequence that preallocated K/V have room for: a language model's graph then takes and gives them."""
     weights: bool = True
     """False: the weights' values are never read."""
     optimize: str | None = None

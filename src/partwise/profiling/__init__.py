@@ -12,6 +12,7 @@ from partwise.profiling.fusion_flow import Unit
 from partwise.profiling.latency import node_joules, node_seconds
 from partwise.profiling.liveness import Timeline, storage_roots, timeline
 from partwise.profiling.memory import Alive, Memory, memory
+from partwise.profiling.phase import KeyValueTraffic, Logits, Phase, key_value_traffic, phase_sizes
 from partwise.profiling.products import Parallelism
 from partwise.profiling.profile import Profile, Unknown, profile
 from partwise.profiling.simple import simple_estimate
@@ -26,8 +27,11 @@ __all__ = [
     "Fusion",
     "Group",
     "GroupEstimate",
+    "KeyValueTraffic",
+    "Logits",
     "Memory",
     "Parallelism",
+    "Phase",
     "Profile",
     "Rules",
     "Timeline",
@@ -36,10 +40,12 @@ __all__ = [
     "concurrency",
     "estimate",
     "fuse",
+    "key_value_traffic",
     "memory",
     "node_groups",
     "node_joules",
     "node_seconds",
+    "phase_sizes",
     "profile",
     "saturating_batch",
     "simple_estimate",

@@ -103,14 +103,15 @@ def node_cost(graph: Graph, index: int, bindings: Mapping[str, int], sizes: Mapp
     """
     node = graph.nodes[index]
     row = operator(node.op, node.module)
+    kind = Kind.STATE if index in graph.writes else row.kind
     macs = row.count_macs(graph, node, bindings)
     call = Call(node, graph.spec, bindings)
-    read, written, held = _traffic(graph, node, row.kind, sizes)
+    read, written, held = _traffic(graph, node, kind, sizes)
     return Cost(
         node=index,
         op=node.op,
         module=node.module,
-        kind=row.kind,
+        kind=kind,
         macs=macs,
         input_bytes=read,
         output_bytes=written,
@@ -136,9 +137,9 @@ def _traffic(graph: Graph, node: Node, kind: Kind, sizes: Mapping[str, int]) -> 
             return 0, 0, 0
         case Kind.EMBEDDING:
             return read, written, min(held, written)
-        case Kind.STATE if len(inputs) > 1:  # in place: of the buffer only what is written
+        case Kind.STATE if len(inputs) > 1:  # in place: of the buffer only what is written, the last argument
             changed = read - (sizes[inputs[0]] if inputs[0] not in graph.held else 0)
-            return changed, min(changed, written), 0
+            return changed, min(sizes[inputs[-1]], written), 0
         case _:
             return read, written, held
 

@@ -60,9 +60,9 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         "--solver",
         "--stages",
     ]
-    assert found["capture"] == sorted([*capturing, "--json", "--model", "--output"])
+    assert found["capture"] == sorted([*capturing, "--cache", "--json", "--model", "--output"])
     comparing = ["--check", "--csv", "--estimator", "--fuse", "--hardware", "--models", "--price"]
-    assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
+    assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json", "--logits", "--phase"])
     assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
     assert found["devices"] == sorted(["--here", "--json", "--links"])
     running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]

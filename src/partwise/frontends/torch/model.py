@@ -12,7 +12,8 @@ import partwise.ir as ir
 from partwise.errors import ModelError, StalePlanError
 from partwise.extras import require
 from partwise.frontends.source import CaptureOptions
-from partwise.frontends.torch.cached import capture_cached, key_values, with_cache
+from partwise.frontends.torch.cache_layers import key_values
+from partwise.frontends.torch.cached import capture_cached, with_cache
 from partwise.frontends.torch.capture import ARGUMENT, capture_module
 from partwise.frontends.torch.plain import by_its_operators
 from partwise.frontends.torch.surroundings import without_cache
@@ -69,7 +70,8 @@ class TorchModel:
     @contextmanager
     def _unchanged(self, graph: ir.Graph) -> Generator[None]:
         """The module's state is after this what it was before."""
-        held = [self._tensor(graph.held[mutation.target].key) for mutation in graph.mutations if mutation.target in graph.held]
+        keys = [graph.held[m.target].key for m in graph.mutations if m.target in graph.held]
+        held = [self._tensor(key) for key in keys]
         before = [tensor.clone() for tensor in held]
         yield
         for tensor, value in zip(held, before, strict=True):
