@@ -108,7 +108,7 @@ def _misplaced(plan: Plan, contraction: Contraction) -> Iterator[str]:
 def _parted(plan: Plan, contraction: Contraction) -> Iterator[str]:
     """Units whose nodes are not in one stage."""
     home = {node: stage.index for stage in plan.stages for node in stage.nodes}
-    for unit in units(contraction, {node: contraction.reads(node) for node in contraction.placed}):
+    for unit in units(contraction):
         if len({home[node] for node in unit}) > 1:
             yield f"nodes {', '.join(map(str, unit))} share a state, but not a stage"
     for name, nodes in stated_groups(contraction, plan.constraints):

@@ -8,29 +8,27 @@ connected components of the graph in which bound nodes are joined in a ring.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from partwise.ir import Closure, Contraction
+from partwise.ir import Contraction
 
 __all__ = ["components", "merged", "state_groups", "units"]
 
 Edges = dict[int, list[int]]
 
 
-def units(
-    contraction: Contraction, reads: Mapping[int, Closure], others: Iterable[Sequence[int]] = ()
-) -> tuple[tuple[int, ...], ...]:
+def units(contraction: Contraction, others: Iterable[Sequence[int]] = ()) -> tuple[tuple[int, ...], ...]:
     """Sets of placed nodes that share a stage in every plan, each ascending, ordered by their first node.
 
     Args:
         contraction: the graph seen through its placed nodes.
-        reads: for each placed node what it needs besides itself.
         others: placed nodes that share a stage for another reason than a state.
     """
-    placed, makers = contraction.placed, _makers(contraction)
-    groups = [group for group in (*state_groups(contraction, reads), *others) if len(group) > 1]
+    placed = contraction.placed
+    groups = [group for group in (*state_groups(contraction), *others) if len(group) > 1]
     if not groups:
         return tuple((index,) for index in placed)
+    makers, reads = _makers(contraction), contraction.closures
     after: Edges = {index: [] for index in placed}
     for index in placed:
         for name in sorted(reads[index].received):
@@ -56,9 +54,12 @@ def merged(*several: Iterable[Sequence[int]]) -> dict[int, int]:
     return {node: min(part) for part in components(sorted(after), after) for node in part}
 
 
-def state_groups(contraction: Contraction, reads: Mapping[int, Closure]) -> Iterable[list[int]]:
+def state_groups(contraction: Contraction) -> Iterable[list[int]]:
     """The placed nodes that each state binds."""
-    makers, mutations = _makers(contraction), contraction.graph.mutations
+    mutations = contraction.graph.mutations
+    if not mutations:
+        return
+    makers, reads = _makers(contraction), contraction.closures
     readers: dict[str, list[int]] = {mutation.target: [] for mutation in mutations}
     for index, closure in reads.items():
         for name in readers.keys() & (closure.received | closure.weights):

@@ -10,7 +10,7 @@ from partwise.hardware import Cluster, Member
 from partwise.ir import Contraction, Graph, Part, divide
 from partwise.planning.rates import RateTable
 from partwise.planning.records import Cut, Objective, Stage
-from partwise.profiling import Profile, storage_roots, timeline
+from partwise.profiling import Profile, peak_bytes
 
 __all__ = ["measure", "price", "price_per_second", "transfers"]
 
@@ -27,8 +27,8 @@ def price(
         devices: for each stage the name of its member.
     """
     parts = divide(contraction, assignment)
-    roots, homes = storage_roots(contraction.graph), zip(parts, devices, strict=True)
-    stages = tuple(_stage(contraction, rates, index, home, roots) for index, home in enumerate(homes))
+    homes = zip(parts, devices, strict=True)
+    stages = tuple(_stage(contraction, rates, index, home) for index, home in enumerate(homes))
     return stages, _cuts(contraction, rates.profile, parts)
 
 
@@ -101,15 +101,14 @@ def transfers(
     return found, [list(given.values()) for given in sent]
 
 
-def _stage(
-    contraction: Contraction, rates: RateTable, index: int, home: tuple[Part, str], roots: dict[str, str]
-) -> Stage:
+def _stage(contraction: Contraction, rates: RateTable, index: int, home: tuple[Part, str]) -> Stage:
     part, device = home
     graph, profile, cost = contraction.graph, rates.profile, rates.of(device)
     sizes = profile.sizes
     weights = [name for name in part.weights if name in graph.held]
-    weight_bytes = sum(graph.spec[name].bytes(sizes) for name in weights)
-    activations = timeline(graph, part.nodes, part.inputs, part.outputs, sizes, roots).peak_bytes
+    size = graph.sizes(sizes)
+    weight_bytes = sum(size[name] for name in weights)
+    activations = peak_bytes(graph, part.nodes, part.inputs, part.outputs, sizes, contraction.roots)
     macs = sum(profile.nodes[i].macs for i in part.nodes)
     return Stage(
         index=index,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from partwise.errors import DeviceError
 from partwise.hardware import Cluster, Device
-from partwise.profiling import Profile, node_joules, node_seconds
+from partwise.profiling import Profile, node_joules, node_rates
 
 __all__ = ["RateTable", "Rates"]
 
@@ -49,8 +48,5 @@ class RateTable:
         return self.of(name).joules or node_joules(self.profile, self.cluster.member(name).device)
 
     def _rates(self, device: Device) -> Rates:
-        try:
-            joules = node_joules(self.profile, device)
-        except DeviceError:  # it states no power: the energy is unknown, not nothing
-            joules = None
-        return Rates(node_seconds(self.profile, device), joules)
+        found = node_rates(self.profile, device)
+        return Rates(found.seconds, found.joules)  # without stated power the energy is unknown, not nothing

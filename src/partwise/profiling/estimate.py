@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import fsum
+from operator import attrgetter
 from typing import Protocol
 
 from partwise.errors import DeviceError
@@ -30,7 +31,7 @@ from partwise.profiling.cost import Bound, Cost
 from partwise.profiling.profile import Profile
 from partwise.profiling.vector_work import reread_bytes, vector_flops
 
-__all__ = ["Estimate", "Group", "GroupEstimate", "estimate", "node_groups"]
+__all__ = ["Estimate", "Group", "GroupEstimate", "estimate", "node_groups", "node_rows"]
 
 CACHE_SPEED = 3.0
 """Bandwidth of a shared last-level cache against that of the memory. Source: 2.2 TB/s against 0.75 on V100 is 2.9
@@ -139,16 +140,7 @@ class Estimate:
 
 def node_groups(profile: Profile) -> tuple[Group, ...]:
     """Every node that does something, alone."""
-    return tuple(
-        _Single(
-            nodes=(cost.node,),
-            input_bytes=cost.input_bytes,
-            output_bytes=cost.output_bytes,
-            weight_bytes=cost.weight_bytes,
-        )
-        for cost in profile.nodes
-        if cost.macs or cost.traffic_bytes
-    )
+    return tuple(_alone(cost) for cost in profile.nodes if cost.macs or cost.traffic_bytes)
 
 
 def estimate(profile: Profile, device: Device, groups: Iterable[Group] | None = None) -> Estimate:
@@ -175,6 +167,36 @@ def estimate(profile: Profile, device: Device, groups: Iterable[Group] | None = 
         peak_bytes=profile.peak_bytes,
         fits=None if device.memory_bytes is None else profile.peak_bytes <= device.memory_bytes,
         notes=rules.notes(),
+    )
+
+
+def node_rows(profile: Profile, device: Device) -> tuple[list[GroupEstimate | None], tuple[str, ...]]:
+    """The row of each node run alone, None for one that does nothing; and what is not known.
+
+    Nodes with equal counts share a row, which names the first of them.
+    """
+    rules, known = _Rules(profile, device), dict[object, GroupEstimate | None]()
+    found: list[GroupEstimate | None] = []
+    for cost in profile.nodes:
+        counts = _counts_of(cost)
+        if counts not in known:
+            known[counts] = rules.group(_alone(cost)) if cost.macs or cost.traffic_bytes else None
+        found.append(known[counts])
+    return found, rules.notes()
+
+
+_counts_of = attrgetter(
+    *"op kind macs input_bytes output_bytes weight_bytes dtype products parallelism row_elements".split()
+)
+"""What a node's row depends on."""
+
+
+def _alone(cost: Cost) -> Group:
+    return _Single(
+        nodes=(cost.node,),
+        input_bytes=cost.input_bytes,
+        output_bytes=cost.output_bytes,
+        weight_bytes=cost.weight_bytes,
     )
 
 
