@@ -10,7 +10,7 @@ from random import Random
 
 from partwise.ir import DType, Format, Graph, Mutation, Node, Output, Ref, TensorSpec, Weight
 
-__all__ = ["Builder", "chain", "diamond", "random_graph", "transformer"]
+__all__ = ["Builder", "chain", "decoder", "diamond", "random_graph", "transformer"]
 
 
 class Builder:
@@ -165,3 +165,45 @@ def _feed_forward(make: Builder, x: str, hidden: int) -> str:
     gate = make.node("aten.silu.default", [make.linear(x, hidden)], (make.shape(x)[0], hidden))
     product = make.node("aten.mul.Tensor", [gate, make.linear(x, hidden)], make.shape(gate))
     return make.linear(product, make.shape(x)[1])
+
+
+def decoder(
+    layers: int, *, capacity: int | None, rows: int = 4, heads: int = 4, shared: int = 2, width: int = 8
+) -> Graph:
+    """Layers of attention over `shared` K/V heads: with buffers of a capacity, or over the tokens alone."""
+    make, total = Builder(), heads * width
+    ids, slots = make.input((2, rows), DType.INT64), make.input((2, rows), DType.INT64)
+    x = make.node("aten.embedding.default", [make.weight((16, total)), ids], (2, rows, total))
+    for _ in range(layers):
+        query = _split(make, x, rows, heads, width)
+        key, value = (_kept(make, _split(make, x, rows, shared, width), slots, capacity, heads) for _ in range(2))
+        mixed = make.node("aten.scaled_dot_product_attention.default", [query, key, value], make.shape(query))
+        turned = make.node("aten.transpose.int", [mixed, 1, 2], (2, rows, heads, width))
+        joined = make.node("aten._unsafe_view.default", [turned, (2, rows, total)], (2, rows, total))
+        product = make.node("aten.linear.default", [joined, make.weight((total, total))], (2, rows, total))
+        x = make.add(x, product)
+    return make.graph(make.relu(x))
+
+
+def _split(make: Builder, x: str, rows: int, heads: int, width: int) -> str:
+    total = make.shape(x)[2]
+    made = make.node("aten.linear.default", [x, make.weight((heads * width, total))], (2, rows, heads * width))
+    parted = make.node("aten.view.default", [made, (2, rows, heads, width)], (2, rows, heads, width))
+    return make.node("aten.transpose.int", [parted, 1, 2], (2, heads, rows, width))
+
+
+def _kept(make: Builder, new: str, slots: str, capacity: int | None, heads: int) -> str:
+    """All tokens' keys or values: written into a buffer; or the new ones, repeated for each head."""
+    _, shared, rows, width = make.shape(new)
+    if capacity is not None:
+        buffer = make.input((2, shared, capacity, width))
+        turned = make.node("aten.transpose.int", [new, 1, 2], (2, rows, shared, width))
+        places = (None, None, Ref(slots))
+        written = make.node("aten.index_put.default", [buffer, places, turned], make.shape(buffer))
+        make.mutations.append(Mutation(target=buffer, tensor=written))
+        return written
+    each = make.node("aten.unsqueeze.default", [new, 2], (2, shared, 1, rows, width))
+    wide = make.node("aten.expand.default", [each, (2, shared, heads // shared, rows, width)],
+                     (2, shared, heads // shared, rows, width))  # fmt: skip
+    own = make.node("aten.clone.default", [wide], make.shape(wide))
+    return make.node("aten.view.default", [own, (2, heads, rows, width)], (2, heads, rows, width))

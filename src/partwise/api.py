@@ -36,6 +36,7 @@ from partwise.planning import (
     Objective,
     Placement,
     Plan,
+    Reserve,
     parse_objectives,
     place,
     plan_to_data,
@@ -166,6 +167,9 @@ def plan(
     stages: int | None = None,
     max_parameters: int | None = None,
     max_layers: int | None = None,
+    cache: int | None = None,
+    sequences: int | None = None,
+    overhead: str | int | None = None,
     objective: str | Blend | Sequence[str] | None = None,
     cluster: Cluster | str | Path | None = None,
     constraints: Constraints | str | Path | None = None,
@@ -181,6 +185,9 @@ def plan(
         stages: exactly so many.
         max_parameters: of a stage.
         max_layers: of a stage; a layer is a node with weights and the weightless nodes after it.
+        cache: tokens of each sequence whose K/V every stage has room for; by default those of a graph with buffers.
+        sequences: so many under way at once; by default the batch.
+        overhead: what an engine takes for itself on each device, for example `400MiB`.
         objective: one, several in order, or a text as `stages,traffic`, or weighted as `0.7*throughput+0.3*traffic`,
             where each is divided by its own best value.
         cluster: devices and links, or the path of their TOML file; by default as many reference devices as needed.
@@ -198,7 +205,8 @@ def plan(
         max_parameters=max_parameters,
         max_layers=max_layers,
     )
-    options: dict[str, Any] = {"solver": solver, "constraints": read_constraints(constraints)} | (
+    reserve = Reserve(cache=cache, sequences=sequences, overhead_bytes=_overhead(overhead))
+    options: dict[str, Any] = {"solver": solver, "constraints": read_constraints(constraints), "reserve": reserve} | (
         {} if effort is None else {"effort": effort}
     )
     known = REFERENCE_CLUSTER if cluster is None else read_cluster(cluster)
@@ -214,6 +222,9 @@ def pareto(
     stages: int | Sequence[int] | None = None,
     max_parameters: int | None = None,
     max_layers: int | None = None,
+    cache: int | None = None,
+    sequences: int | None = None,
+    overhead: str | int | None = None,
     cluster: Cluster | str | Path | None = None,
     constraints: Constraints | str | Path | None = None,
     effort: int | None = None,
@@ -228,6 +239,9 @@ def pareto(
         stages: numbers of stages to try, for example `range(2, 13)`.
         max_parameters: of a stage.
         max_layers: of a stage.
+        cache: as for `plan`.
+        sequences: as for `plan`.
+        overhead: as for `plan`.
         cluster: as for `plan`.
         constraints: as for `plan`.
         effort: of each question, in steps of the solver's own.
@@ -247,11 +261,17 @@ def pareto(
     if isinstance(wanted, Blend):
         raise InputError("pareto", "its axes are weighed against each other, not summed", got=", ".join(axes))
     known = REFERENCE_CLUSTER if cluster is None else read_cluster(cluster)
-    options = {} if effort is None else {"effort": effort}
+    options: dict[str, Any] = {} if effort is None else {"effort": effort}
+    options["reserve"] = Reserve(cache=cache, sequences=sequences, overhead_bytes=_overhead(overhead))
     made = profiling.profile(graph, sizes)
     return planning.pareto(
         graph, made, limits, wanted, stages=counts, cluster=known, constraints=read_constraints(constraints), **options
     )
+
+
+def _overhead(amount: str | int | None) -> int:
+    """Bytes; nothing said is none."""
+    return parse_bytes(amount) if amount else 0
 
 
 def explain(plan: Plan, *, effort: int | None = None) -> Explanation:

@@ -101,6 +101,7 @@ def show_profile(profile: Profile, depth: int = 3, most: int = 30) -> None:
 def show_plan(plan: Plan) -> None:
     """Stages, cuts, and how good the plan can be at most."""
     out = console()
+    is_kept = any(stage.kept_bytes for stage in plan.stages)
     stages = [
         (
             str(stage.index),
@@ -108,13 +109,15 @@ def show_plan(plan: Plan) -> None:
             str(len(stage.nodes)),
             format_count(stage.parameters),
             format_bytes(stage.weight_bytes),
+            *([format_bytes(stage.kept_bytes)] if is_kept else []),
             format_bytes(stage.peak_bytes),
             format_count(stage.flops),
             format_seconds(stage.time_s),
         )
         for stage in plan.stages
     ]
-    columns = ("stage", "device", "nodes", "parameters", "weights", "peak memory", "FLOPs", "time")
+    kept = ["K/V, engine"] if is_kept else []
+    columns = ("stage", "device", "nodes", "parameters", "weights", *kept, "peak memory", "FLOPs", "time")
     out.print(table("Stages", columns, stages, left=2))
     cuts = [
         (f"{cut.source} → {cut.target}", _names(cut.tensors), str(len(cut.tensors)), format_bytes(cut.bytes))

@@ -13,6 +13,7 @@ from partwise.planning.explain_records import BoundaryReason, Explanation, Move,
 from partwise.planning.pareto import AXES, Front, FrontPoint, pareto
 from partwise.planning.plan import default_objectives, plan
 from partwise.planning.records import Blend, Bound, Cut, Level, Limits, Objective, Plan, Share, Stage
+from partwise.planning.reserve import Reserve
 from partwise.planning.serialize import plan_digest, plan_from_data, plan_to_data
 from partwise.planning.weighted_text import parse_objectives
 from partwise.planning.workload import Placement, Workload, parse_workload, place
@@ -37,6 +38,7 @@ __all__ = [
     "Pin",
     "Placement",
     "Plan",
+    "Reserve",
     "Share",
     "Stage",
     "StageReason",

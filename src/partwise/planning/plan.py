@@ -22,6 +22,7 @@ from partwise.planning.orders import orders
 from partwise.planning.problem import Problem, formulate
 from partwise.planning.rates import RateTable
 from partwise.planning.records import Blend, Bound, Level, Limits, Objective, Plan
+from partwise.planning.reserve import NOTHING, Reserve
 from partwise.planning.solvers import Demand, Solution
 from partwise.planning.weighted import solve_blend
 from partwise.profiling import Profile
@@ -50,6 +51,7 @@ def plan(
     *,
     cluster: Cluster = REFERENCE_CLUSTER,
     constraints: Constraints = UNCONSTRAINED,
+    reserve: Reserve = NOTHING,
     solver: str = "auto",
     effort: int = _EFFORT,
     seed: int = 0,
@@ -66,6 +68,7 @@ def plan(
             objective divided by its own best value.
         cluster: the devices; by default as many of the reference device as are asked for.
         constraints: what runs where, what stays together.
+        reserve: what every stage's memory holds beside weights and activations.
         solver: a name of `choose.SOLVERS`, or `auto`.
         effort: in steps: orders tried, ideals looked at.
         seed: of the random orders among them.
@@ -80,7 +83,7 @@ def plan(
     named = [s.objective for s in objectives.shares] if isinstance(objectives, Blend) else objectives
     wanted = tuple(dict.fromkeys(named)) or default_objectives(limits, cluster)
     contraction = contract(graph)
-    evaluator = Evaluator(contraction, RateTable(profile, cluster))
+    evaluator = Evaluator(contraction, RateTable(profile, cluster, reserve))
     demand = Demand(limits=limits, objectives=wanted, effort=effort, seed=seed, evaluator=evaluator)
     if not contraction.placed:
         return _finish(_whole(wanted, limits, cluster), demand, constraints)
@@ -218,6 +221,7 @@ def _finish(
         graph=contraction.graph,
         sizes=profile.sizes,
         limits=demand.limits,
+        reserve=evaluator.rates.reserve,
         constraints=constraints,
         levels=levels,
         value=value,

@@ -50,6 +50,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     capturing = ["--batch", "--config", "--dtype", "--image-size", "--module", "--no-weights", "--optimize"]
     capturing += ["--sequence", "--static", "--task"]
     planning = [
+        "--cache",
         "--constraints",
         "--cluster",
         "--effort",
@@ -57,6 +58,8 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         "--max-parameters",
         "--memory",
         "--objective",
+        "--overhead",
+        "--sequences",
         "--solver",
         "--stages",
     ]
