@@ -109,7 +109,7 @@ def _parted(plan: Plan, contraction: Contraction) -> Iterator[str]:
     """Units whose nodes are not in one stage."""
     home = {node: stage.index for stage in plan.stages for node in stage.nodes}
     for unit in units(contraction):
-        if len({home[node] for node in unit}) > 1:
+        if len(unit) > 1 and len({home[node] for node in unit}) > 1:
             yield f"nodes {', '.join(map(str, unit))} share a state, but not a stage"
     for name, nodes in stated_groups(contraction, plan.constraints):
         if len({home[node] for node in nodes}) > 1:

@@ -98,10 +98,7 @@ class Problem:
     @property
     def _placed_units(self) -> Ints:
         """The unit of each placed node."""
-        found = np.zeros(len(self.node_seconds), np.int64)
-        for unit, nodes in enumerate(self.units):
-            found[list(nodes)] = unit
-        return found[list(self.contraction.placed)]
+        return _unit_of(self.units, len(self.node_seconds))[list(self.contraction.placed)]
 
     @property
     def transfer_seconds(self) -> Floats:

@@ -212,7 +212,7 @@ class _Rules:
         self._vector_rate = device.vector_flops_per_s or device.flops_per_s
         self._pass_rate = self._vector_rate * device.efficiency.get("vector", 1.0)
         self._idle, self._per_byte = idle_watts(device), joules_per_byte(device)
-        self._rates = {cost.dtype: device.peak(cost.dtype) for cost in profile.nodes}
+        self._rates = {dtype: device.peak(dtype) for dtype in dict.fromkeys(cost.dtype for cost in profile.nodes)}
         self._not_known: dict[str, None] = {}
         self.power = self._power()
 

@@ -46,12 +46,14 @@ class Question:
         vectors: of devices used.
         kept: [vectors, ideals] the states worth a look.
         limit: loads reach it nowhere.
+        is_free: whether no stage costs anything: then only what is possible counts.
         known: prices and fits of the stages that begin at some ideals, where they will be asked for again.
     """
 
     vectors: Vectors
     kept: Bits
     limit: float
+    is_free: bool = False
     known: dict[bytes, tuple[Floats, Bits]] = field(default_factory=dict[bytes, tuple[Floats, Bits]])
 
 
@@ -66,6 +68,7 @@ class Search:
         self._types = len(instance.counts)
         least = lattice.work(replace(instance.held, work=np.min([channel.work for channel in instance.load], axis=0)))
         self._rest: Floats = (least[-1] - least) * instance.adds  # what is left to pay at least
+        self._before = self.loads.work[:, lattice.starts[1:-1] - 1]  # a block: no ideal of it has less
         self._peaks = Peaks.of(instance, lattice) if memory else None
 
     @property
@@ -107,17 +110,21 @@ class Search:
         at, first, most = columns
         starts, ends = table.ideals[at], table.ideals[first:most]
         price, fits = self._priced(block, starts, ends, question)
+        if question.is_free:
+            price = np.zeros_like(price)
         if forbidden:
             fits = fits.copy()
         for start, end, kind in forbidden:
             fits[kind][np.ix_(starts == start, ends == end)] = False
         for row, column in enumerate(at.tolist()):
             table.changed[column] = False
-            for number in table.reached(column):
-                for kind, larger in table.vectors.above(number):
-                    chosen = np.flatnonzero(fits[kind, row])
+            reached = table.reached(column)
+            for kind, more in enumerate(table.vectors.more):
+                numbers = reached[more[reached] >= 0]
+                chosen = np.flatnonzero(fits[kind, row])
+                if len(numbers) and len(chosen):
                     stages = ends[chosen], chosen + first, price[kind, row, chosen]
-                    self._offer(table, (column, number, kind), larger, stages, question.limit)
+                    self._offer(table, (column, kind), numbers, stages, question.limit)
 
     def _priced(self, block: int, starts: Ints, ends: Ints, question: Question) -> tuple[Floats, Bits]:
         """[types, starts, ends] What stages cost, and which are possible."""
@@ -132,19 +139,14 @@ class Search:
         return question.known[key]
 
     def _offer(
-        self,
-        table: _Table,
-        origin: tuple[int, int, int],
-        number: int,
-        stages: tuple[Ints, Ints, Floats],
-        limit: float,
+        self, table: _Table, origin: tuple[int, int], numbers: Ints, stages: tuple[Ints, Ints, Floats], limit: float
     ) -> None:
-        """Reach the ends of some stages with a vector, from a state that is reached."""
-        (column, before, _), (ends, columns, load) = origin, stages
-        value = (
-            load + table.best[before, column] if self.instance.adds else np.maximum(load, table.best[before, column])
-        )
-        table.offer(origin, number, columns, np.where(value + self._rest[ends] < limit, value, np.inf))
+        """Reach the ends of some stages, from an ideal that is reached with some vectors."""
+        (column, _), (ends, columns, load) = origin, stages
+        before = table.best[numbers, column][:, None]
+        value = load + before if self.instance.adds else np.maximum(load, before)
+        value[value + self._rest[ends] >= limit] = np.inf
+        table.offer(origin, numbers, columns, value)
 
     def _range(self, block: int, limit: float) -> tuple[int, int, int]:
         """The first ideal of a block, the first of the next, and one above all whose stage from here has less work
@@ -158,10 +160,9 @@ class Search:
     def _furthest(self, first: int, after: int, number: int, limit: float) -> int:
         """The same for one limit: of the load (0) or of a cap."""
         starts, most = self.lattice.starts, 0
-        for work in self.loads.work[number * self._types :][: self._types]:
-            least = work[starts[1:-1] - 1]  # at the end of the block before: no ideal of the block has less
-            reachable = float(work[first:after].max()) + limit
-            most = max(most, int(starts[int(np.searchsorted(least, reachable, "right")) + 1]))
+        for channel in range(number * self._types, (number + 1) * self._types):
+            reachable = float(self.loads.work[channel, first:after].max()) + limit
+            most = max(most, int(starts[int(np.searchsorted(self._before[channel], reachable, "right")) + 1]))
         return most
 
     def _fits(self, block: int, price: Floats, stages: tuple[Ints, Ints], limit: float) -> Bits:
@@ -199,11 +200,13 @@ class _Table:
         """Where the ideals kept from some indices on begin."""
         return np.searchsorted(self.ideals, ideals).tolist()
 
-    def reached(self, column: int) -> list[int]:
+    def reached(self, column: int) -> Ints:
         """The vectors that reach an ideal; where devices may stay empty, those that no smaller one equals."""
         best = self.best[:, column]
         if self.vectors.exactly is not None:
-            return np.flatnonzero(np.isfinite(best)).tolist()
+            return np.flatnonzero(np.isfinite(best))
+        if len(self.vectors.counts) == 1:
+            return np.flatnonzero(best < np.minimum.accumulate(np.concatenate(([np.inf], best[:-1]))))
         grid = best.reshape(self._grid[:-1])
         lower = np.full(grid.shape, np.inf)
         for axis in range(grid.ndim):
@@ -213,15 +216,24 @@ class _Table:
             np.minimum(lower[tuple(ahead)], grid[tuple(behind)], out=lower[tuple(ahead)])
         for axis in range(grid.ndim):
             np.minimum.accumulate(lower, axis=axis, out=lower)
-        return np.flatnonzero((grid < lower).ravel()).tolist()
+        return np.flatnonzero((grid < lower).ravel())
 
-    def offer(self, origin: tuple[int, int, int], number: int, columns: Ints, value: Floats) -> None:
-        """Reach some ideals with a vector at these values."""
-        better = (value < self.best[number, columns]) & self.kept[number, columns]
-        at = columns[better]
-        self.best[number, at] = value[better]
-        self.changed[at] = True
-        self.origin[number, at] = origin
+    def offer(self, origin: tuple[int, int], numbers: Ints, columns: Ints, value: Floats) -> None:
+        """Reach some ideals at these values [vectors, ideals].
+
+        Args:
+            origin: the column from where, and the type of device.
+            numbers: of the vectors used there.
+            columns: of the ideals reached, ascending.
+            value: at each of them.
+        """
+        more, span = self.vectors.more[origin[1]][numbers], slice(columns[0], columns[-1] + 1)
+        for number, after, offered in zip(numbers.tolist(), more.tolist(), value, strict=True):
+            better = (offered < self.best[after, span][columns - columns[0]]) & self.kept[after, columns]
+            at = columns[better]
+            self.best[after, at] = offered[better]
+            self.changed[at] = True
+            self.origin[after, at] = origin[0], number, origin[1]
 
     def chain(self) -> Chain | None:
         """The best chain to the last ideal: of equal ones that with the fewest devices."""

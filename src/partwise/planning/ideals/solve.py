@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from partwise.planning.arrays import Bits
 from partwise.planning.ideals.blocks import Orders, no_orders
 from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice, lattice
@@ -16,8 +17,13 @@ from partwise.planning.ideals.search import Chain, Question, Search, Step
 __all__ = ["Answer", "Placed", "solve_ideals"]
 
 _HALVINGS = 24
+_GROWTH = (1.001, 1.004, 1.02, 1.1, 1.5, *(4.0,) * 40)
+"""Of the limit asked about, from question to question, until some plan may keep it."""
+_TINY = 1e-9  # where nothing is to be shared out
 _ENOUGH = 1e-4  # relative distance of the ends at which halving stops
 _STEPS = (1.001, 1.02, 1.1, 1.5, 3.0, np.inf)  # limits tried, in multiples of the bound
+_REFUSALS = 2  # limits that no plan keeps, until it is asked whether memory alone forbids every plan
+_LARGE = 50_000  # ideals, above which the first limit is tried before anything else
 _SUM_SHARE = 8  # a sum has no limit that leaves few states: so many times fewer ideals are searched
 _NEAR = 1.1  # a limit that lies nearer to the best known value is not tried: a search up to that value decides more
 _SAME = 1e-9  # relative; loads are sums of floats in another order than the evaluator's
@@ -76,6 +82,7 @@ class _Hunt:
         caps = instance.caps
         self._caps = [(Reach(found, cap.load, instance.held, instance.room), cap.limit) for cap in caps]
         self._forbidden: set[Step] = set()
+        self._limited = bool(caps) or min(instance.room) < np.inf
 
     @property
     def least(self) -> float:
@@ -92,17 +99,29 @@ class _Hunt:
 
     def below(self, limit: float) -> Chain | None:
         """The best chain below a limit; None: there is none."""
-        kept = np.ones((len(self.vectors), len(self.lattice)), bool)
-        for reach, most in [*self._caps, (self._reach, np.inf if self._adds else limit)]:
-            kept &= reach.forward(self.vectors, most)
-            kept &= reach.backward(self.vectors, most)
-        question = Question(self.vectors, kept, limit)
+        question = Question(self.vectors, self._kept(limit), limit)
         while (chain := self._search.best(question, self._forbidden)) is not None:
             broken = self._check(self.stages(chain)) if self._check else ()
             if not broken:
                 return chain
             self._forbidden.update(chain.steps[index] for index in broken)
         return None
+
+    def is_impossible(self) -> bool:
+        """Whether no chain keeps the limits of memory and the caps, whatever it costs: asked without prices, so that
+        of each ideal only the fewest devices matter."""
+        if not self._limited:
+            return False
+        question = Question(self.vectors, self._kept(np.inf), np.inf, is_free=True)
+        return self._search.best(question, self._forbidden) is None
+
+    def _kept(self, limit: float) -> Bits:
+        """[vectors, ideals] The states that both ends may reach."""
+        kept = np.ones((len(self.vectors), len(self.lattice)), bool)
+        for reach, most in [*self._caps, (self._reach, np.inf if self._adds else limit)]:
+            kept &= reach.forward(self.vectors, most)
+            kept &= reach.backward(self.vectors, most)
+        return kept
 
     def stages(self, chain: Chain) -> tuple[Placed, ...]:
         """What lies between the ideals of a chain."""
@@ -123,20 +142,29 @@ def _least_bottleneck(instance: Instance, hunt: _Hunt, check: Check | None) -> A
     if not hunt.may_end():
         return None
     bound = hunt.bound()
+    if hunt.lattice.complete and len(hunt.lattice) > _LARGE:  # so fine a grain that little is lost to it
+        near = hunt.below(bound * _STEPS[0])
+        if near is not None:
+            return hunt.answer(near, near.value)
     line = _Hunt(instance, lattice(instance, 0), check)
     below = line.bound()
-    first = next(_tried(line, [below * factor for factor in _STEPS]), None)
+    first = _tried(line, [below * factor for factor in _STEPS])
     most = np.inf if first is None else first.value * (1 - _SAME)
     limits = [bound * factor for factor in _STEPS if bound * factor * _NEAR < most]
-    chain = next(_tried(hunt, [*limits, most]), None)
+    chain = _tried(hunt, [*limits, most])
     if chain is not None:
         return hunt.answer(chain, chain.value if hunt.lattice.complete else bound)
     return first and replace(line.answer(first, first.value), proved=hunt.lattice.complete)
 
 
-def _tried(hunt: _Hunt, limits: Sequence[float]) -> Iterator[Chain]:
-    """The best chains below the limits, as far as there are any."""
-    return (chain for limit in limits if (chain := hunt.below(limit)) is not None)
+def _tried(hunt: _Hunt, limits: Sequence[float]) -> Chain | None:
+    """The best chain below the smallest limit that has one; after some refusals: whether any limit can have one."""
+    for number, limit in enumerate(limits):
+        if number == _REFUSALS and hunt.is_impossible():
+            return None
+        if (chain := hunt.below(limit)) is not None:
+            return chain
+    return None
 
 
 def _least_sum(instance: Instance, hunt: _Hunt, check: Check | None, most: int) -> Answer | None:
@@ -158,12 +186,12 @@ def _bound(reach: Reach, vectors: Vectors) -> float:
     def is_reached(limit: float) -> bool:
         return bool(reach.forward(vectors, limit)[vectors.final, -1].any())
 
-    totals = reach.work[: len(vectors.counts), -1]
-    low, high = 0.0, float(totals.min())
-    if not is_reached(high):
-        low, high = high, high * 2 + 1e-9
-        while not is_reached(high) and high < totals.sum() * 1e6 + 1:
-            low, high = high, high * 4
+    shared = vectors.counts / np.maximum(reach.work[: len(vectors.counts), -1], 1e-300)
+    low, high = 0.0, max(1 / float(shared.sum()), _TINY)  # all work, shared out by speed
+    for step in _GROWTH:
+        if is_reached(high):
+            break
+        low, high = high, high * step
     for _ in range(_HALVINGS):
         if high - low <= _ENOUGH * high:
             break
