@@ -34,6 +34,7 @@ from partwise.planning import (
     Front,
     Limits,
     Objective,
+    PhasePlan,
     Placement,
     Plan,
     Reserve,
@@ -41,7 +42,7 @@ from partwise.planning import (
     place,
     plan_to_data,
 )
-from partwise.profiling import Estimate, Profile, Rules, Unit
+from partwise.profiling import Estimate, Logits, Phase, Profile, Rules, Unit
 from partwise.runtime import Run, is_run, load_run
 from partwise.units import parse_bytes
 from partwise.verification import Original, Outcome, Verdict
@@ -58,6 +59,7 @@ __all__ = [
     "pareto",
     "place_workload",
     "plan",
+    "plan_phases",
     "profile",
     "run",
     "sizes_for",
@@ -212,6 +214,65 @@ def plan(
     known = REFERENCE_CLUSTER if cluster is None else read_cluster(cluster)
     made = profiling.profile(graph, sizes)
     return planning.plan(graph, made, limits, _objectives(objective), cluster=known, **options)
+
+
+def plan_phases(
+    graph: Graph,
+    *,
+    prompt: int,
+    generate: int,
+    batch: int | None = None,
+    memory: str | int | None = None,
+    stages: int | None = None,
+    cache: int | None = None,
+    sequences: int | None = None,
+    overhead: str | int | None = None,
+    cluster: Cluster | str | Path | None = None,
+    constraints: Constraints | str | Path | None = None,
+    solver: str = "auto",
+    effort: int | None = None,
+) -> PhasePlan:
+    """How to serve a request of a language model the quickest: one division, or prompt here and answer there.
+
+    Args:
+        graph: captured with `cache`.
+        prompt: tokens of each sequence that are read.
+        generate: tokens of each sequence that are made.
+        batch: sequences; by default the capture's.
+        memory: as for `plan`, as all that follow; K/V of prompt and answer are counted unless `cache` says otherwise.
+        stages: of each phase.
+        cache: see `plan`.
+        sequences: see `plan`.
+        overhead: see `plan`.
+        cluster: see `plan`.
+        constraints: see `plan`.
+        solver: see `plan`.
+        effort: see `plan`.
+
+    Raises:
+        InfeasibleError: no plan of some phase keeps the limits.
+        InputError: a graph without K/V buffers, or whose sizes are fixed.
+    """
+    filled = {
+        Phase.PREFILL: prompt,
+        Phase.DECODE: prompt + max(1, generate // 2),
+    }  # on the mean: its time is all but linear
+    profiles = {
+        phase: profiling.profile(graph, profiling.phase_sizes(graph, phase, tokens, batch, Logits.LAST))
+        for phase, tokens in filled.items()
+    }
+    return planning.plan_phases(
+        graph,
+        profiles,
+        Limits(memory_bytes=None if memory is None else parse_bytes(memory), stages=stages),
+        prompt=prompt,
+        generate=generate,
+        cluster=REFERENCE_CLUSTER if cluster is None else read_cluster(cluster),
+        constraints=read_constraints(constraints),
+        reserve=Reserve(cache=cache, sequences=sequences, overhead_bytes=_overhead(overhead)),
+        solver=solver,
+        **({} if effort is None else {"effort": effort}),
+    )
 
 
 def pareto(

@@ -27,7 +27,7 @@ from partwise.planning.solvers import Demand, Solution
 from partwise.planning.weighted import solve_blend
 from partwise.profiling import Profile
 
-__all__ = ["default_objectives", "plan"]
+__all__ = ["default_objectives", "plan", "record"]
 
 _EFFORT = 10  # orders tried
 _WITH_COUNT = (Objective.BALANCE, Objective.TRAFFIC)
@@ -204,6 +204,26 @@ def _finish(
     weights: Sequence[tuple[float, float]] = (),
 ) -> Plan:
     """The record, priced and checked; `weights` holds a weight and a scale for each objective of a weighted sum."""
+    made = record(answer, demand, constraints, weights)
+    if found := list(violations(made, demand.evaluator.contraction, demand.evaluator.rates)):
+        raise PlanError("the solver's answer", f"breaks an invariant (a bug, please report): {found[0]}")
+    return made
+
+
+def record(
+    answer: tuple[Solution, Bound],
+    demand: Demand,
+    constraints: Constraints = UNCONSTRAINED,
+    weights: Sequence[tuple[float, float]] = (),
+) -> Plan:
+    """A division as a plan, priced and not yet checked.
+
+    Args:
+        answer: the division, and a bound for all that it is compared with.
+        demand: what was asked for.
+        constraints: what was to be kept.
+        weights: a weight and a scale for each objective of a weighted sum.
+    """
     evaluator, wanted = demand.evaluator, demand.objectives
     solution, bound = answer
     contraction, profile = evaluator.contraction, evaluator.profile
@@ -217,7 +237,7 @@ def _finish(
     value, least = value_of(levels), float(bound.value)
     if value <= least * (1 + _ROUNDING):
         least = value
-    made = Plan(
+    return Plan(
         graph=contraction.graph,
         sizes=profile.sizes,
         limits=demand.limits,
@@ -235,6 +255,3 @@ def _finish(
         cuts=cuts,
         notes=solution.notes,
     )
-    if found := list(violations(made, contraction, evaluator.rates)):
-        raise PlanError("the solver's answer", f"breaks an invariant (a bug, please report): {found[0]}")
-    return made
