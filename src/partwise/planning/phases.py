@@ -160,8 +160,7 @@ class _Comparison:
         chosen, one, other = rows[0]
         if chosen.value is None:
             raise InfeasibleError("phases", f"no way serves both prefill and decode: {chosen.why_not}")
-        bound = self._total(*(self.best[phase].bound for phase in (Phase.PREFILL, Phase.DECODE)), 0.0)
-        bound = min(bound, chosen.value)
+        bound = min(self._total(self.best[Phase.PREFILL].bound, self.best[Phase.DECODE].bound, 0.0), chosen.value)
         moved, seconds = self._transfer(one, other)
         reason = self._reason(chosen, [row[0] for row in rows])
         return PhasePlan(

@@ -75,7 +75,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
     )
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
-    reasoning = ["--emit", "--explain", "--microbatches", "--pareto", "--plot", "--schedule"]
+    reasoning = ["--emit", "--explain", "--generate", "--microbatches", "--pareto", "--plot", "--prompt", "--schedule"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 
 
