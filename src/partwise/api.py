@@ -221,7 +221,7 @@ def plan_phases(
     *,
     prompt: int,
     generate: int,
-    batch: int | None = None,
+    batch: int = 1,
     memory: str | int | None = None,
     stages: int | None = None,
     cache: int | None = None,
@@ -238,7 +238,7 @@ def plan_phases(
         graph: captured with `cache`.
         prompt: tokens of each sequence that are read.
         generate: tokens of each sequence that are made.
-        batch: sequences; by default the capture's.
+        batch: sequences.
         memory: as for `plan`, as all that follow; K/V of prompt and answer are counted unless `cache` says otherwise.
         stages: of each phase.
         cache: see `plan`.

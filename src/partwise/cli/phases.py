@@ -67,7 +67,7 @@ def take_phase_options(given: dict[str, Any], *, is_shown: bool) -> Tokens | Non
 
 
 def give_phases(
-    graph: Graph, tokens: Tokens, batch: int | None, limits: dict[str, Any], output: Path | None, *, as_json: bool
+    graph: Graph, tokens: Tokens, batch: int, limits: dict[str, Any], output: Path | None, *, as_json: bool
 ) -> None:
     """Plan a request, save the plan or both, and say which way is the quickest."""
     if limits["objective"] not in (None, (Objective.LATENCY,)):

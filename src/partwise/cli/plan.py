@@ -82,7 +82,7 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
     with timed("captured"):
         graph = api.capture_with(model, options)
     if tokens is not None:
-        give_phases(graph, tokens, options.batch, limits, output, as_json=as_json)
+        give_phases(graph, tokens, options.batch or 1, limits, output, as_json=as_json)
         return
     limits["sizes"] = api.sizes_for(graph, options)
     if asked.pareto is not None:

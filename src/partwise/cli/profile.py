@@ -202,7 +202,7 @@ def _sizes(graph: Graph, batch: int | None, sequence: int | None, static: bool, 
         InputError: a size that the graph has fixed at another value.
     """
     if stage is not None:
-        return phase_sizes(graph, stage.phase, sequence or 1, batch, stage.logits)
+        return phase_sizes(graph, stage.phase, sequence or 1, batch or 1, stage.logits)
     asked = {"batch": batch, "sequence": sequence}
     given = {name: value for name, value in asked.items() if value is not None and not static}
     if unknown := [name for name in given if name not in graph.hints]:

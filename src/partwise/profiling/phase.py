@@ -46,16 +46,14 @@ class KeyValueTraffic:
     written_bytes: int
 
 
-def phase_sizes(
-    graph: Graph, phase: Phase, tokens: int, batch: int | None = None, logits: Logits = Logits.ALL
-) -> dict[str, int]:
+def phase_sizes(graph: Graph, phase: Phase, tokens: int, batch: int = 1, logits: Logits = Logits.ALL) -> dict[str, int]:
     """The sizes at which a graph with a cache is in a phase.
 
     Args:
         graph: captured with `cache`, its sizes symbols.
         phase: prefill or decode.
         tokens: of each sequence: the prompt's length; for decode all that are there, the new one included.
-        batch: sequences; by default the capture's.
+        batch: sequences.
         logits: of prefill.
 
     Raises:
@@ -72,7 +70,7 @@ def phase_sizes(
         raise InputError(f"phase `{phase}`", "needs a token at least", got=tokens)
     new = tokens if phase is Phase.PREFILL else 1
     kept = new if logits is Logits.ALL else 1
-    return {"batch": batch or graph.hints["batch"], "sequence": new, "capacity": tokens, "logits": kept}
+    return {"batch": batch, "sequence": new, "capacity": tokens, "logits": kept}
 
 
 def key_value_traffic(graph: Graph, counted: Profile) -> KeyValueTraffic:

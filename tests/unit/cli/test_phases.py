@@ -45,7 +45,7 @@ def said(*words: object) -> str:
 
 
 def test_a_whole_request(folder: Path) -> None:
-    words = (folder / "cached.json", "--cluster", folder / "laptop.toml", "--prompt", 32, "--generate", 8)
+    words = (folder / "cached.json", "--cluster", folder / "laptop.toml", "--prompt", 32, "--generate", 8, "--batch", 2)
     text = said(*words)
     assert "32 tokens read, 8 made" in text
     assert "do not split: " in text
@@ -60,7 +60,7 @@ def test_a_whole_request(folder: Path) -> None:
 def test_a_saved_plan_is_one_that_can_be_cut(folder: Path) -> None:
     target = folder / "plan.json"
     said(folder / "cached.json", "--prompt", 8, "--generate", 4, "-o", target)
-    assert load_plan(target).stages[0].kept_bytes == 2 * 2 * 12 * 2 * 2 * 8 * 4
+    assert load_plan(target).stages[0].kept_bytes == 2 * 12 * 2 * 2 * 8 * 4  # layers, tokens, K and V, heads, width
 
 
 def test_keys_and_values_without_a_cache(folder: Path) -> None:
