@@ -9,6 +9,7 @@ from math import inf
 from partwise.errors import InfeasibleError, InputError, PlanError
 from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph, contract
+from partwise.planning.alone import why_alone
 from partwise.planning.bounds import find_bound
 from partwise.planning.check import gap_of, value_of, violations
 from partwise.planning.choose import SOLVERS, solve
@@ -92,8 +93,8 @@ def plan(
         return _blended(problem, demand, (blend, constraints), solver)
     solution = _solution(problem, demand, solver)
     bound = solution.bound or _bound(problem, limits, wanted, solution)
-    solution = replace(solution, notes=(*solution.notes, *problem.notes))
-    return _finish((solution, bound), demand, constraints)
+    notes = (*solution.notes, *problem.notes, *why_alone(problem, demand, solution))
+    return _finish((replace(solution, notes=notes), bound), demand, constraints)
 
 
 def _solution(problem: Problem, demand: Demand, solver: str) -> Solution:

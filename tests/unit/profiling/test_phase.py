@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("torch")
@@ -9,11 +11,9 @@ pytest.importorskip("transformers")
 
 from graphs import chain
 from partwise.errors import InputError
-from partwise.frontends.open import open_model
-from partwise.frontends.source import CaptureOptions
 from partwise.ir import Graph
 from partwise.profiling import Logits, Phase, key_value_traffic, phase_sizes, profile
-from tiny_models import LLAMA, write_config
+from tiny_models import LLAMA
 
 HIDDEN, LAYERS, HEADS, KV = (
     LLAMA[name] for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
@@ -21,10 +21,9 @@ HIDDEN, LAYERS, HEADS, KV = (
 WIDTH = HIDDEN // HEADS
 
 
-@pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    folder = write_config(tmp_path_factory.mktemp("llama"), LLAMA)
-    return open_model(folder, CaptureOptions(cache=64, weights=False)).capture()
+@pytest.fixture
+def graph(cached_llama: tuple[Path, Graph]) -> Graph:
+    return cached_llama[1]
 
 
 def matrices(graph: Graph) -> int:

@@ -19,14 +19,8 @@ MAMBA = {"model_type": "mamba", "architectures": ["MambaForCausalLM"], "vocab_si
          "num_hidden_layers": 2, "state_size": 8}  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Graph]:
-    folder = write_config(tmp_path_factory.mktemp("llama"), LLAMA)
-    return folder, open_model(folder, CaptureOptions(cache=64, weights=False)).capture()
-
-
-def test_buffers_are_inputs_outputs_and_state(llama: tuple[Path, Graph]) -> None:
-    _, graph = llama
+def test_buffers_are_inputs_outputs_and_state(cached_llama: tuple[Path, Graph]) -> None:
+    _, graph = cached_llama
     states = [mutation.target for mutation in graph.mutations]
     assert states == [f"{kind}_{layer}" for layer in range(LLAMA["num_hidden_layers"]) for kind in ("key", "value")]
     assert set(states) <= set(graph.inputs)
@@ -36,22 +30,22 @@ def test_buffers_are_inputs_outputs_and_state(llama: tuple[Path, Graph]) -> None
     assert sorted(graph.writes.values()) == sorted(states)
 
 
-def test_every_size_is_a_symbol(llama: tuple[Path, Graph]) -> None:
-    _, graph = llama
+def test_every_size_is_a_symbol(cached_llama: tuple[Path, Graph]) -> None:
+    _, graph = cached_llama
     assert {symbol.name for symbol in graph.symbols} == {"batch", "sequence", "capacity", "logits"}
     assert (graph.hints["capacity"], graph.hints["logits"], graph.conditions, graph.notes) == (64, 1, (), ())
 
 
-def test_settings_say_how_to_capture_again(llama: tuple[Path, Graph]) -> None:
-    folder, graph = llama
+def test_settings_say_how_to_capture_again(cached_llama: tuple[Path, Graph]) -> None:
+    folder, graph = cached_llama
     again = open_model(folder, as_captured(graph)).capture()
     assert dict(graph.settings)["cache"] == 64
     assert graph_digest(again) == graph_digest(graph)
 
 
-def test_with_all_sizes_fixed(llama: tuple[Path, Graph]) -> None:
+def test_with_all_sizes_fixed(cached_llama: tuple[Path, Graph]) -> None:
     options = CaptureOptions(cache=32, batch=3, sequence=1, static=True, weights=False)
-    graph = open_model(llama[0], options).capture()
+    graph = open_model(cached_llama[0], options).capture()
     assert not graph.symbols
     assert (graph.spec["key_0"].shape or ())[0::2] == (3, 32)
 
@@ -65,6 +59,6 @@ def test_refused_where_there_are_no_keys_and_values(tmp_path: Path) -> None:
         open_model(recurrent, CaptureOptions(cache=8, weights=False)).capture()
 
 
-def test_more_new_tokens_than_room(llama: tuple[Path, Graph]) -> None:
+def test_more_new_tokens_than_room(cached_llama: tuple[Path, Graph]) -> None:
     with pytest.raises(ModelError, match="more new tokens than its cache has room for"):
-        open_model(llama[0], CaptureOptions(cache=8, sequence=9, weights=False)).capture()
+        open_model(cached_llama[0], CaptureOptions(cache=8, sequence=9, weights=False)).capture()
