@@ -32,15 +32,16 @@ def why_alone(problem: Problem, demand: Demand, solution: Solution) -> tuple[str
     """
     objective, cluster = demand.objectives[0], problem.cluster
     is_free = len(cluster.members) > 1 and not cluster.is_open and demand.limits.stages is None and not problem.homes
-    if len(solution.devices) > 1 or not is_free or objective not in _TIMES:
+    home, *others = solution.devices
+    if others or not is_free or objective not in _TIMES:
         return ()
-    tried = sorted(_divisions(problem, demand, solution.devices[0]))
+    tried = sorted(_divisions(problem, demand, home))
     if not tried:
         return ()
     value, crossing, pair = tried[0]
     took = format_seconds(demand.evaluator.values(solution.assignment, solution.devices, [objective])[0])
     best = f"the best of {len(tried)} divisions into two that were tried takes {format_seconds(value)}"
-    return (f"do not split: {solution.devices[0]} alone takes {took}; {best} ({' → '.join(pair)}, which sends "
+    return (f"do not split: {home} alone takes {took}; {best} ({' → '.join(pair)}, which sends "
             f"{format_bytes(crossing)})",)  # fmt: skip
 
 
