@@ -18,9 +18,10 @@ from partwise.errors import InputError
 from partwise.files import write_whole
 from partwise.ir import Graph
 from partwise.planning import Alternative, Answer, Objective, PhasePlan, plan_to_data
+from partwise.profiling import Phase
 from partwise.units import format_bytes, format_seconds
 
-__all__ = ["Tokens", "give_phases", "phase_options", "take_phase_options"]
+__all__ = ["Tokens", "give_phases", "phase_options", "take_phase", "take_phase_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,10 +40,30 @@ class Tokens:
 
 
 def phase_options(command: Command) -> Command:
-    """How long a request of a language model is."""
+    """Which phase of a language model, or how long a request to one is."""
+    phase = click.option(
+        "--phase",
+        type=click.Choice([str(phase) for phase in Phase]),
+        help="A language model reading --sequence tokens, or making the last one of so many.",
+    )
     prompt = click.option("--prompt", type=click.IntRange(1), help="Plan a whole request: it reads so many tokens,")
     generate = click.option("--generate", type=click.IntRange(1), help="and makes so many; prefill and decode apart.")
-    return prompt(generate(command))
+    return phase(prompt(generate(command)))
+
+
+def take_phase(given: dict[str, Any]) -> Phase | None:
+    """Take `--phase` out of a verb's arguments.
+
+    Raises:
+        click.UsageError: it is there without a number of tokens, or with what it does not go with.
+    """
+    phase = given.pop("phase")
+    if phase is None:
+        return None
+    if given["sequence"] is None or given["static"] or given["prompt"] is not None:
+        raise click.UsageError("--phase needs --sequence, how many tokens are there, and goes with neither --static "
+                               "nor --prompt.")  # fmt: skip
+    return Phase(phase)
 
 
 def take_phase_options(given: dict[str, Any], *, is_shown: bool) -> Tokens | None:

@@ -76,6 +76,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     )
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
     reasoning = ["--emit", "--explain", "--generate", "--microbatches", "--pareto", "--plot", "--prompt", "--schedule"]
+    reasoning += ["--phase"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 
 

@@ -63,6 +63,13 @@ def test_a_saved_plan_is_one_that_can_be_cut(folder: Path) -> None:
     assert load_plan(target).stages[0].kept_bytes == 2 * 12 * 2 * 2 * 8 * 4  # layers, tokens, K and V, heads, width
 
 
+def test_one_phase_for_any_objective(folder: Path) -> None:
+    words = (folder / "cached.json", "--phase", "decode", "--sequence", 50, "--stages", 2, "--cache", 200, "--json")
+    record = json.loads(said(*words, "--objective", "throughput"))
+    assert record["sizes"] == {"batch": 1, "sequence": 1, "logits": 1, "capacity": 50}
+    assert sum(stage["kept_bytes"] for stage in record["stages"]) == 2 * 200 * 2 * 2 * 8 * 4
+
+
 def test_keys_and_values_without_a_cache(folder: Path) -> None:
     text = said(folder / "plain.json", "--stages", 2, "--cache", 100, "--sequences", 3, "--overhead", "1KiB")
     assert "K/V, engine" in text
@@ -77,6 +84,7 @@ def test_keys_and_values_without_a_cache(folder: Path) -> None:
         (("--prompt", "8"), "go together"),
         (("--prompt", "8", "--generate", "4", "--emit", "vllm"), "no --emit"),
         (("--prompt", "8", "--generate", "4", "--sequence", "9"), "--sequence"),
+        (("--phase", "decode"), "needs --sequence"),
     ],
 )
 def test_what_does_not_go_together(folder: Path, words: tuple[str, ...], why: str) -> None:
