@@ -187,7 +187,13 @@ def show_run(run: Run, most: int = 5) -> None:
     seconds = f" in {format_seconds(run.seconds)}" if run.seconds is not None else ""
     claim = f"{engine.engine} {engine.version} on {engine.device}, {engine.threads} threads a stage"
     count = f"{len(record.requests)} request" + ("s" if len(record.requests) > 1 else "")
+    if run.seconds and len(record.requests) > 1:
+        seconds += f" ({len(record.requests) / run.seconds:.1f}/s)"
     out.print(Text(f"{count}{seconds}; {record.executor}, {len(record.engines)} stages; {claim}"))
+    for incident in record.incidents[:most]:
+        out.print(Text(str(incident), style="yellow"))
+    if len(record.incidents) > most:
+        out.print(Text(f"and {len(record.incidents) - most} more incidents: see the record"))
     if record.origin.kind == "random":
         out.print(Text(f"inputs: random, seed {record.origin.seed}"))
     if run.path is not None:

@@ -70,7 +70,8 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["devices"] == sorted(["--here", "--json", "--links"])
     running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
-    assert found["run"] == sorted([*running, "--json", "--output", "--trace", "--trace-nodes"])
+    working = ["--cpu-fallback", "--max-layers", "--max-parameters", "--memory", "--workers"]
+    assert found["run"] == sorted([*running, *working, "--json", "--output", "--trace", "--trace-nodes"])
     assert found["verify"] == sorted(
         ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
     )
