@@ -76,6 +76,13 @@ def test_sequences_of_unequal_length_share_a_batch() -> None:
         assert (together[row] == by_transformers(module, prompt[None], 16)[0]).all()
 
 
+def test_a_prompt_may_be_read_in_parts() -> None:
+    _, chain = captured("llama")
+    expected = generate(chain.graph, chain.whole, prompts(), 8, CAPACITY)
+    for size in (1, 5):
+        assert (generate(chain.graph, chain.whole, prompts(), 8, CAPACITY, part=size) == expected).all()
+
+
 def test_whole_is_the_model_bit_for_bit() -> None:
     module, _ = captured("llama")
     source = TorchModel(module, CaptureOptions(cache=24, batch=2, sequence=5))

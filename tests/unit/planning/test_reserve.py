@@ -145,6 +145,13 @@ def test_a_plan_tells_its_reserve_and_is_priced_by_it() -> None:
         plan_from_data(data)
 
 
+def test_a_plan_of_before_keeps_nothing() -> None:
+    made = planned(PLAIN, Limits(stages=2))
+    data = plan_to_data(made, with_graph=True)
+    del data["reserve"]
+    assert plan_from_data(data) == made
+
+
 def test_refused_where_a_graph_does_not_show_it() -> None:
     with pytest.raises(InputError, match="no attention node"):
         planned(chain([8, 8, 8]), Limits(stages=1), reserve=Reserve(cache=8))

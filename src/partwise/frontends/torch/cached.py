@@ -8,7 +8,7 @@ may see is worked out from the positions of its own sequence. Facts and limits: 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -57,7 +57,15 @@ def capture_cached(module: Any, options: CaptureOptions, within: AbstractContext
                          hint="capture without --cache.")  # fmt: skip
     written = {output.name: output.tensor for output in graph.outputs if output.name in graph.inputs}
     mutations = tuple(ir.Mutation(target=name, tensor=tensor) for name, tensor in written.items())
-    return with_settings(replace(graph, mutations=mutations), cache=capacity, image_size=None, **sizes)
+    made = replace(graph, mutations=mutations, notes=(*graph.notes, *_beyond(module.config, capacity)))
+    return with_settings(made, cache=capacity, image_size=None, **sizes)
+
+
+def _beyond(config: Any, capacity: int) -> Iterator[str]:
+    """A note where the buffers hold more tokens than the model was made for."""
+    most = getattr(config, "max_position_embeddings", None)
+    if isinstance(most, int) and 0 < most < capacity:
+        yield f"the buffers hold {capacity} tokens; the model's config states {most} positions"
 
 
 def _inputs(layers: Sequence[KeyValues], *, batch: int, sequence: int, capacity: int) -> dict[str, Any]:
