@@ -178,6 +178,14 @@ class Graph:
         """Weight by the name of its tensor."""
         return {weight.tensor: weight for weight in self.weights}
 
+    @cached_property
+    def writes(self) -> dict[int, str]:
+        """The states among the inputs (K/V buffers) that nodes write in place, by the node's index: such a node reads
+        the state first and makes its next value."""
+        states = {m.tensor: m.target for m in self.mutations if m.target in self.inputs}
+        found = {self.producer[made]: target for made, target in states.items() if made in self.producer}
+        return {index: target for index, target in found.items() if self.nodes[index].inputs[:1] == (target,)}
+
     def sizes(self, bindings: Mapping[str, int]) -> Mapping[str, int]:
         """Bytes of each tensor at the given sizes, in the order of `tensors`; worked out once for each."""
         at = tuple(sorted(bindings.items()))

@@ -70,7 +70,8 @@ def build(
     """
     layout = _Layout(problem)
     held = _held(problem, layout)
-    rooms = [min(limits.room_bytes, group[0].room_bytes) for group in types.members]
+    overhead = problem.overhead_bytes
+    rooms = [min(limits.room_bytes, group[0].room_bytes) - overhead for group in types.members]
 
     def channels(wanted: Objective) -> tuple[Channel, ...]:
         return tuple(layout.channel(amounts_of(problem, wanted, group[0])) for group in types.members)

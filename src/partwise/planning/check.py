@@ -30,7 +30,7 @@ def check_plan(plan: Plan, subject: str = "plan") -> None:
         PlanError: the first violation, and how many more there are.
     """
     contraction = contract(plan.graph)
-    found = list(violations(plan, contraction, RateTable(profile(plan.graph, plan.sizes), plan.cluster)))
+    found = list(violations(plan, contraction, RateTable(profile(plan.graph, plan.sizes), plan.cluster, plan.reserve)))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise PlanError(subject, f"is not a plan of its graph: {found[0]}{more}")

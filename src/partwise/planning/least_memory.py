@@ -64,12 +64,13 @@ def solve_least_memory(problem: Problem, demand: Demand, solve: Solve) -> Soluti
 
 
 def least_peak(problem: Problem, limits: Limits) -> int:
-    """Bytes that the largest stage of any plan needs at least: some unit alone, or all weights shared out."""
+    """Bytes that the largest stage of any plan needs at least: some unit alone, or all weights and K/V shared out."""
     need = unit_working_bytes(problem)
     np.add.at(need, problem.holds.unit, problem.weight_bytes[problem.holds.item])
     members = len(problem.units) if problem.cluster.is_open else len(problem.cluster.members)
     weights = int(problem.weight_bytes[np.unique(problem.holds.item)].sum())
-    return max(int(need.max()), ceil(weights / (limits.stages or min(members, len(problem.units)))))
+    shared = ceil(weights / (limits.stages or min(members, len(problem.units))))
+    return problem.overhead_bytes + max(int(need.max()), shared)
 
 
 def _peak(solution: Solution, demand: Demand) -> int:

@@ -108,7 +108,9 @@ def _stage(contraction: Contraction, rates: RateTable, index: int, home: tuple[P
     weights = [name for name in part.weights if name in graph.held]
     size = graph.sizes(sizes)
     weight_bytes = sum(size[name] for name in weights)
-    activations = peak_bytes(graph, part.nodes, part.inputs, part.outputs, sizes, contraction.roots)
+    kept = rates.kept(graph)
+    activations = peak_bytes(graph, part.nodes, part.inputs, part.outputs, sizes, contraction.roots, kept.apart)
+    kept_bytes = sum(kept.nodes.get(index, 0) for index in part.placed) + kept.overhead_bytes
     macs = sum(profile.nodes[i].macs for i in part.nodes)
     return Stage(
         index=index,
@@ -116,7 +118,8 @@ def _stage(contraction: Contraction, rates: RateTable, index: int, home: tuple[P
         nodes=part.placed,
         parameters=sum(graph.spec[n].elements(sizes) for n in weights if graph.held[n].trainable),
         weight_bytes=weight_bytes,
-        peak_bytes=weight_bytes + activations,
+        kept_bytes=kept_bytes,
+        peak_bytes=weight_bytes + kept_bytes + activations,
         macs=macs,
         flops=2 * macs,
         time_s=fsum(cost.seconds[i] for i in part.nodes),

@@ -58,7 +58,11 @@ class Problem:
     """Compute of each node of the graph, for the repeated ones."""
     tensor_bytes: Ints
     weight_bytes: Ints
-    """Bytes of a tensor if it is a weight, else 0."""
+    """Bytes of a tensor if it is a weight, else 0; and of what is kept for the node that makes it (`kept_bytes`)."""
+    kept_bytes: Ints
+    """K/V kept by the stage of a node, at its first output; such an output is held as weights are."""
+    overhead_bytes: int = 0
+    """What the engine takes for itself in every stage."""
     parameters: Ints
     """Elements of a tensor if it is a trainable weight, else 0."""
     maker: Ints
@@ -122,12 +126,16 @@ def formulate(contraction: Contraction, rates: RateTable, constraints: Constrain
     made = flow_rows([graph.nodes[index].outputs for index in contraction.placed], ids)
     maker = np.full(len(ids), -1, np.int64)
     maker[made.items] = unit_of[placed].repeat(np.diff(made.starts))
+    kept = rates.kept(graph)
+    first_made = {index: graph.nodes[index].name for index in kept.nodes}
+    kept_bytes = _amounts(ids, {first_made[index]: amount for index, amount in kept.nodes.items()})
+    keeps = Pairs(*(np.array(each, np.int64) for each in (list(first_made), [ids[n] for n in first_made.values()])))
     seconds = np.array(rates.of(first.name).seconds)
     sizes = graph.sizes(profile.sizes)
     weights = {weight.tensor: graph.spec[weight.tensor].elements(profile.sizes) for weight in graph.weights}
     trainable = _amounts(ids, {weight.tensor: 1 for weight in graph.weights if weight.trainable})
     layered = np.unique(needs.holds.unit[trainable[needs.holds.item] > 0])
-    runs = Pairs(np.concatenate((placed, needs.repeats.unit)), np.concatenate((placed, needs.repeats.item)))
+    runs = _both(Pairs(placed, placed), needs.repeats)
     return Problem(
         contraction=contraction,
         units=settled.units,
@@ -137,12 +145,14 @@ def formulate(contraction: Contraction, rates: RateTable, constraints: Constrain
         seconds=_unit_seconds(settled.units, seconds),
         layers=np.bincount(unit_of[layered], minlength=len(settled.units)).astype(np.int64),
         node_seconds=seconds,
-        tensor_bytes=np.fromiter(sizes.values(), np.int64, len(sizes)),
-        weight_bytes=_amounts(ids, {name: sizes[name] for name in weights}),
+        tensor_bytes=np.fromiter((0 if n in kept.apart else size for n, size in sizes.items()), np.int64, len(sizes)),
+        weight_bytes=_amounts(ids, {name: sizes[name] for name in weights}) + kept_bytes,
+        kept_bytes=kept_bytes,
+        overhead_bytes=kept.overhead_bytes,
         parameters=_amounts(ids, weights) * trainable,
         maker=maker,
         reads=_of_units(needs.reads, unit_of, len(ids)),
-        holds=_of_units(needs.holds, unit_of, len(ids)),
+        holds=_of_units(_both(needs.holds, keeps), unit_of, len(ids)),
         runs=_of_units(runs, unit_of, len(graph.nodes)),
         ends=tuple(_ends(contraction, ids, maker)),
         homes=settled.homes,
@@ -173,6 +183,10 @@ def _amounts(ids: Mapping[str, int], amounts: Mapping[str, int]) -> Ints:
     found = np.zeros(len(ids), np.int64)
     found[[ids[name] for name in amounts]] = list(amounts.values())
     return found
+
+
+def _both(one: Pairs, other: Pairs) -> Pairs:
+    return Pairs(np.concatenate((one.unit, other.unit)), np.concatenate((one.item, other.item)))
 
 
 def _of_units(pairs: Pairs, unit_of: Ints, count: int) -> Pairs:

@@ -6,7 +6,7 @@ leaves the part stays alive to the end. A view owns nothing and keeps what it lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -68,12 +68,13 @@ def peak_bytes(
     sent: Iterable[str],
     bindings: Mapping[str, int],
     roots: Mapping[str, str],
+    apart: Collection[str] = (),
 ) -> int:
-    """`timeline(...).peak_bytes`, without the record of every value."""
+    """`timeline(...).peak_bytes`, without the record of every value; memories that are `apart` count elsewhere."""
     born, last = _lives(graph, nodes, received, sent, roots)
     sizes, change = graph.sizes(bindings), [0] * (len(nodes) + 2)
     for name, step in born.items():
-        size = sizes[name]
+        size = 0 if name in apart else sizes[name]
         change[step] += size
         change[last[name] + 1] -= size
     if not nodes:

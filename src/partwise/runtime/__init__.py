@@ -10,12 +10,16 @@ from partwise.runtime.folder import is_run, load_run, run_to_data
 from partwise.runtime.inputs import Inputs, open_inputs
 from partwise.runtime.record import Run, RunRecord, RunRequest
 from partwise.runtime.run import run_package
+from partwise.runtime.schedule import Capacity, Incident, Policy
 from partwise.runtime.threads import default_threads
 
 __all__ = [
     "ENGINES",
     "EXECUTORS",
+    "Capacity",
+    "Incident",
     "Inputs",
+    "Policy",
     "Progress",
     "Run",
     "RunRecord",

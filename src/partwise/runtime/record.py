@@ -13,6 +13,7 @@ from partwise.packaging.arrays import stride_order, tensor_digest
 from partwise.runtime.archive import read_members
 from partwise.runtime.engines.engine import EngineSettings
 from partwise.runtime.inputs import Origin
+from partwise.runtime.schedule import Incident
 
 __all__ = ["RUN_VERSION", "LazyArrays", "RequestRecord", "Run", "RunRecord", "RunRequest", "record_request"]
 
@@ -53,6 +54,9 @@ class RunRecord:
     """Whether the inputs came as a stream, be it of one request."""
     requests: tuple[RequestRecord, ...]
     notes: tuple[str, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    """What went wrong on the way, and what was done about it: workers replaced, tasks repeated, stages divided. Empty
+    where nothing failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

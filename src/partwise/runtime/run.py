@@ -15,6 +15,7 @@ from partwise.runtime.executors import Answer, Executor, Options, Progress, Valu
 from partwise.runtime.folder import RunWriter, load_run
 from partwise.runtime.inputs import Inputs, open_inputs
 from partwise.runtime.record import RUN_VERSION, RequestRecord, Run, RunRecord, RunRequest, record_request
+from partwise.runtime.schedule import Capacity, Policy
 from partwise.runtime.threads import default_threads
 from partwise.runtime.trace import Probe, Trace
 
@@ -29,6 +30,9 @@ def run_package(
     threads: int | None = None,
     engine: str | None = None,
     in_flight: int | None = None,
+    workers: int | None = None,
+    capacity: Capacity | None = None,
+    policy: Policy | None = None,
     sizes: Mapping[str, int] | None = None,
     seed: int = 0,
     save: bool = True,
@@ -46,6 +50,9 @@ def run_package(
         threads: of each stage's engine; by default the physical cores that this process may use.
         engine: another engine than the one that the segments were cut for; the record then says so.
         in_flight: requests of a stream under way at once.
+        workers: processes (or threads, in process with more than one request in flight); by default one a stage.
+        capacity: of each worker: it gets nothing above it, and a stage that fits none is cut smaller.
+        policy: what is done when something fails.
         sizes: values of the model's symbols, for random inputs.
         seed: of random inputs.
         save: leave a run folder.
@@ -58,13 +65,16 @@ def run_package(
         InputError: inputs, sizes or options that are not usable.
         InterfaceMismatchError: inputs that do not fit the model.
         PackageError: a package that is not what its manifest promises.
-        RunError: a stage failed, or its process died.
+        RunError: a stage went on failing wherever it was tried, or its workers went on dying.
     """
     opened = package if isinstance(package, Package) else open_package(package)
     options = Options(
         engine=engine or opened.manifest.engine,
         threads=default_threads() if threads is None else _at_least_one("threads", threads),
         in_flight=None if in_flight is None else _at_least_one("in flight", in_flight),
+        workers=None if workers is None else _at_least_one("workers", workers),
+        capacity=capacity or Capacity(),
+        policy=policy or Policy(),
         trace=None if trace is None else Trace(),
         probe=Probe(memory=trace is not None, nodes=trace is not None and trace_nodes),
         on_progress=on_progress or _silent,
@@ -100,6 +110,7 @@ def _execute(
             stream=inputs.is_stream,
             requests=tuple(done.records),
             notes=_notes(package, options.engine),
+            incidents=working.incidents,
         )
         path = writer.finish(record) if writer else None
     requests = tuple(done.requests) if done.requests or path is None else load_run(path).requests

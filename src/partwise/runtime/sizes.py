@@ -10,8 +10,37 @@ from partwise.errors import GraphError, InterfaceMismatchError
 from partwise.ir import Symbol
 from partwise.ir.dims import Dim, evaluate
 from partwise.packaging import Port
+from partwise.packaging.arrays import numpy_dtype
 
-__all__ = ["bind_sizes", "check_values"]
+__all__ = ["Interface", "bind_sizes", "check_values"]
+
+
+class Interface:
+    """One side of a segment, which remembers what fitted: a task of the same sizes costs a comparison a value.
+
+    A full check of a value takes some 20 µs where the engine's work has just filled the caches: 0.3 ms over three
+    segments of MiniLM, which runs in 18 ms.
+    """
+
+    def __init__(self, subject: str, ports: Sequence[Port]) -> None:
+        self._subject, self._ports = subject, ports
+        self._sizes: dict[str, int] | None = None
+        self._fit: dict[str, tuple[np.dtype[np.generic], tuple[int, ...]]] = {}
+
+    def check(self, values: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> None:
+        """See `check_values`."""
+        if self._sizes == sizes and self._fits(values):
+            return
+        check_values(self._subject, self._ports, values, sizes)
+        self._sizes = dict(sizes)
+        self._fit = {port.tensor: (numpy_dtype(port.dtype), values[port.tensor].shape) for port in self._ports}
+
+    def _fits(self, values: Mapping[str, np.ndarray]) -> bool:
+        fit = self._fit
+        return len(values) == len(fit) and all(
+            (known := fit.get(name)) is not None and value.dtype == known[0] and value.shape == known[1]
+            for name, value in values.items()
+        )
 
 
 def bind_sizes(symbols: Sequence[Symbol], inputs: Mapping[str, np.ndarray]) -> dict[str, int]:

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partwise.packaging import Package, SegmentEntry
+from partwise.errors import InterfaceMismatchError
+from partwise.packaging import Package, Segment
 from partwise.runtime.engines.engine import Engine, LoadedSegment, NodeObserver
-from partwise.runtime.sizes import check_values
+from partwise.runtime.piece import PieceFile, piece_segment
+from partwise.runtime.sizes import Interface
 from partwise.runtime.trace import NodeSpan, Probe, SegmentSpan, measured
 
-__all__ = ["Computed", "Stage"]
+__all__ = ["Computed", "LyingOutputError", "Stage"]
+
+
+class LyingOutputError(InterfaceMismatchError):
+    """An engine gave values that its segment cannot have made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +32,27 @@ class Computed:
 
 
 class Stage:
-    """A segment of a package, ready for tasks."""
+    """A segment of a package, or a piece of one, ready for tasks."""
 
-    def __init__(self, package: Package, number: int, engine: Engine) -> None:
+    def __init__(self, package: Package, number: int, engine: Engine, piece: PieceFile | None = None) -> None:
         """Read a segment, every byte checked, and load it.
+
+        Args:
+            package: whose stage it is.
+            number: the stage.
+            engine: computes it.
+            piece: what to load where the stage is a part of a segment.
 
         Raises:
             PackageError: its files are not what the manifest promises.
             EngineError: the engine refuses it.
         """
-        segment = package.segment(number)
+        segment: Segment = package.segment(number) if piece is None else piece_segment(package, piece)
+        entry = package.manifest.segments[number] if piece is None else piece
         self.number = number
         self.settings = engine.settings
-        self._entry: SegmentEntry = package.manifest.segments[number]
+        self._takes = Interface(f"segment {number} input", entry.inputs)
+        self._gives = Interface(f"segment {number} output", entry.outputs)
         self._hints = {symbol.name: symbol.hint for symbol in package.manifest.symbols}
         self._loaded: LoadedSegment = engine.load(segment)
 
@@ -81,7 +95,11 @@ class Stage:
     def _run(
         self, values: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None
     ) -> dict[str, np.ndarray]:
-        check_values(f"segment {self.number} input", self._entry.inputs, values, sizes)
+        self._takes.check(values, sizes)
         outputs = self._loaded.run(values, {**self._hints, **sizes}, observe)
-        check_values(f"segment {self.number} output", self._entry.outputs, outputs, sizes)
+        try:
+            self._gives.check(outputs, sizes)
+        except InterfaceMismatchError as error:
+            parts = (error.subject, error.what)
+            raise LyingOutputError(*parts, expected=error.expected, got=error.got, hint=error.hint) from None
         return outputs

@@ -50,6 +50,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     capturing = ["--batch", "--config", "--dtype", "--image-size", "--module", "--no-weights", "--optimize"]
     capturing += ["--sequence", "--static", "--task"]
     planning = [
+        "--cache",
         "--constraints",
         "--cluster",
         "--effort",
@@ -57,22 +58,26 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         "--max-parameters",
         "--memory",
         "--objective",
+        "--overhead",
+        "--sequences",
         "--solver",
         "--stages",
     ]
-    assert found["capture"] == sorted([*capturing, "--json", "--model", "--output"])
+    assert found["capture"] == sorted([*capturing, "--cache", "--json", "--model", "--output"])
     comparing = ["--check", "--csv", "--estimator", "--fuse", "--hardware", "--models", "--price"]
-    assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
+    assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json", "--logits", "--phase"])
     assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
     assert found["devices"] == sorted(["--here", "--json", "--links"])
     running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
-    assert found["run"] == sorted([*running, "--json", "--output", "--trace", "--trace-nodes"])
+    working = ["--cpu-fallback", "--max-layers", "--max-parameters", "--memory", "--workers"]
+    assert found["run"] == sorted([*running, *working, "--json", "--output", "--trace", "--trace-nodes"])
     assert found["verify"] == sorted(
         ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
     )
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
-    reasoning = ["--emit", "--explain", "--microbatches", "--pareto", "--plot", "--schedule"]
+    reasoning = ["--emit", "--explain", "--generate", "--microbatches", "--pareto", "--plot", "--prompt", "--schedule"]
+    reasoning += ["--phase"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 
 
