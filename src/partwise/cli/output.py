@@ -8,7 +8,17 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 import click
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from partwise.cli.render import console
 from partwise.digest import canonical_json
@@ -36,11 +46,19 @@ def timed(what: str) -> Generator[None]:
 def counted(what: str) -> Generator[Callable[[str, int, int | None], None]]:
     """A bar with an estimate; yields a function of (what is being done, how much is done, how much there is)."""
     start = time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), _Rate())
     with _progress(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task(what, total=None)
         yield lambda doing, done, total: progress.update(task, description=doing, completed=done, total=total)
     click.echo(f"{what}: {format_seconds(time.monotonic() - start)}", err=True)
+
+
+class _Rate(ProgressColumn):
+    """How many are done in a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f}/s")
 
 
 def _progress(*columns: object) -> Progress:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from partwise import api
+from partwise.cli.config import config_option, given_to_run
 from partwise.cli.options import PATH, check_parent, json_option, run_options, take_run_options
 from partwise.cli.output import counted, print_json
 from partwise.cli.proof_options import layers_option, prover_options
 from partwise.cli.render import show_run
 from partwise.cli.sliced import run_sliced, sliced_model
+from partwise.cli.watch import Watch, watched
+from partwise.cli.worker_options import take_worker_options, worker_options
 from partwise.files import copy_whole
-from partwise.runtime import run_to_data
+from partwise.runtime import TRACE_FORMATS, run_to_data
+from partwise.runtime.config import Config, check_config, make_pace
 
 __all__ = ["run"]
 
@@ -24,15 +29,33 @@ _PROOFS = ("layers", "max_error", "srs", "insecure_srs", "time_limit", "memory_l
 @click.command()
 @click.argument("package", type=PATH, required=False)
 @run_options
+@worker_options
 @click.option("-o", "--output", type=PATH, help="Copy the outputs here, as .npz.")
 @click.option("--trace", type=PATH, help="Write what each segment and hand-over took here, as JSON.")
 @click.option("--trace-nodes", is_flag=True, help="With --trace: each node too.")
 @layers_option
 @click.option("--max-error", type=click.FloatRange(min=0), help="slices/: of outputs against onnxruntime's, at most.")
 @prover_options
+@click.option(
+    "--trace-format",
+    type=click.Choice(list(TRACE_FORMATS)),
+    default="partwise",
+    show_default=True,
+    help="Of --trace: ours, or what Perfetto and chrome://tracing open.",
+)
+@click.option("--watch", is_flag=True, help="A table of the stages while it runs, on stderr.")
+@config_option(given_to_run)
 @json_option
 def run(
-    package: Path | None, output: Path | None, trace: Path | None, trace_nodes: bool, as_json: bool, **given: Any
+    package: Path | None,
+    config: Config | None,
+    output: Path | None,
+    trace: Path | None,
+    trace_nodes: bool,
+    trace_format: str,
+    watch: bool,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Run a package on inputs, or on seeded random values, and leave run_<n>/ beside it.
 
@@ -41,6 +64,7 @@ def run(
 
     \b
     Example:  partwise run package/ --input x.npz -o out.npz
+              partwise run package/ --input frames/ --workers 2 --in-flight 3
     """
     if trace_nodes and trace is None:
         raise click.UsageError("--trace-nodes needs --trace, the file that it writes to")
@@ -52,9 +76,18 @@ def run(
         given.pop(name)
     check_parent(output)
     check_parent(trace)
-    options = take_run_options(given)
-    with counted("run") as on_progress:
-        done = api.run(package, trace=trace, trace_nodes=trace_nodes, on_progress=on_progress, **options)
+    options = take_run_options(given) | take_worker_options(given)
+    if config is not None:
+        check_config(config, api.package_of(package))
+        options["pace"] = make_pace(config)
+        if config.faults is not None:
+            fallback = config.faults.cpu_fallback or options["policy"].cpu_fallback
+            options["policy"] = replace(config.faults, cpu_fallback=fallback)
+    tracing: dict[str, Any] = {"trace": trace, "trace_nodes": trace_nodes, "trace_format": trace_format}
+    with watched(keep=trace is not None) if watch else counted("run") as progress:
+        if isinstance(progress, Watch):
+            tracing["live"] = progress.trace
+        done = api.run(package, on_progress=progress, **tracing, **options)
     if output is not None and done.path is not None:
         copy_whole(done.path / "outputs.npz", output)
     if as_json:

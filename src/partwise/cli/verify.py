@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from partwise import api
-from partwise.cli.options import PATH, json_option
+from partwise.cli.options import PATH, json_option, max_difference_option
 from partwise.cli.output import print_json, timed
 from partwise.cli.render import show_verdict
 from partwise.cli.sliced import is_archive, sliced_model, verify_archived, verify_sliced
@@ -21,6 +21,8 @@ __all__ = ["verify"]
 @click.option("--against", help="The model that the package was cut from.")
 @click.option("--input", "inputs", type=PATH, help="An .npz or .json file, or a folder of them.")
 @click.option("--package", type=PATH, help="Where a run's package lies, if it has moved.")
+@click.option("--engine", help="Of a package, if not the one it was cut for; a run is judged on its own.")
+@max_difference_option
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engine; a run is judged at its own.")
 @click.option("--config", help="Hugging Face config for a file of weights.")
 @click.option("--module", help="package.module:function that builds the module for a file of weights.")
@@ -34,6 +36,8 @@ def verify(
     against: str | None,
     inputs: Path | None,
     package: Path | None,
+    engine: str | None,
+    max_difference: float,
     threads: int | None,
     config: str | None,
     module: str | None,
@@ -57,7 +61,8 @@ def verify(
     if path is None:
         raise click.UsageError("Missing argument 'PATH'.")
     with timed("verified"):
-        verdict = api.verify(path, against, inputs, package=package, threads=threads, config=config, module=module)
+        verdict = api.verify(path, against, inputs, package=package, threads=threads, engine=engine,
+                             max_difference=max_difference, config=config, module=module)  # fmt: skip
     if as_json:
         print_json(verdict_to_data(verdict))
     else:

@@ -4,7 +4,7 @@ In: a `Plan` (which holds the graph). Out: segments with their interfaces, ready
 Never: a decision about where to cut; a weight's values.
 """
 
-from partwise.cutting.cut import cut_plan, encode_whole
+from partwise.cutting.cut import cut_plan, encode_part, encode_whole
 from partwise.cutting.segment import segment_graph
 
-__all__ = ["cut_plan", "encode_whole", "segment_graph"]
+__all__ = ["cut_plan", "encode_part", "encode_whole", "segment_graph"]

@@ -11,7 +11,7 @@ from partwise.ir import Format, Graph, Part, contract, divide, graph_digest, gra
 from partwise.packaging import MANIFEST_VERSION, Descriptor, Manifest, Port, SegmentEntry, SegmentFile
 from partwise.planning import Plan
 
-__all__ = ["cut_plan", "encode_whole"]
+__all__ = ["cut_plan", "encode_part", "encode_whole"]
 
 Encoder = Callable[[Graph, Part, str], bytes]
 """Writes the graph file of one part: (whole graph, part, name) -> bytes."""
@@ -47,6 +47,11 @@ def cut_plan(plan: Plan) -> tuple[Manifest, tuple[SegmentFile, ...]]:
         notes=graph.notes,
     )
     return manifest, segments
+
+
+def encode_part(graph: Graph, part: Part, name: str) -> bytes:
+    """One part of a graph in its segments' format."""
+    return _ENCODERS[graph.format](graph, part, name)
 
 
 def encode_whole(graph: Graph) -> bytes:

@@ -22,6 +22,7 @@ from partwise.packaging import open_package
 
 __all__ = ["Layout", "find_layout", "find_run", "run_number", "runs_of", "segment_count", "slice_metadata"]
 
+_FOLDERS = ("slices", "run", "analysis")
 _RUN = re.compile(r"run_([0-9]+)\Z")
 
 
@@ -68,10 +69,9 @@ def find_layout(start: Path) -> Layout | None:
     """The sliced model that a path belongs to: a model folder, `slices/`, `run/`, or anything below them."""
     here = start.resolve()
     for folder in (here, *here.parents[:4]):
-        if (folder / "slices" / "metadata.json").is_file():
+        inside = here.relative_to(folder).parts[:1]
+        if (not inside or inside[0] in _FOLDERS) and (folder / "slices" / "metadata.json").is_file():
             return Layout(folder)
-        if folder.name == "slices" and (folder / "metadata.json").is_file():
-            return Layout(folder.parent)
     return None
 
 

@@ -96,6 +96,12 @@ class Package:
         weights = self._weights(weight for segment in self.manifest.segments for weight in segment.weights)
         return Segment(name="whole", format=format, graph=data, weights=weights, ir=parsed)
 
+    def weights(self, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Some weights by tensor name, from whichever segments have them; raises what `segment` raises."""
+        wanted = set(names)
+        entries = (weight for segment in self.manifest.segments for weight in segment.weights)
+        return self._weights(entry for entry in entries if entry.tensor in wanted)
+
     def _weights(self, entries: Iterable[WeightEntry]) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
         for entry in entries:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from partwise.packaging import Manifest
 
-__all__ = ["CALLER", "Route"]
+__all__ = ["CALLER", "Piece", "Route"]
 
 CALLER = -1
 """The number under which whoever runs the package sends the model's inputs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A part of a divided stage, by the tensors that it receives and sends."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +29,24 @@ class Route:
     """For each stage: the tensors that it receives, by the number of their sender (`CALLER` for model inputs)."""
     returned: tuple[tuple[str, ...], ...]
     """For each stage: the tensors that the model returns from it."""
+    retired: frozenset[int] = frozenset()
+    """Stages that pieces stand for: they neither receive nor return anything."""
+    _readers: tuple[tuple[int, ...], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        senders = range(CALLER, self.stages)
+        table = tuple(tuple(s for s, named in enumerate(self.received) if sender in named) for sender in senders)
+        object.__setattr__(self, "_readers", table)
 
     @property
     def stages(self) -> int:
-        """How many there are."""
+        """How many there are, retired ones included."""
         return len(self.received)
+
+    @property
+    def active(self) -> tuple[int, ...]:
+        """The stages that are not retired."""
+        return tuple(stage for stage in range(self.stages) if stage not in self.retired)
 
     @classmethod
     def of(cls, manifest: Manifest) -> Route:
@@ -43,4 +65,36 @@ class Route:
 
     def readers(self, sender: int) -> tuple[int, ...]:
         """The stages that receive something from a sender."""
-        return tuple(stage for stage, senders in enumerate(self.received) if sender in senders)
+        return self._readers[sender - CALLER]
+
+    def divided(self, stage: int, first: int, pieces: Sequence[Piece]) -> Route:
+        """The route with pieces in a stage's place, numbered from `first` on.
+
+        Numbers between this route's end and `first` belong to pieces of stages that this route has whole.
+        """
+        home = {name: piece for piece, p in enumerate(pieces, start=first) for name in p.outputs}
+        given = {name: sender for sender, names in self.received[stage].items() for name in names}
+        received = [_resent(named, home) for named in self.received]
+        received[stage] = {}
+        received += [{}] * (first - self.stages)
+        received += [_by_sender(piece.inputs, given | home) for piece in pieces]
+        wanted, returned = self.returned[stage], [*self.returned, *[()] * (first - self.stages)]
+        returned[stage] = ()
+        returned += [tuple(name for name in wanted if name in piece.outputs) for piece in pieces]
+        retired = {*self.retired, stage, *range(self.stages, first)}
+        return Route(received=tuple(received), returned=tuple(returned), retired=frozenset(retired))
+
+
+def _resent(received: dict[int, tuple[str, ...]], home: dict[str, int]) -> dict[int, tuple[str, ...]]:
+    """The same tensors, some from other senders."""
+    if not any(name in home for names in received.values() for name in names):
+        return received
+    sender = {name: home.get(name, old) for old, names in received.items() for name in names}
+    return _by_sender(tuple(sender), sender)
+
+
+def _by_sender(names: Sequence[str], home: dict[str, int]) -> dict[int, tuple[str, ...]]:
+    found: dict[int, tuple[str, ...]] = {}
+    for name in names:
+        found[home[name]] = (*found.get(home[name], ()), name)
+    return found

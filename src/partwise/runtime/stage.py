@@ -7,12 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partwise.packaging import Package
+from partwise.errors import InterfaceMismatchError
+from partwise.packaging import Package, Segment
 from partwise.runtime.engines.engine import Engine, LoadedSegment, NodeObserver
+from partwise.runtime.piece import PieceFile, piece_segment
 from partwise.runtime.sizes import Interface
+from partwise.runtime.telemetry.ranges import annotated
 from partwise.runtime.trace import NodeSpan, Probe, SegmentSpan, measured
 
-__all__ = ["Computed", "Stage"]
+__all__ = ["Computed", "LyingOutputError", "Stage"]
+
+
+class LyingOutputError(InterfaceMismatchError):
+    """An engine gave values that its segment cannot have made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +33,25 @@ class Computed:
 
 
 class Stage:
-    """A segment of a package, ready for tasks."""
+    """A segment of a package, or a piece of one, ready for tasks."""
 
-    def __init__(self, package: Package, number: int, engine: Engine) -> None:
+    def __init__(self, package: Package, number: int, engine: Engine, piece: PieceFile | None = None) -> None:
         """Read a segment, every byte checked, and load it.
+
+        Args:
+            package: whose stage it is.
+            number: the stage.
+            engine: computes it.
+            piece: what to load where the stage is a part of a segment.
 
         Raises:
             PackageError: its files are not what the manifest promises.
             EngineError: the engine refuses it.
         """
-        segment = package.segment(number)
+        segment: Segment = package.segment(number) if piece is None else piece_segment(package, piece)
+        entry = package.manifest.segments[number] if piece is None else piece
         self.number = number
         self.settings = engine.settings
-        entry = package.manifest.segments[number]
         self._takes = Interface(f"segment {number} input", entry.inputs)
         self._gives = Interface(f"segment {number} output", entry.outputs)
         self._hints = {symbol.name: symbol.hint for symbol in package.manifest.symbols}
@@ -65,9 +78,10 @@ class Stage:
         def observe(node: str, start_s: float, end_s: float) -> None:
             nodes.append(NodeSpan(request=request, stage=self.number, node=node, start_s=start_s, end_s=end_s))
 
-        outputs, took = measured(
-            lambda: self._run(values, sizes, observe if probe.nodes else None), memory=probe.memory
-        )
+        with annotated(f"stage {self.number} request {request}"):
+            outputs, took = measured(
+                lambda: self._run(values, sizes, observe if probe.nodes else None), memory=probe.memory
+            )
         span = SegmentSpan(
             request=request,
             stage=self.number,
@@ -85,5 +99,9 @@ class Stage:
     ) -> dict[str, np.ndarray]:
         self._takes.check(values, sizes)
         outputs = self._loaded.run(values, {**self._hints, **sizes}, observe)
-        self._gives.check(outputs, sizes)
+        try:
+            self._gives.check(outputs, sizes)
+        except InterfaceMismatchError as error:
+            parts = (error.subject, error.what)
+            raise LyingOutputError(*parts, expected=error.expected, got=error.got, hint=error.hint) from None
         return outputs

@@ -1,15 +1,14 @@
-"""A worker: one stage in a process of its own. Started as `python -m partwise.runtime.worker <socket>`.
+"""A worker: some stages in a process of its own. Started as `python -m partwise.runtime.worker <socket> <pulse>`.
 
-It reads its own segment from the package, computes the tasks it is sent, and ends when its parent hangs up, for
-whatever reason: a thread of its own watches the socket, so that not even a long computation outlives the parent.
-An interrupt from the terminal is the parent's to handle.
+It reads its own segments from the package and computes the tasks it is sent; a failure is reported, and it goes on.
+It ends when its parent hangs up, for whatever reason: a thread of its own answers the parent's pings and watches for
+the end, so that not even a long computation outlives the parent. An interrupt from the terminal is the parent's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import socket
 import sys
@@ -18,73 +17,121 @@ from pathlib import Path
 
 import numpy as np
 
-from partwise.errors import EngineError, PackageError, PartwiseError, WorkerLostError
-from partwise.packaging import open_package
-from partwise.runtime.engines import make_engine
-from partwise.runtime.executors.messages import Channel, Done, Failed, Load, Loaded, Parcel, Task
+import partwise.errors
+from partwise.errors import PackageError, WorkerLostError
+from partwise.packaging import Package, open_package
+from partwise.runtime.engines import Engine, make_engine
+from partwise.runtime.executors.messages import (
+    Begin,
+    Channel,
+    Done,
+    Failed,
+    Load,
+    Loaded,
+    Message,
+    Parcel,
+    Task,
+    Unload,
+)
 from partwise.runtime.executors.shared_memory import Inbox, Outbox
+from partwise.runtime.faults import as_partwise, fault_of
 from partwise.runtime.stage import Stage
 from partwise.runtime.trace import HandoverSpan, measured
 
 __all__ = ["main", "serve"]
 
+_PULSE_BYTES = 64
+
 
 def main() -> None:
     """The process's whole life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    connection = socket.socket(fileno=int(sys.argv[1]))
-    threading.Thread(target=_end_with, args=(connection.fileno(),), daemon=True).start()
+    connection, pulse = (socket.socket(fileno=int(argument)) for argument in sys.argv[1:3])
+    threading.Thread(target=_beat, args=(pulse,), daemon=True).start()
     serve(Channel(connection))
     os._exit(0)  # the engine's own threads take their time to end, and hold nothing worth waiting for
 
 
 def serve(channel: Channel) -> None:
-    """Load a stage, then compute tasks until the other side hangs up or something fails."""
+    """Load stages and compute tasks until the other side hangs up."""
+    begin = channel.receive()
+    if not isinstance(begin, Begin):
+        return
+    worker = _Worker(begin)
+    with contextlib.suppress(WorkerLostError):  # a parent that is gone needs no report
+        while (message := channel.receive()) is not None:
+            reply = _reply(worker, message)
+            if reply is not None:
+                channel.send(reply)
+
+
+def _reply(worker: _Worker, message: Message) -> Message | None:
     try:
-        load = channel.receive()
-        if not isinstance(load, Load):
-            return
-        worker = _Worker(load)
-        channel.send(Loaded(worker.stage.settings))
-        while isinstance(task := channel.receive(), Task):
-            channel.send(worker.compute(task))
-    except PartwiseError as error:
-        _report(channel, error)
+        match message:
+            case Load():
+                return worker.load(message)
+            case Task():
+                return worker.compute(message)
+            case Unload(stage):
+                worker.unload(stage)
+                return None
+            case _:
+                return None
     except Exception as error:  # noqa: BLE001 - the worker's loop: the parent must learn of every failure
-        _report(channel, EngineError("worker", f"failed with {type(error).__name__}: {error}"))
+        return _failed(message, error)
 
 
 class _Worker:
-    """A stage, and the memory it reads and writes."""
+    """Stages, and the memory they read and write."""
 
-    def __init__(self, load: Load) -> None:
-        package = open_package(Path(load.package))
-        if package.digest != load.digest:
-            raise PackageError(load.package, "was changed while it was being run", expected=load.digest,
-                               got=package.digest)  # fmt: skip
-        self._number, self._load = load.stage, load
-        self._inboxes = {sender: Inbox(memory) for sender, memory in load.memory.items() if sender != load.stage}
-        self._outbox = Outbox(load.stage, load.memory[load.stage])
-        self.stage = Stage(package, load.stage, make_engine(load.engine, load.threads))
+    def __init__(self, begin: Begin) -> None:
+        self._begin = begin
+        self._package: Package | None = None
+        self._engines: dict[tuple[str, int], Engine] = {}
+        self._stages: dict[int, Stage] = {}
+        self._inboxes = {owner: Inbox(memory) for owner, memory in begin.memory.items()}
+        self._outbox = Outbox(begin.worker, begin.memory[begin.worker], end=begin.end, slots=begin.slots)
+
+    def load(self, load: Load) -> Loaded:
+        """Read a segment, and make it ready."""
+        package = self._open()
+        kind = (load.engine, load.threads)
+        if kind not in self._engines:
+            self._engines[kind] = make_engine(*kind)
+        self._stages[load.stage] = Stage(package, load.stage, self._engines[kind], load.piece)
+        return Loaded(load.stage, self._stages[load.stage].settings)
+
+    def unload(self, stage: int) -> None:
+        """Forget a stage, if it is here."""
+        self._stages.pop(stage, None)
 
     def compute(self, task: Task) -> Done:
         """Copy a task's values in, run the stage, copy its outputs into a slot."""
         self._outbox.release(task.released)
         values: dict[str, np.ndarray] = {}
-        handovers = tuple(self._receive(task.request, parcel, values) for parcel in task.parcels)
-        computed = self.stage.compute(task.request, values, task.sizes, self._load.probe)
-        parcel = self._outbox.write(computed.outputs)
+        handovers = tuple(self._receive(task, parcel, values) for parcel in task.parcels)
+        computed = self._stages[task.stage].compute(task.request, values, task.sizes, self._begin.probe)
+        parcel = self._outbox.write(task.stage, computed.outputs)
         return Done(
-            request=task.request, parcel=parcel, segment=computed.segment, handovers=handovers, nodes=computed.nodes
+            ticket=task.ticket, parcel=parcel, segment=computed.segment, handovers=handovers, nodes=computed.nodes
         )
 
-    def _receive(self, request: int, parcel: Parcel, values: dict[str, np.ndarray]) -> HandoverSpan:
-        found, took = measured(lambda: self._inboxes[parcel.sender].read(parcel), memory=self._load.probe.memory)
+    def _open(self) -> Package:
+        if self._package is None:
+            begin, package = self._begin, open_package(Path(self._begin.package))
+            if package.digest != begin.digest:
+                raise PackageError(begin.package, "was changed while it was being run", expected=begin.digest,
+                                   got=package.digest)  # fmt: skip
+            self._package = package
+        return self._package
+
+    def _receive(self, task: Task, parcel: Parcel, values: dict[str, np.ndarray]) -> HandoverSpan:
+        found, took = measured(lambda: self._inboxes[parcel.memory].read(parcel), memory=self._begin.probe.memory)
         values.update(found)
         return HandoverSpan(
-            request=request,
+            request=task.request,
             sender=parcel.sender,
-            receiver=self._number,
+            receiver=task.stage,
             start_s=parcel.start_s,
             end_s=took.end_s,
             copy_s=parcel.copy_s + took.end_s - took.start_s,
@@ -95,17 +142,22 @@ class _Worker:
         )
 
 
-def _report(channel: Channel, error: PartwiseError) -> None:
-    with contextlib.suppress(WorkerLostError):  # a parent that is gone needs no report
-        parts = (error.subject, error.what, error.expected, error.got, error.hint)
-        channel.send(Failed(type(error).__name__, *parts))
+def _failed(message: Message, error: Exception) -> Failed | None:
+    """What the parent learns of a failure."""
+    if not isinstance(message, Load | Task):
+        return None
+    known = as_partwise("worker", error)
+    name = next(kind.__name__ for kind in type(known).__mro__ if kind.__name__ in partwise.errors.__all__)
+    ticket = message.ticket if isinstance(message, Task) else None
+    parts = (known.subject, known.what, known.expected, known.got, known.hint)
+    return Failed(message.stage, ticket, fault_of(error), name, *parts)
 
 
-def _end_with(descriptor: int) -> None:
-    """End the process at once when the socket's other side is gone; POLLHUP is reported without being asked for."""
-    poll = select.poll()
-    poll.register(descriptor, 0)
-    poll.poll()
+def _beat(pulse: socket.socket) -> None:
+    """Send each byte back as a sign of life; end the process at once when the other side is gone."""
+    with contextlib.suppress(OSError):
+        while data := pulse.recv(_PULSE_BYTES):
+            pulse.send(data)
     os._exit(1)
 
 

@@ -1,35 +1,87 @@
-"""Drive a stream of requests: what every executor does the same way, between the schedule and the hands that work."""
+"""Drive a schedule: what every executor does the same way, between the state machine and the hands that work."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
+from partwise.errors import PartwiseError, RunError, WorkerLostError
 from partwise.packaging import Manifest
 from partwise.runtime.executors.executor import Answer, Values
-from partwise.runtime.schedule import Collect, Compute, Ended, Fetch, Finished, Instruction, Offered, Release, Schedule
+from partwise.runtime.schedule import (
+    Abandon,
+    Collect,
+    Compute,
+    Discard,
+    Divide,
+    Divided,
+    Ended,
+    Event,
+    Fetch,
+    GiveUp,
+    Indivisible,
+    Instruction,
+    Load,
+    Offered,
+    Ping,
+    Release,
+    Schedule,
+    Start,
+    Stop,
+    Unload,
+    Wake,
+    Woke,
+)
+from partwise.runtime.schedule import Answer as Answered
 from partwise.runtime.sizes import bind_sizes, check_values
 
-__all__ = ["Hands", "drive"]
+__all__ = ["Driver", "Hands"]
+
+_END = object()
 
 
 class Hands(Protocol):
     """What an executor can do; each call obeys one instruction of the schedule."""
 
+    def start(self, worker: int) -> None:
+        """Bring a worker up."""
+        ...
+
+    def stop(self, worker: int) -> None:
+        """End a worker; nothing of it is reported from here on."""
+        ...
+
+    def load(self, worker: int, stage: int, *, on_cpu: bool) -> None:
+        """Make a stage ready on a worker."""
+        ...
+
+    def unload(self, worker: int, stage: int) -> None:
+        """Let a worker forget a stage."""
+        ...
+
+    def ping(self, worker: int) -> None:
+        """Ask for a sign of life."""
+        ...
+
+    def divide(self, stage: int) -> Divided | Indivisible:
+        """Cut a stage into smaller ones."""
+        ...
+
     def offer(self, request: int, inputs: Values, sizes: dict[str, int]) -> None:
         """Send the model's inputs, which fit, to whoever reads them."""
         ...
 
-    def compute(self, request: int, stage: int, sizes: Mapping[str, int]) -> None:
+    def compute(self, task: Compute, sizes: Mapping[str, int]) -> None:
         """Start a task."""
         ...
 
-    def finished(self) -> Finished:
-        """Wait until some task is finished."""
+    def discard(self, ticket: int) -> None:
+        """Forget a result that came too late."""
         ...
 
     def collect(self, request: int, stage: int) -> Values:
@@ -40,6 +92,14 @@ class Hands(Protocol):
         """Forget what a sender sent."""
         ...
 
+    def next(self, timeout_s: float | None) -> Event | None:
+        """The next event, waiting for it at most so long; None where there was none."""
+        ...
+
+    def error(self, worker: int) -> PartwiseError | None:
+        """What a worker's last failure was."""
+        ...
+
 
 @dataclass(slots=True)
 class _Underway:
@@ -47,41 +107,136 @@ class _Underway:
     returned: dict[str, np.ndarray]
 
 
-def drive(manifest: Manifest, schedule: Schedule, requests: Iterable[Values], hands: Hands) -> Iterator[Answer]:
-    """Answers in the order of the requests.
+class Driver:
+    """Obeys a schedule with an executor's hands, and keeps its time."""
 
-    Raises:
-        InterfaceMismatchError: a request that does not fit the model.
-        RunError: whatever goes wrong in the hands.
-    """
-    stream, number = iter(requests), 0
-    underway: dict[int, _Underway] = {}
-    todo: deque[Instruction] = deque(schedule.begin())
-    while todo or not schedule.done:
-        if not todo:
-            todo.extend(schedule.handle(hands.finished()))
-            continue
-        match todo.popleft():
-            case Fetch():
-                inputs = next(stream, None)
-                todo.extend(schedule.handle(Ended() if inputs is None else Offered(number)))
-                if inputs is not None:
-                    underway[number] = _Underway(_offer(manifest, hands, number, inputs), {})
-                    number += 1
-            case Compute(request, stage):
-                hands.compute(request, stage, underway[request].sizes)
+    def __init__(self, manifest: Manifest, schedule: Schedule, hands: Hands) -> None:
+        self._manifest, self._schedule, self._hands = manifest, schedule, hands
+        self._todo: deque[Instruction] = deque()
+        self._underway: dict[int, _Underway] = {}
+        self._wake_s: float | None = None
+        self._woke_s = time.monotonic()
+
+    def begin(self) -> None:
+        """Start the workers."""
+        self._todo.extend(self._schedule.begin())
+        self._obey_all()
+
+    def wait(self, enough: Callable[[], bool]) -> None:
+        """Carry on until something is so.
+
+        Raises:
+            PartwiseError: no worker can run a stage.
+        """
+        while not enough():
+            self._listen()
+            self._obey_all()
+
+    def run(self, requests: Iterable[Values | None]) -> Iterator[Answer]:
+        """Answers in the order of the requests.
+
+        Raises:
+            InterfaceMismatchError: a request that does not fit the model.
+            PartwiseError: what a request failed with, unless the policy is to keep going.
+        """
+        stream, number = iter(requests), 0
+        owed = False  # a Fetch that found nothing, tried again after whatever happens next
+        self._underway.clear()
+        self._todo.extend(self._schedule.open())
+        while self._todo or not self._schedule.done:
+            if not self._todo:
+                if self._underway or not owed:
+                    self._listen()
+                if owed:
+                    self._todo.append(Fetch())
+                continue
+            match self._todo.popleft():
+                case Fetch():
+                    inputs = next(stream, _END)
+                    owed = inputs is None
+                    if inputs is _END:
+                        self._handle(Ended())
+                    elif inputs is not None:
+                        self._offer(number, cast(Values, inputs))
+                        number += 1
+                case Answered(request):
+                    yield self._answer(request)
+                case GiveUp(request, worker, why):
+                    yield self._give_up(request, worker, why)
+                case _ as instruction:
+                    self._obey(instruction)
+
+    def _handle(self, event: Event) -> None:
+        self._todo.extend(self._schedule.handle(event))
+
+    def _obey_all(self) -> None:
+        while self._todo:
+            self._obey(self._todo.popleft())
+
+    def _obey(self, instruction: Instruction) -> None:
+        hands = self._hands
+        match instruction:
+            case Compute():
+                hands.compute(instruction, self._underway[instruction.request].sizes)
             case Collect(request, stage):
-                underway[request].returned.update(hands.collect(request, stage))
+                self._underway[request].returned.update(hands.collect(request, stage))
             case Release(request, sender):
                 hands.release(request, sender)
-            case _ as answered:
-                done = underway.pop(answered.request)
-                outputs = {output.name: done.returned[output.tensor] for output in manifest.outputs}
-                yield Answer(answered.request, done.sizes, outputs)
+            case Ping(worker):
+                hands.ping(worker)
+            case Wake(after_s):
+                at_s = time.monotonic() + after_s
+                self._wake_s = at_s if self._wake_s is None else min(at_s, self._wake_s)
+            case Start(worker):
+                hands.start(worker)
+            case Stop(worker):
+                hands.stop(worker)
+            case Load(worker, stage, on_cpu):
+                hands.load(worker, stage, on_cpu=on_cpu)
+            case Unload(worker, stage):
+                hands.unload(worker, stage)
+            case Discard(ticket):
+                hands.discard(ticket)
+            case Divide(stage):
+                self._handle(hands.divide(stage))
+            case Abandon(stage, worker, why):
+                raise self._error(worker, f"stage {stage}", why)
+            case _:
+                raise RunError(str(instruction), "belongs to a stream, and none is open")
 
+    def _listen(self) -> None:
+        """Handle the next event; what workers say comes before the time, unless they never cease to speak."""
+        now_s = time.monotonic()
+        left_s = None if self._wake_s is None else self._wake_s - now_s
+        overdue = left_s is not None and left_s < -self._schedule.policy.tick_s
+        event = None if overdue else self._hands.next(left_s if left_s is None else max(0.0, left_s))
+        now_s = time.monotonic()
+        if event is None and self._wake_s is not None and (overdue or now_s >= self._wake_s):
+            self._wake_s, elapsed_s, self._woke_s = None, now_s - self._woke_s, now_s
+            event = Woke(elapsed_s)
+        if event is not None:
+            self._handle(event)
 
-def _offer(manifest: Manifest, hands: Hands, request: int, inputs: Values) -> dict[str, int]:
-    sizes = bind_sizes(manifest.symbols, inputs)
-    check_values("model input", manifest.inputs, inputs, sizes)
-    hands.offer(request, inputs, sizes)
-    return sizes
+    def _offer(self, number: int, inputs: Values) -> None:
+        sizes = bind_sizes(self._manifest.symbols, inputs)
+        check_values("model input", self._manifest.inputs, inputs, sizes)
+        self._hands.offer(number, inputs, sizes)
+        self._underway[number] = _Underway(sizes, {})
+        self._handle(Offered(number))
+
+    def _answer(self, request: int) -> Answer:
+        done = self._underway.pop(request)
+        outputs = {output.name: done.returned[output.tensor] for output in self._manifest.outputs}
+        return Answer(request, done.sizes, outputs)
+
+    def _give_up(self, request: int, worker: int | None, why: str) -> Answer:
+        done = self._underway.pop(request)
+        error = self._error(worker, f"request {request}", why)
+        if not self._schedule.policy.keep_going:
+            raise error
+        return Answer(request, done.sizes, {}, error)
+
+    def _error(self, worker: int | None, subject: str, why: str) -> PartwiseError:
+        """What a worker failed with, or that nobody can do it."""
+        found = self._hands.error(worker) if worker is not None else None
+        return found or (WorkerLostError(subject, why) if worker is not None else RunError(subject, why))

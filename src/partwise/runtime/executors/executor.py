@@ -16,7 +16,9 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from partwise.errors import PartwiseError
 from partwise.runtime.engines.engine import EngineSettings
+from partwise.runtime.schedule import Capacity, Incident, Policy
 from partwise.runtime.trace import Probe, Trace
 
 __all__ = ["Answer", "Executor", "Options", "Progress", "Values"]
@@ -32,14 +34,27 @@ class Options:
     """How to execute."""
 
     engine: str
+    """One for all stages, or one for each, separated by commas (`engines.stage_engines` writes it out)."""
     threads: int
     """Of each stage. The same number gives the same bits, whatever the executor."""
     in_flight: int | None = None
-    """Requests under way at once; by default one more than there are stages, in one process 1."""
+    """Requests under way at once; by default one more than there are stages or workers, in one process 1."""
+    workers: int | None = None
+    """Processes or threads; by default one a stage. With fewer, some compute several stages; with more, the heaviest
+    stages have several."""
+    capacity: Capacity = Capacity()  # noqa: RUF009 - frozen
+    """Of each worker: it gets nothing above it, and a stage that fits none is cut smaller."""
+    policy: Policy = Policy()  # noqa: RUF009 - frozen
+    """What is done when something fails."""
     trace: Trace | None = None
     """Filled with what was measured."""
     probe: Probe = Probe()  # noqa: RUF009 - frozen
     on_progress: Progress = lambda what, done, total: None  # noqa: ARG005
+
+    def engine_of(self, stage: int) -> str:
+        """The engine of a stage."""
+        names = self.engine.split(",")
+        return names[stage] if len(names) > 1 else self.engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,8 @@ class Answer:
     """The values of the model's symbols that its inputs carry."""
     outputs: dict[str, np.ndarray]
     """By the model's names, in the model's order."""
+    error: PartwiseError | None = None
+    """Why there are none, where the policy is to keep going."""
 
 
 class Executor(Protocol):
@@ -65,17 +82,27 @@ class Executor(Protocol):
         """
         ...
 
-    def run(self, requests: Iterable[Values]) -> Iterator[Answer]:
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        """What went wrong so far, and what was done about it."""
+        ...
+
+    def run(self, requests: Iterable[Values | None]) -> Iterator[Answer]:
         """Answers in the order of the requests, which are read one by one as there is room.
 
         Args:
-            requests: for each, the model's inputs by name.
+            requests: for each, the model's inputs by name; None for "none now": it is asked again once something
+                has finished, so a live source need not keep finished answers waiting.
 
         Raises:
             InterfaceMismatchError: a value that does not fit.
-            EngineError: a stage failed.
-            WorkerLostError: a worker died.
+            EngineError: a stage failed, and went on failing wherever it was repeated.
+            WorkerLostError: workers died again and again.
         """
+        ...
+
+    def wake(self) -> None:
+        """Let a source that had nothing be asked again at once. From any thread, also where nothing runs."""
         ...
 
     def close(self) -> None:

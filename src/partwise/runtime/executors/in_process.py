@@ -1,24 +1,50 @@
-"""Run all stages in this process, one request at a time: nothing is copied between them."""
+"""Run all stages in this process: nothing is copied between them.
+
+One request at a time is computed by the caller's own thread. With more in flight, each worker is a thread: engines
+that let go of Python's lock while they compute (onnxruntime, OpenVINO, most of torch) then work side by side.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
+from partwise.errors import PartwiseError
 from partwise.packaging import Package
-from partwise.runtime.engines import make_engine
+from partwise.runtime.demands import demands_of
+from partwise.runtime.engines import Engine, make_engine
 from partwise.runtime.engines.engine import EngineSettings
-from partwise.runtime.executors.drive import drive
+from partwise.runtime.executors.drive import Driver
 from partwise.runtime.executors.executor import Answer, Options, Values
+from partwise.runtime.executors.interfaces import Interfaces
+from partwise.runtime.faults import as_partwise, fault_of
 from partwise.runtime.route import CALLER, Route
-from partwise.runtime.schedule import Finished, Schedule
-from partwise.runtime.stage import Stage
+from partwise.runtime.schedule import (
+    Compute,
+    Divided,
+    Event,
+    Failed,
+    Fault,
+    Finished,
+    Incident,
+    Indivisible,
+    Loaded,
+    Refused,
+    Schedule,
+)
+from partwise.runtime.stage import Computed, Stage
 from partwise.runtime.trace import HandoverSpan, Trace
 
 __all__ = ["InProcess"]
+
+_GRACE_S = 5.0
+"""How long leaving waits for a task under way in a thread (assumed)."""
 
 
 class InProcess:
@@ -26,26 +52,56 @@ class InProcess:
 
     def __init__(self, package: Package, options: Options) -> None:
         self._package, self._options = package, options
-        self._route = Route.of(package.manifest)
-        self._stages = list[Stage]()
+        self._begun = False
+        self._build()
+
+    def _build(self) -> None:
+        package, options, route = self._package, self._options, Route.of(self._package.manifest)
+        in_flight = options.in_flight or options.workers or 1
+        workers = (options.workers or route.stages) if in_flight > 1 else 1
+        self._schedule = Schedule(
+            route,
+            workers=[options.capacity] * workers,
+            demands=demands_of(package, layers=options.capacity.layers is not None),
+            in_flight=in_flight,
+            queue=2 if workers > 1 else 1,
+            policy=options.policy,
+        )
+        self._hands = _Hands(package, options, threaded=workers > 1)
+        self._driver = Driver(package.manifest, self._schedule, self._hands)
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        """See `Executor`."""
+        return tuple(self._schedule.story.incidents)
 
     def ready(self) -> tuple[EngineSettings, ...]:
         """Load every segment."""
-        engine, total = make_engine(self._options.engine, self._options.threads), self._route.stages
-        while len(self._stages) < total:
-            self._stages.append(Stage(self._package, len(self._stages), engine))
-            self._options.on_progress("load segments", len(self._stages), total)
-        return tuple(stage.settings for stage in self._stages)
+        if not self._begun:
+            self._build()
+            self._begun = True
+            self._driver.begin()
+        active, settings = self._schedule.route.active, self._hands.settings
+        self._driver.wait(lambda: all(stage in settings for stage in self._schedule.route.active))
+        return tuple(settings[stage] for stage in active)
 
-    def run(self, requests: Iterable[Values]) -> Iterator[Answer]:
+    def run(self, requests: Iterable[Values | None]) -> Iterator[Answer]:
         """See `Executor`."""
         self.ready()
-        schedule = Schedule(self._route, in_flight=self._options.in_flight or 1)
-        return drive(self._package.manifest, schedule, requests, _Hands(self._route, self._stages, self._options))
+        try:
+            yield from self._driver.run(requests)
+        finally:
+            if not self._schedule.done:
+                self.close()
+
+    def wake(self) -> None:
+        """See `Executor`."""
+        self._hands.wake()
 
     def close(self) -> None:
-        """Forget the segments."""
-        self._stages.clear()
+        """Forget the segments; another run loads them again."""
+        self._hands.close()
+        self._begun = False
 
     def __enter__(self) -> Self:
         return self
@@ -56,50 +112,144 @@ class InProcess:
         self.close()
 
 
-class _Hands:
-    """Computes at once, and keeps the values that somebody will read."""
+_Work = tuple[Compute, Stage, dict[str, np.ndarray], Mapping[str, int]]
 
-    def __init__(self, route: Route, stages: list[Stage], options: Options) -> None:
-        self._route, self._stages, self._options = route, stages, options
+
+class _Hands:
+    """Computes, and keeps the values that somebody will read."""
+
+    def __init__(self, package: Package, options: Options, *, threaded: bool) -> None:
+        self._package, self._options, self._threaded = package, options, threaded
+        self._interfaces = Interfaces(package)
+        self.settings: dict[int, EngineSettings] = {}
+        self._engines: dict[str, Engine] = {}
+        self._stages: dict[tuple[int, int], Stage] = {}
         self._sent: dict[tuple[int, int], Values] = {}
-        self._finished: deque[Finished] = deque()
+        self._errors: dict[int, PartwiseError] = {}
+        self._events: SimpleQueue[tuple[Compute, Computed | Exception] | Event | None] = SimpleQueue()
+        self._threads: dict[int, tuple[threading.Thread, SimpleQueue[_Work | None]]] = {}
+
+    def start(self, worker: int) -> None:
+        if self._threaded:
+            work: SimpleQueue[_Work | None] = SimpleQueue()
+            thread = threading.Thread(target=self._serve, args=(work,), name=f"partwise-{worker}", daemon=True)
+            self._threads[worker] = thread, work
+            thread.start()
+
+    def stop(self, worker: int) -> None:
+        """A thread cannot be ended: the schedule is never told of a fault that asks for it."""
+
+    def load(self, worker: int, stage: int, *, on_cpu: bool) -> None:
+        name = self._interfaces.engine(self._options, stage, on_cpu=on_cpu)
+        try:
+            if name not in self._engines:
+                self._engines[name] = make_engine(name, self._options.threads)
+            loaded = Stage(self._package, stage, self._engines[name], self._interfaces.piece(stage))
+        except (PartwiseError, MemoryError) as error:
+            known = self._errors[worker] = as_partwise("engine", error)
+            self._events.put(Refused(worker, stage, fault_of(error), str(known)))
+            return
+        self._stages[worker, stage] = loaded
+        self.settings[stage] = loaded.settings
+        self._options.on_progress("load segments", len(self.settings), len(self._package.manifest.segments))
+        self._events.put(Loaded(worker, stage))
+
+    def unload(self, worker: int, stage: int) -> None:
+        self._stages.pop((worker, stage), None)
+
+    def ping(self, worker: int) -> None:
+        """Threads of this process need none."""
+
+    def divide(self, stage: int) -> Divided | Indivisible:
+        return self._interfaces.divide(stage)
 
     def offer(self, request: int, inputs: Values, sizes: dict[str, int]) -> None:  # noqa: ARG002
-        self._sent[request, CALLER] = inputs
+        if self._interfaces.read:
+            self._sent[request, CALLER] = inputs
 
-    def compute(self, request: int, stage: int, sizes: Mapping[str, int]) -> None:
-        received = {
-            sender: {name: self._sent[request, sender][name] for name in names}
-            for sender, names in self._route.received[stage].items()
-        }
+    def compute(self, task: Compute, sizes: Mapping[str, int]) -> None:
+        received = self._received(task)
         if self._options.trace:
-            _note(self._options.trace, request, stage, received)
+            _note(self._options.trace, task, received)
         values = {name: value for taken in received.values() for name, value in taken.items()}
-        computed = self._stages[stage].compute(request, values, sizes, self._options.probe)
-        self._sent[request, stage] = computed.outputs
-        self._finished.append(Finished(request, stage))
-        if self._options.trace:
-            self._options.trace.segments.append(computed.segment)
-            self._options.trace.nodes.extend(computed.nodes)
+        work = (task, self._stages[task.worker, task.stage], values, sizes)
+        if self._threaded:
+            self._threads[task.worker][1].put(work)
+        else:
+            self._events.put((task, self._attempt(*work)))
 
-    def finished(self) -> Finished:
-        return self._finished.popleft()
+    def discard(self, ticket: int) -> None:
+        """Nobody is given up here before it answers."""
 
     def collect(self, request: int, stage: int) -> Values:
-        return {name: self._sent[request, stage][name] for name in self._route.returned[stage]}
+        wanted = self._interfaces.returned
+        return {name: value for name, value in self._sent[request, stage].items() if name in wanted}
 
     def release(self, request: int, sender: int) -> None:
         del self._sent[request, sender]
 
+    def wake(self) -> None:
+        """Let `next` return."""
+        self._events.put(None)
 
-def _note(trace: Trace, request: int, stage: int, received: Mapping[int, Values]) -> None:
+    def next(self, timeout_s: float | None) -> Event | None:
+        try:
+            found = self._events.get(timeout=timeout_s)
+        except Empty:
+            return None
+        return self._event(*found) if isinstance(found, tuple) else found
+
+    def error(self, worker: int) -> PartwiseError | None:
+        return self._errors.get(worker)
+
+    def close(self) -> None:
+        """End the threads, and forget the segments."""
+        for _, work in self._threads.values():
+            work.put(None)
+        for thread, _ in self._threads.values():
+            thread.join(_GRACE_S)
+        self._threads.clear()
+        self._stages.clear()
+
+    def _received(self, task: Compute) -> dict[int, dict[str, np.ndarray]]:
+        wanted = set(self._interfaces.inputs(task.stage))
+        senders = sorted(sender for request, sender in self._sent if request == task.request)
+        found = {s: {n: v for n, v in self._sent[task.request, s].items() if n in wanted} for s in senders}
+        return {sender: dict(taken) for sender, taken in found.items() if taken}
+
+    def _event(self, task: Compute, outcome: Computed | Exception) -> Event:
+        if isinstance(outcome, Computed):
+            self._sent[task.request, task.stage] = outcome.outputs
+            if self._options.trace:
+                self._options.trace.segments.append(outcome.segment)
+                self._options.trace.nodes.extend(outcome.nodes)
+            return Finished(task.ticket, outcome.segment.end_s - outcome.segment.start_s)
+        known = self._errors[task.worker] = as_partwise("engine", outcome)
+        fault = fault_of(outcome)
+        return Failed(task.ticket, Fault.ERROR if fault is Fault.LIED else fault, str(known))
+
+    def _serve(self, work: SimpleQueue[_Work | None]) -> None:
+        """A worker's thread."""
+        while (given := work.get()) is not None:
+            self._events.put((given[0], self._attempt(*given)))
+
+    def _attempt(
+        self, task: Compute, stage: Stage, values: dict[str, np.ndarray], sizes: Mapping[str, int]
+    ) -> Computed | Exception:
+        try:
+            return stage.compute(task.request, values, sizes, self._options.probe)
+        except Exception as error:  # noqa: BLE001 - the worker's loop: the schedule decides what a failure means
+            return error
+
+
+def _note(trace: Trace, task: Compute, received: Mapping[int, Mapping[str, np.ndarray]]) -> None:
     """A value is handed over where it lies: no time, and the bytes that were not copied."""
     now = time.monotonic()
     trace.handovers.extend(
         HandoverSpan(
-            request=request,
+            request=task.request,
             sender=sender,
-            receiver=stage,
+            receiver=task.stage,
             start_s=now,
             end_s=now,
             copy_s=0.0,

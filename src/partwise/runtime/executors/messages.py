@@ -1,7 +1,7 @@
 """What a parent and its workers tell each other: small headers as MessagePack; tensor bytes stay in shared memory.
 
-    parent → worker    Load, then any number of Task
-    worker → parent    Loaded, then one Done a task; Failed instead of either ends it
+    parent → worker    Begin, then any number of Load, Unload and Task
+    worker → parent    Loaded for a Load and Done for a Task, or Failed for either; the worker goes on
 
 Each message is one frame on a socket: its length as 4 bytes, big-endian, then its MessagePack. No pickle anywhere:
 a message is one of the records below or it is refused.
@@ -17,12 +17,16 @@ import msgspec
 from partwise.errors import WorkerLostError
 from partwise.ir import DType
 from partwise.runtime.engines.engine import EngineSettings
+from partwise.runtime.piece import PieceFile
+from partwise.runtime.schedule import Fault
 from partwise.runtime.trace import HandoverSpan, NodeSpan, Probe, SegmentSpan
 
-__all__ = ["Channel", "Done", "Failed", "Load", "Loaded", "Message", "Packed", "Parcel", "Task"]
+__all__ = ["Begin", "Channel", "Done", "Failed", "Load", "Loaded", "Message", "Packed", "Parcel", "Task", "Unload"]
 
 _LENGTH = struct.Struct(">I")
 _READ_BYTES = 1 << 16
+_MOST_BYTES = 1 << 30
+"""Of a message: the graph of a piece is the largest; a length above this is a lie (assumed)."""
 
 
 class Packed(msgspec.Struct, frozen=True, array_like=True):
@@ -43,8 +47,11 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True):
     """What one sender sends for one request: tensors in one slot of its memory."""
 
     sender: int
+    """The stage, or the caller."""
+    memory: int
+    """Whose memory it lies in: a worker's, or the caller's."""
     slot: int
-    """Where the slot starts in the sender's memory [bytes]."""
+    """Where the slot starts in that memory [bytes]."""
     capacity: int
     """Bytes of the slot."""
     tensors: tuple[Packed, ...]
@@ -54,40 +61,61 @@ class Parcel(msgspec.Struct, frozen=True, array_like=True):
     """How long it wrote."""
 
 
-class Load(msgspec.Struct, frozen=True, tag=True):
-    """Become a stage."""
+class Begin(msgspec.Struct, frozen=True, tag=True):
+    """What every stage of a worker shares."""
 
     package: str
     digest: str
+    worker: int
+    memory: dict[int, int]
+    """File descriptor of the shared memory of each worker, and of the caller."""
+    probe: Probe
+    end: int = 0
+    """Bytes of this worker's memory that the process before it has used."""
+    slots: tuple[tuple[int, int, bool], ...] = ()
+    """What lies there: (slot, capacity, whether nobody reads it any more)."""
+
+
+class Load(msgspec.Struct, frozen=True, tag=True):
+    """Make a stage ready."""
+
     stage: int
     engine: str
     threads: int
-    memory: dict[int, int]
-    """File descriptor of the shared memory of each sender, this stage included."""
-    probe: Probe
+    piece: PieceFile | None = None
+    """What to load where it is no segment of the package, but a part of one."""
+
+
+class Unload(msgspec.Struct, frozen=True, tag=True):
+    """Forget a stage."""
+
+    stage: int
 
 
 class Task(msgspec.Struct, frozen=True, tag=True):
     """Compute one request."""
 
+    ticket: int
     request: int
+    stage: int
     sizes: dict[str, int]
     parcels: tuple[Parcel, ...]
     """What to read, tensors for this stage only."""
     released: tuple[int, ...]
-    """Slots of this stage's memory that everyone has read."""
+    """Slots of this worker's memory that everyone has read."""
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
     """The stage is ready."""
 
+    stage: int
     settings: EngineSettings
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
     """A task is computed, and its outputs lie in a slot."""
 
-    request: int
+    ticket: int
     parcel: Parcel
     segment: SegmentSpan
     handovers: tuple[HandoverSpan, ...]
@@ -95,8 +123,12 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """Something went wrong; the parts of a `PartwiseError`."""
+    """Something went wrong; the parts of a `PartwiseError`, and what kind of fault it is."""
 
+    stage: int
+    ticket: int | None
+    """None: the stage could not be loaded."""
+    fault: Fault
     error: str
     subject: str
     what: str
@@ -105,7 +137,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     hint: str
 
 
-Message = Load | Task | Loaded | Done | Failed
+Message = Begin | Load | Unload | Task | Loaded | Done | Failed
 _DECODER = msgspec.msgpack.Decoder(Message)
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -116,6 +148,29 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self._received = bytearray()
+        self._unsent = bytearray()
+
+    def post(self, message: Message) -> None:
+        """Send a message without waiting, to a side that may be stopped or gone; `flush` sends what is left."""
+        data = _ENCODER.encode(message)
+        self._unsent += _LENGTH.pack(len(data)) + data
+        self.flush()
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether everything posted has been sent."""
+        return not self._unsent
+
+    def flush(self) -> None:
+        """Send as much of what was posted as the other side has room for."""
+        try:
+            while self._unsent:
+                sent = self.connection.send(self._unsent, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+                del self._unsent[:sent]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent.clear()  # gone: reading from it says so
 
     def send(self, message: Message) -> None:
         """Send a message; waits while the other side's buffer is full.
@@ -160,6 +215,8 @@ class Channel:
         if len(self._received) < _LENGTH.size:
             return None
         (length,) = _LENGTH.unpack_from(self._received)
+        if length > _MOST_BYTES:
+            raise msgspec.ValidationError(f"a message of {length} bytes")
         end = _LENGTH.size + length
         if len(self._received) < end:
             return None

@@ -1,7 +1,9 @@
-"""Run each stage in a process of its own, requests pipelined over them.
+"""Run stages in processes of their own, requests pipelined over them.
 
 Headers pass through this process; tensor bytes go from the sender's memory straight into each receiver's own, once
-per receiver (`shared_memory`). The schedule decides what happens next; this file only carries it out.
+per receiver (`shared_memory`). Each worker's memory is this process's too: what a worker has sent outlives it, and
+the process that takes its place goes on in the same memory. The schedule decides what happens next, and what to do
+when a worker dies; this file only carries it out.
 """
 
 from __future__ import annotations
@@ -11,76 +13,106 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
+from partwise.errors import PartwiseError
 from partwise.packaging import Package
+from partwise.runtime.demands import demands_of
 from partwise.runtime.engines.engine import EngineSettings
-from partwise.runtime.executors.drive import drive
+from partwise.runtime.executors.drive import Driver
 from partwise.runtime.executors.executor import Answer, Options, Values
-from partwise.runtime.executors.messages import Done, Load, Loaded, Parcel, Task
-from partwise.runtime.executors.shared_memory import Inbox, Outbox, create_memory
-from partwise.runtime.executors.worker_process import Crew
+from partwise.runtime.executors.interfaces import Interfaces
+from partwise.runtime.executors.messages import Begin, Done, Failed, Load, Loaded, Message, Task, Unload
+from partwise.runtime.executors.parcels import Parcels
+from partwise.runtime.executors.shared_memory import create_memory
+from partwise.runtime.executors.worker_process import Crew, Gone, Pulse, error_of
 from partwise.runtime.route import CALLER, Route
-from partwise.runtime.schedule import Finished, Schedule
-from partwise.runtime.trace import Trace
+from partwise.runtime.schedule import (
+    Compute,
+    Divided,
+    Event,
+    Fault,
+    Finished,
+    Heard,
+    Incident,
+    Indivisible,
+    Lost,
+    Refused,
+    Schedule,
+)
+from partwise.runtime.schedule import Failed as TaskFailed
+from partwise.runtime.schedule import Loaded as StageLoaded
 
 __all__ = ["Processes"]
 
 _QUEUE = 2
-"""Tasks handed to a stage at once: one that it computes, and the next beside it."""
+"""Tasks handed to a worker at once: one that it computes, and the next beside it."""
 
 
 class Processes:
-    """One worker a stage; they start, and load their segments, while the caller goes on."""
+    """One worker a stage unless told otherwise; they start, and load their segments, while the caller goes on."""
 
     def __init__(self, package: Package, options: Options) -> None:
-        self._package, self._options = package, options
-        self._route = Route.of(package.manifest)
-        self._crew = Crew()
-        self._settings: dict[int, EngineSettings] = {}
-        self._memory: dict[int, int] = {}
+        route = Route.of(package.manifest)
+        workers = options.workers or route.stages
+        self._options = options
+        self._schedule = Schedule(
+            route,
+            workers=[options.capacity] * workers,
+            demands=demands_of(package, layers=options.capacity.layers is not None),
+            in_flight=options.in_flight or max(route.stages, workers) + 1,
+            queue=_QUEUE,
+            policy=options.policy,
+            supervised=True,
+        )
+        self._hands = _Hands(package, options, workers)
+        self._driver = Driver(package.manifest, self._schedule, self._hands)
         try:
-            for sender in range(CALLER, self._route.stages):
-                self._memory[sender] = create_memory()
-            for stage in range(self._route.stages):
-                self._crew.start(self._load(stage))
+            self._driver.begin()
         except BaseException:
             self.close()
             raise
-        self._hands = _Hands(self._route, self._crew, self._memory, options.trace)
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Process ids of the workers, by stage."""
-        return self._crew.pids
+        """Process ids of the workers that run now, by worker."""
+        return self._hands.crew.pids
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        """See `Executor`."""
+        return tuple(self._schedule.story.incidents)
 
     def ready(self) -> tuple[EngineSettings, ...]:
         """See `Executor`."""
-        total = self._route.stages
-        while len(self._settings) < total:
-            self._options.on_progress("start workers", len(self._settings), total)
-            stage, message = self._crew.next()
-            if isinstance(message, Loaded):
-                self._settings[stage] = message.settings
-        self._options.on_progress("start workers", total, total)
-        return tuple(self._settings[stage] for stage in range(total))
+        told: int | None = None
 
-    def run(self, requests: Iterable[Values]) -> Iterator[Answer]:
+        def enough() -> bool:
+            nonlocal told
+            active = self._schedule.route.active
+            loaded = sum(stage in self._hands.settings for stage in active)
+            if loaded != told:
+                self._options.on_progress("start workers", loaded, len(active))
+            told = loaded
+            return loaded == len(active)
+
+        self._driver.wait(enough)
+        return tuple(self._hands.settings[stage] for stage in self._schedule.route.active)
+
+    def run(self, requests: Iterable[Values | None]) -> Iterator[Answer]:
         """See `Executor`. One stream at a time; a stream that is left before its end ends the workers."""
         self.ready()
-        in_flight = self._options.in_flight or self._route.stages + 1
-        schedule = Schedule(self._route, in_flight=in_flight, queue=_QUEUE)
         try:
-            yield from drive(self._package.manifest, schedule, requests, self._hands)
+            yield from self._driver.run(requests)
         finally:
-            if not schedule.done:
+            if not self._schedule.done:
                 self.close()
+
+    def wake(self) -> None:
+        """See `Executor`."""
+        self._hands.crew.wake()
 
     def close(self) -> None:
         """Hang up on every worker, and see that it has ended."""
-        self._crew.stop()
-        while self._memory:
-            os.close(self._memory.popitem()[1])
+        self._hands.close()
 
     def __enter__(self) -> Self:
         return self
@@ -90,62 +122,120 @@ class Processes:
     ) -> None:
         self.close()
 
-    def _load(self, stage: int) -> Load:
-        return Load(
-            package=str(self._package.path.resolve()),
-            digest=self._package.digest,
-            stage=stage,
-            engine=self._options.engine,
-            threads=self._options.threads,
-            memory={sender: self._memory[sender] for sender in (*self._route.received[stage], stage)},
-            probe=self._options.probe,
-        )
-
 
 class _Hands:
     """Carries out a schedule: headers to the workers, model inputs into shared memory, outputs out of it."""
 
-    def __init__(self, route: Route, crew: Crew, memory: Mapping[int, int], trace: Trace | None) -> None:
-        self._route, self._crew, self._trace = route, crew, trace
-        self._outbox = Outbox(CALLER, memory[CALLER])
-        self._inboxes = {stage: Inbox(memory[stage]) for stage in range(route.stages)}
-        self._parcels: dict[tuple[int, int], Parcel] = {}
-        self._released: dict[int, list[int]] = {stage: [] for stage in range(route.stages)}
-        self._read = [name for senders in route.received for name in senders.get(CALLER, ())]
+    def __init__(self, package: Package, options: Options, workers: int) -> None:
+        self._package, self._options = package, options
+        self.crew = Crew()
+        self.settings: dict[int, EngineSettings] = {}
+        self._interfaces = Interfaces(package)
+        self._memory: dict[int, int] = {}
+        self._errors: dict[int, PartwiseError] = {}
+        self._tasks: dict[int, tuple[Compute, Mapping[str, int]]] = {}
+        try:
+            for owner in range(CALLER, workers):
+                self._memory[owner] = create_memory()
+        except BaseException:
+            self.close()
+            raise
+        self._parcels = Parcels(self._memory)
+
+    def start(self, worker: int) -> None:
+        end, slots = self._parcels.inherited(worker)
+        path, digest = str(self._package.path.resolve()), self._package.digest
+        self.crew.start(worker, Begin(path, digest, worker, self._memory, self._options.probe, end, slots))
+
+    def stop(self, worker: int) -> None:
+        self.crew.dismiss(worker)
+        self._forget(worker)
+
+    def load(self, worker: int, stage: int, *, on_cpu: bool) -> None:
+        engine = self._interfaces.engine(self._options, stage, on_cpu=on_cpu)
+        self.crew.post(worker, Load(stage, engine, self._options.threads, self._interfaces.piece(stage)))
+
+    def unload(self, worker: int, stage: int) -> None:
+        self.crew.post(worker, Unload(stage))
+
+    def ping(self, worker: int) -> None:
+        self.crew.ping(worker)
+
+    def divide(self, stage: int) -> Divided | Indivisible:
+        return self._interfaces.divide(stage)
 
     def offer(self, request: int, inputs: Values, sizes: dict[str, int]) -> None:  # noqa: ARG002
-        if self._read:
-            self._parcels[request, CALLER] = self._outbox.write({name: inputs[name] for name in self._read})
+        read = {name: inputs[name] for name in self._interfaces.read}
+        if read:
+            self._parcels.offer(request, read)
 
-    def compute(self, request: int, stage: int, sizes: Mapping[str, int]) -> None:
-        parcels = tuple(
-            _only(self._parcels[request, sender], names) for sender, names in self._route.received[stage].items()
-        )
-        released, self._released[stage] = tuple(self._released[stage]), []
-        self._crew.send(stage, Task(request, dict(sizes), parcels, released))
+    def compute(self, task: Compute, sizes: Mapping[str, int]) -> None:
+        parcels = self._parcels.addressed(task.request, self._interfaces.inputs(task.stage))
+        self._tasks[task.ticket] = task, sizes
+        released = self._parcels.released(task.worker)
+        message = Task(task.ticket, task.request, task.stage, dict(sizes), parcels, released)
+        self.crew.post(task.worker, message)
 
-    def finished(self) -> Finished:
-        while True:
-            stage, message = self._crew.next()
-            if isinstance(message, Done):
-                self._parcels[message.request, stage] = message.parcel
-                if self._trace:
-                    self._trace.segments.append(message.segment)
-                    self._trace.handovers.extend(message.handovers)
-                    self._trace.nodes.extend(message.nodes)
-                return Finished(message.request, stage)
+    def discard(self, ticket: int) -> None:
+        """Nothing comes too late here: who is stopped is not heard any more."""
 
     def collect(self, request: int, stage: int) -> Values:
-        return self._inboxes[stage].read(_only(self._parcels[request, stage], self._route.returned[stage]))
+        return self._parcels.read(request, stage, self._interfaces.returned)
 
     def release(self, request: int, sender: int) -> None:
-        slot = self._parcels.pop((request, sender)).slot
-        if sender == CALLER:
-            self._outbox.release([slot])
-        else:
-            self._released[sender].append(slot)
+        self._parcels.release(request, sender)
 
+    def next(self, timeout_s: float | None) -> Event | None:
+        heard = self.crew.next(timeout_s)
+        return None if heard is None else self._event(*heard)
 
-def _only(parcel: Parcel, names: tuple[str, ...]) -> Parcel:
-    """A parcel with some of its tensors."""
-    return msgspec.structs.replace(parcel, tensors=tuple(t for t in parcel.tensors if t.tensor in names))
+    def error(self, worker: int) -> PartwiseError | None:
+        return self._errors.get(worker)
+
+    def close(self) -> None:
+        """End all workers, and give their memory back."""
+        self.crew.stop()
+        while self._memory:
+            os.close(self._memory.popitem()[1])
+
+    def _event(self, worker: int, message: Message | Pulse | Gone) -> Event | None:
+        match message:
+            case Done():
+                return self._done(worker, message)
+            case Pulse():
+                return Heard(worker)
+            case Loaded(stage, settings):
+                self.settings[stage] = settings
+                return StageLoaded(worker, stage)
+            case Failed():
+                error = self._errors[worker] = error_of(message)
+                if message.ticket is None:
+                    return Refused(worker, message.stage, message.fault, str(error))
+                self._tasks.pop(message.ticket, None)
+                return TaskFailed(message.ticket, message.fault, str(error))
+            case Gone(error):
+                self._errors[worker] = error
+                self._forget(worker)
+                return Lost(worker, str(error))
+            case _:
+                return None
+
+    def _done(self, worker: int, done: Done) -> Event | None:
+        """A result, which is looked at before it is believed."""
+        if done.ticket not in self._tasks:
+            return TaskFailed(done.ticket, Fault.LIED, "an answer that nobody asked for")
+        task, sizes = self._tasks.pop(done.ticket)
+        try:
+            self._interfaces.check(task.stage, done.parcel, sizes)
+            self._parcels.accept(worker, task, done.parcel)
+        except PartwiseError as error:
+            self._errors[worker] = error
+            return TaskFailed(done.ticket, Fault.LIED, str(error))
+        if self._options.trace:
+            self._options.trace.segments.append(done.segment)
+            self._options.trace.handovers.extend(done.handovers)
+            self._options.trace.nodes.extend(done.nodes)
+        return Finished(done.ticket, done.segment.end_s - done.segment.start_s)
+
+    def _forget(self, worker: int) -> None:
+        self._tasks = {ticket: known for ticket, known in self._tasks.items() if known[0].worker != worker}

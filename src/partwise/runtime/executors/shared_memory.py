@@ -35,25 +35,39 @@ def create_memory() -> int:
 
 
 class Outbox:
-    """What one sender writes: parcels into slots of its own file."""
+    """What one process writes: parcels into slots of its own file."""
 
-    def __init__(self, sender: int, descriptor: int) -> None:
-        self._sender, self._descriptor = sender, descriptor
-        self._end = 0
+    def __init__(
+        self, owner: int, descriptor: int, *, end: int = 0, slots: Iterable[tuple[int, int, bool]] = ()
+    ) -> None:
+        """Write to a file.
+
+        Args:
+            owner: whose memory it is: a worker's number, or the caller's.
+            descriptor: of the file.
+            end: bytes of it that another process has used before.
+            slots: what lies there: (slot, capacity, whether nobody reads it any more).
+        """
+        self._owner, self._descriptor = owner, descriptor
+        self._end = end
         self._free: dict[int, list[int]] = {}
         self._capacity: dict[int, int] = {}
         self._maps: dict[int, mmap.mmap] = {}
+        for slot, capacity, is_free in slots:
+            self._capacity[slot] = capacity
+            if is_free:
+                self._free.setdefault(capacity, []).append(slot)
 
-    def write(self, values: Mapping[str, np.ndarray]) -> Parcel:
-        """Copy values into a slot, each dense in its own layout on a 64-byte boundary."""
+    def write(self, sender: int, values: Mapping[str, np.ndarray]) -> Parcel:
+        """Copy what a stage, or the caller, sends into a slot, each dense in its own layout on a 64-byte boundary."""
         start = time.monotonic()
         packed, size = _pack(values)
         slot, capacity = self._take(size)
-        memory = self._maps[slot]
+        memory = self._map(slot, capacity)
         for item in packed:
             value = values[item.tensor]
             _view(memory, item)[...] = value.transpose(item.order)
-        return Parcel(self._sender, slot, capacity, packed, start, time.monotonic() - start)
+        return Parcel(sender, self._owner, slot, capacity, packed, start, time.monotonic() - start)
 
     def release(self, slots: Iterable[int]) -> None:
         """Everyone has read these slots: they may be written again."""
@@ -66,9 +80,13 @@ class Outbox:
             return free.pop(), capacity
         slot, self._end = self._end, self._end + capacity
         os.ftruncate(self._descriptor, self._end)
-        self._maps[slot] = mmap.mmap(self._descriptor, capacity, offset=slot)
         self._capacity[slot] = capacity
         return slot, capacity
+
+    def _map(self, slot: int, capacity: int) -> mmap.mmap:
+        if slot not in self._maps:
+            self._maps[slot] = mmap.mmap(self._descriptor, capacity, offset=slot)
+        return self._maps[slot]
 
 
 class Inbox:

@@ -11,19 +11,35 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 import partwise.errors
 from partwise.errors import PartwiseError, RunError, WorkerLostError
-from partwise.runtime.executors.messages import Channel, Failed, Load, Message, Task
+from partwise.runtime.executors.messages import Begin, Channel, Failed, Load, Message, Task, Unload
 
-__all__ = ["Crew", "WorkerProcess"]
+__all__ = ["Crew", "Gone", "Pulse", "WorkerProcess", "error_of", "worker_environment"]
 
 _WAITING = "OMP_WAIT_POLICY"
 """OpenMP 5.2, section 21.6: whether waiting threads spin or sleep."""
 _GRACE_S = 2.0
 """How long a worker may take to notice that its parent has hung up; it needs a millisecond (assumed margin)."""
+_PULSE_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A worker has given a sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A worker has ended."""
+
+    error: WorkerLostError
 
 
 class WorkerProcess:
@@ -33,44 +49,63 @@ class WorkerProcess:
     the parent gets it, and hangs up.
     """
 
-    def __init__(self, stage: int, memory: Iterable[int]) -> None:
+    def __init__(self, number: int, begin: Begin) -> None:
         """Start it, without waiting for anything.
 
         Args:
-            stage: its number.
-            memory: file descriptors that it inherits.
+            number: the worker's.
+            begin: its first message; it inherits the memory that this names.
         """
-        self.stage = stage
+        self.number = number
         ours, theirs = socket.socketpair()
-        self.channel = Channel(ours)
-        with theirs:
-            command = [sys.executable, "-P", "-m", "partwise.runtime.worker", str(theirs.fileno())]
+        our_pulse, their_pulse = socket.socketpair()
+        self.channel, self.pulse = Channel(ours), our_pulse
+        with theirs, their_pulse:
+            given = (theirs.fileno(), their_pulse.fileno())
             # Whatever a library prints goes to stderr: stdout belongs to the parent's results.
             self._process = subprocess.Popen(
-                command,
+                [sys.executable, "-P", "-m", "partwise.runtime.worker", *map(str, given)],
                 stdin=subprocess.DEVNULL,
                 stdout=2,
-                env=_environment(),
-                pass_fds=(theirs.fileno(), *memory),
+                env=worker_environment(),
+                pass_fds=(*given, *begin.memory.values()),
                 process_group=0,
             )
+        self.channel.post(begin)
 
     @property
     def pid(self) -> int:
         """Process id."""
         return self._process.pid
 
+    def ping(self) -> None:
+        """Ask for a sign of life; one that answers nothing has had enough of them already."""
+        with contextlib.suppress(OSError):
+            self.pulse.send(b".", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+
+    def hang_up(self) -> None:
+        """Let it end by itself."""
+        self.channel.close()
+        self.pulse.close()
+
     def lost(self) -> WorkerLostError:
         """What became of a worker that has hung up."""
+        subject = f"worker {self.number}"
         try:
             code = self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
-            return WorkerLostError(f"stage {self.stage}", "its worker stopped answering")
+            return WorkerLostError(subject, "stopped answering")
         if code >= 0:
-            return WorkerLostError(f"stage {self.stage}", "its worker ended", got=f"exit code {code}")
+            return WorkerLostError(subject, "ended", got=f"exit code {code}")
         name = signal.Signals(-code).name
         hint = "the system may have run out of memory." if name == "SIGKILL" else ""
-        return WorkerLostError(f"stage {self.stage}", "its worker was killed", got=f"{name} ({-code})", hint=hint)
+        return WorkerLostError(subject, "was killed", got=f"{name} ({-code})", hint=hint)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.hang_up()
+        self._process.kill()
+        self._process.wait()
 
     def wait(self) -> None:
         """Wait until it has ended, and make it end if it does not: a stopped process notices nothing else."""
@@ -83,74 +118,124 @@ class WorkerProcess:
 
 
 class Crew:
-    """All workers of a run."""
+    """All workers of an executor. A worker keeps its number when another process takes its place."""
 
     def __init__(self) -> None:
-        self._workers = list[WorkerProcess]()
+        self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
-        self._arrived: deque[tuple[int, Message]] = deque()
+        self._arrived: deque[tuple[int, Message | Pulse | Gone]] = deque()
+        self._bell, self._rope = socket.socketpair()
+        self._bell.setblocking(False)
+        self._rope.setblocking(False)
+        self._selector.register(self._bell, selectors.EVENT_READ)
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Process ids by stage."""
-        return tuple(worker.pid for worker in self._workers)
+        """Process ids by worker, of those that run."""
+        return tuple(self._workers[number].pid for number in sorted(self._workers))
 
-    def start(self, load: Load) -> None:
-        """Start the next stage's worker; `Loaded` is its answer."""
-        worker = WorkerProcess(load.stage, load.memory.values())
-        self._workers.append(worker)
+    def start(self, number: int, begin: Begin) -> None:
+        """Start a process for a worker."""
+        worker = self._workers[number] = WorkerProcess(number, begin)
         self._selector.register(worker.channel.connection, selectors.EVENT_READ, worker)
-        self.send(load.stage, load)
+        self._selector.register(worker.pulse, selectors.EVENT_READ, worker)
 
-    def send(self, stage: int, message: Load | Task) -> None:
-        """Tell a worker something.
+    def post(self, number: int, message: Load | Unload | Task) -> None:
+        """Tell a worker something, without waiting; of one that is gone, `next` tells."""
+        worker = self._workers.get(number)
+        if worker is not None:
+            worker.channel.post(message)
+            self._watch(worker)
 
-        Raises:
-            WorkerLostError: it is gone.
-        """
-        try:
-            self._workers[stage].channel.send(message)
-        except WorkerLostError:
-            raise self._workers[stage].lost() from None
+    def ping(self, number: int) -> None:
+        """Ask a worker for a sign of life."""
+        if number in self._workers:
+            self._workers[number].ping()
 
-    def next(self) -> tuple[int, Message]:
-        """The next message of any worker, waiting for it, and the worker's stage.
+    def dismiss(self, number: int) -> None:
+        """End a worker at once; nothing that it said is heard any more."""
+        worker = self._workers.pop(number, None)
+        if worker is not None:
+            self._forget(worker)
+            worker.kill()
+            self._arrived = deque(item for item in self._arrived if item[0] != number)
 
-        Raises:
-            WorkerLostError: a worker is gone.
-            PartwiseError: what a worker reported.
-        """
-        while not self._arrived:
-            self._listen()
-        stage, message = self._arrived.popleft()
-        if isinstance(message, Failed):
-            raise _error_of(message)
-        return stage, message
+    def next(self, timeout_s: float | None) -> tuple[int, Message | Pulse | Gone] | None:
+        """What some worker says next, waiting at most so long for it; None where nobody says anything."""
+        if not self._arrived:
+            self._listen(timeout_s)
+        return self._arrived.popleft() if self._arrived else None
+
+    def wake(self) -> None:
+        """Let `next` return, from any thread; a bell that is ringing already rings once."""
+        with contextlib.suppress(OSError):
+            self._rope.send(b"!")
 
     def stop(self) -> None:
         """Hang up on all workers, and see that they have ended. Safe to call twice."""
-        for worker in self._workers:
-            worker.channel.close()
-        for worker in self._workers:
+        workers = [*self._workers.values()]
+        self._workers.clear()
+        for worker in workers:
+            worker.hang_up()
+        for worker in workers:
             worker.wait()
         self._selector.close()
+        self._bell.close()
+        self._rope.close()
 
-    def _listen(self) -> None:
-        for key, _ in self._selector.select():
+    def _listen(self, timeout_s: float | None) -> None:
+        for key, events in self._selector.select(timeout_s):
+            if key.fileobj is self._bell:
+                self._bell.recv(_PULSE_BYTES)
+                continue
             worker: WorkerProcess = key.data
-            alive = worker.channel.fill()
-            self._arrived.extend((worker.stage, message) for message in worker.channel.waiting())
-            if not alive and not self._arrived:
-                raise worker.lost()
+            if self._workers.get(worker.number) is not worker:
+                continue  # it was found to be gone a moment ago
+            if events & selectors.EVENT_WRITE:
+                worker.channel.flush()
+                self._watch(worker)
+            if events & selectors.EVENT_READ:
+                self._arrived.extend((worker.number, item) for item in self._heard(worker, key.fileobj))
+
+    def _heard(self, worker: WorkerProcess, source: object) -> Iterator[Message | Pulse | Gone]:
+        if source is worker.pulse:
+            with contextlib.suppress(OSError):
+                if worker.pulse.recv(_PULSE_BYTES):
+                    yield Pulse()
+                    return
+            self._selector.unregister(worker.pulse)  # its other socket says the rest, and what it said before
+            return
+        alive, error = worker.channel.fill(), None
+        try:
+            yield from worker.channel.waiting()
+        except msgspec.DecodeError as lie:
+            alive, error = False, WorkerLostError(f"worker {worker.number}", f"sent what is no message ({lie})")
+        if not alive:
+            self._forget(worker)
+            del self._workers[worker.number]
+            error = error or worker.lost()
+            worker.kill()
+            yield Gone(error)
+
+    def _watch(self, worker: WorkerProcess) -> None:
+        """Listen for room as long as something is unsent."""
+        wanted = selectors.EVENT_READ | (0 if worker.channel.is_sent else selectors.EVENT_WRITE)
+        if self._selector.get_key(worker.channel.connection).events != wanted:
+            self._selector.modify(worker.channel.connection, wanted, worker)
+
+    def _forget(self, worker: WorkerProcess) -> None:
+        for source in (worker.channel.connection, worker.pulse):
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(source)
 
 
-def _error_of(failed: Failed) -> PartwiseError:
+def error_of(failed: Failed) -> PartwiseError:
     """The error that a worker reported."""
     kind = getattr(partwise.errors, failed.error, RunError) if failed.error in partwise.errors.__all__ else RunError
     return kind(failed.subject, failed.what, expected=failed.expected, got=failed.got, hint=failed.hint)
 
 
-def _environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     """The parent's, with two things added.
 
     This package must be importable: the parent may have found it by `sys.path` alone. And threads that wait must

@@ -45,7 +45,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("dtype", ["float32", "bool", "int64", ml_dtypes.bfloat16, ml_dtypes.int4])
 def test_a_value_arrives_in_its_layout(link: Link, layout: str, dtype: str) -> None:
     value = LAYOUTS[layout](np.arange(60).reshape(3, 4, 5).astype(dtype))
-    found = link.inbox.read(link.outbox.write({"v": value, "scalar": value.reshape(-1)[:1].sum()[()]}))
+    found = link.inbox.read(link.outbox.write(0, {"v": value, "scalar": value.reshape(-1)[:1].sum()[()]}))
     assert found["v"].dtype == value.dtype
     assert found["v"].tobytes() == value.tobytes()
     assert found["v"].ctypes.data % ALIGNMENT == 0 or not value.size
@@ -55,44 +55,56 @@ def test_a_value_arrives_in_its_layout(link: Link, layout: str, dtype: str) -> N
 
 
 def test_a_copy_is_the_receivers_own(link: Link) -> None:
-    parcel = link.outbox.write({"v": np.zeros(3)})
+    parcel = link.outbox.write(0, {"v": np.zeros(3)})
     found = link.inbox.read(parcel)["v"]
     link.outbox.release([parcel.slot])
-    link.outbox.write({"v": np.ones(3)})
+    link.outbox.write(0, {"v": np.ones(3)})
     assert found.tolist() == [0, 0, 0]
 
 
 def test_released_slots_are_used_again(link: Link) -> None:
     for size in (1000, 1100, 900, 1 << 20, 1000):
-        parcel = link.outbox.write({"v": np.zeros(size)})
+        parcel = link.outbox.write(0, {"v": np.zeros(size)})
         link.outbox.release([parcel.slot])
     grown = os.fstat(link.descriptor).st_size
     for _ in range(50):
-        parcel = link.outbox.write({"v": np.zeros(1000)})
+        parcel = link.outbox.write(0, {"v": np.zeros(1000)})
         link.outbox.release([parcel.slot])
     assert os.fstat(link.descriptor).st_size == grown
 
 
 def test_slots_that_are_read_are_left_alone(link: Link) -> None:
-    first, second = link.outbox.write({"v": np.zeros(9)}), link.outbox.write({"v": np.ones(9)})
+    first, second = link.outbox.write(0, {"v": np.zeros(9)}), link.outbox.write(0, {"v": np.ones(9)})
     assert link.inbox.read(first)["v"].sum() == 0
     assert link.inbox.read(second)["v"].sum() == 9
 
 
 @pytest.mark.parametrize("lie", [{"slot": 1 << 40}, {"capacity": 1 << 40}])
 def test_a_slot_outside_the_memory_is_refused(link: Link, lie: dict[str, int]) -> None:
-    parcel = link.outbox.write({"v": np.zeros(9)})
+    parcel = link.outbox.write(0, {"v": np.zeros(9)})
     with pytest.raises(RunError):
         link.inbox.read(msgspec.structs.replace(parcel, **lie))
 
 
 def test_a_tensor_outside_its_slot_is_refused(link: Link) -> None:
-    parcel = link.outbox.write({"v": np.zeros(9)})
+    parcel = link.outbox.write(0, {"v": np.zeros(9)})
     lying = msgspec.structs.replace(parcel.tensors[0], offset=parcel.capacity)
     with pytest.raises(RunError, match="does not lie in its slot"):
         link.inbox.read(msgspec.structs.replace(parcel, tensors=(lying,)))
 
 
 def test_nothing_has_a_name(link: Link) -> None:
-    link.outbox.write({"v": np.zeros(9)})
+    link.outbox.write(0, {"v": np.zeros(9)})
     assert "partwise" not in " ".join(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else True
+
+
+def test_another_process_goes_on_in_the_same_memory(link: Link) -> None:
+    kept, free = (link.outbox.write(0, {"v": np.full(9, number)}) for number in (1, 2))
+    end = os.fstat(link.descriptor).st_size
+    slots = ((kept.slot, kept.capacity, False), (free.slot, free.capacity, True))
+    successor = Outbox(3, link.descriptor, end=end, slots=slots)
+    assert successor.write(0, {"v": np.zeros(9)}).slot == free.slot
+    assert successor.write(0, {"v": np.zeros(9)}).slot == end
+    assert link.inbox.read(kept)["v"].sum() == 9
+    successor.release([kept.slot])
+    assert successor.write(0, {"v": np.zeros(9)}).slot == kept.slot
