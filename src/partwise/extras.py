@@ -20,6 +20,10 @@ _EXTRAS = {
     "openvino": "openvino",
     "ortools": "solvers",
     "ezkl": "zk",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "opentelemetry": "telemetry",
 }
 
 

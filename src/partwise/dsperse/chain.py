@@ -64,7 +64,7 @@ class Chain:
         self._floats |= loaded.run(self.plain_inputs(number), {})
         inputs = {port.tensor: self._values[port.tensor] for port in entry.inputs}
         if circuit is None or witness is None:
-            outputs, error = loaded.run(inputs, {}), None
+            outputs, error = loaded.run({port.tensor: _cast(inputs, port) for port in entry.inputs}, {}), None
             for port in entry.outputs:
                 self._fixed.pop(port.tensor, None)
         else:
@@ -110,7 +110,8 @@ class Chain:
         values = known[0] if known is not None else quantize(self._values[port.tensor], scale, subject)
         reach = circuit.settings.base**circuit.settings.legs
         if (worst := max(map(abs, values))) >= reach:
-            raise InputError(subject, "holds a value outside the range of its circuit", expected=f"below {reach} / 2^{scale}",
+            raise InputError(subject, "holds a value outside the range of its circuit",
+                             expected=f"below {reach} / 2^{scale}",
                              got=f"{worst / 2.0**scale:.6g}, {worst / reach:.3g} times as far",
                              hint="more --legs, a larger --base or a smaller --scale, and compile again.")  # fmt: skip
         return values

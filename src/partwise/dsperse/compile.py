@@ -17,7 +17,7 @@ from partwise.files import write_whole
 from partwise.ir import DType
 from partwise.packaging import Package, Port, open_package
 from partwise.runtime.inputs import open_inputs
-from partwise.verification.zk.compile import Compiled, compile_segment, open_circuit
+from partwise.verification.zk.compile import Compiled, compile_segment, is_made_here, open_circuit
 from partwise.verification.zk.field import quantize
 from partwise.verification.zk.manifest import (
     PROOF_VERSION,
@@ -132,7 +132,8 @@ def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest
     segments = list[ProvedSegment]()
     for number, entry in enumerate(source.segments):
         onnx = file_digest(write_onnx(layout, package, number))
-        circuit = open_circuit(layout.circuit(number, prover.name), onnx, prover)
+        folder = layout.circuit(number, prover.name)
+        circuit = open_circuit(folder, onnx, prover) if is_made_here(folder) else None  # nothing else is pinned
         scales_in = circuit.input_scales if circuit else (None,) * len(entry.inputs)
         scales_out = circuit.output_scales if circuit else (None,) * len(entry.outputs)
         segments.append(
@@ -154,7 +155,8 @@ def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest
         segments=tuple(segments),
     )
     if problems := list(proof_manifest_problems(manifest)):
-        raise PackageError("circuits", f"cannot be linked: {problems[0]}", hint="compile all with the same --scale and --visibility.")  # fmt: skip
+        hint = "compile all with the same --scale and --visibility."
+        raise PackageError("circuits", f"cannot be linked: {problems[0]}", hint=hint)
     return manifest
 
 

@@ -11,14 +11,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from partwise.errors import InputError
+from partwise.packaging import open_package
 
-__all__ = ["Layout", "find_layout", "find_run", "run_number", "runs_of"]
+__all__ = ["Layout", "find_layout", "find_run", "run_number", "runs_of", "segment_count", "slice_metadata"]
 
+_FOLDERS = ("slices", "run", "analysis")
 _RUN = re.compile(r"run_([0-9]+)\Z")
 
 
@@ -65,11 +69,31 @@ def find_layout(start: Path) -> Layout | None:
     """The sliced model that a path belongs to: a model folder, `slices/`, `run/`, or anything below them."""
     here = start.resolve()
     for folder in (here, *here.parents[:4]):
-        if (folder / "slices" / "metadata.json").is_file():
+        inside = here.relative_to(folder).parts[:1]
+        if (not inside or inside[0] in _FOLDERS) and (folder / "slices" / "metadata.json").is_file():
             return Layout(folder)
-        if folder.name == "slices" and (folder / "metadata.json").is_file():
-            return Layout(folder.parent)
     return None
+
+
+def slice_metadata(layout: Layout) -> dict[str, Any]:
+    """What `slice` wrote for people; nothing in it is believed.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return json.loads(layout.metadata.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(str(layout.metadata), f"cannot be read ({error})", hint="partwise slice model.onnx") from None
+
+
+def segment_count(layout: Layout) -> int:
+    """How many segments the package of a sliced model has.
+
+    Raises:
+        ManifestError: there is none, or it breaks its format.
+    """
+    return len(open_package(layout.package).manifest.segments)
 
 
 def run_number(path: Path) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def _prove_one(
         raise PackageError(str(witness), "is not the witness of this run", hint="partwise run slices/ again.")
     measured = prover.prove(circuit, folder, witness, proof, subject)
     data = proof.read_bytes()
+    start = time.monotonic()
     found = prover.check(_key_paths(folder, circuit), entry.sizes, data, subject)
     if found.boundary is None:
         proof.unlink()
@@ -104,6 +106,7 @@ def _prove_one(
         seconds=measured.seconds,
         cpu_s=measured.cpu_s,
         peak_bytes=measured.peak_bytes,
+        verify_seconds=time.monotonic() - start,
         proof=sha256_digest(data),
         proof_bytes=len(data),
         witness=segment.witness_execution.witness or "",

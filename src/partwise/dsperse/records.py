@@ -17,6 +17,7 @@ __all__ = [
     "SegmentRun",
     "VerificationExecution",
     "WitnessExecution",
+    "is_sliced_run",
     "read_result",
     "write_result",
 ]
@@ -45,6 +46,7 @@ class ProofExecution(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     cpu_s: float
     peak_bytes: int
+    verify_seconds: float
     proof: str
     """Digest of the proof file."""
     proof_bytes: int
@@ -92,6 +94,10 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class _Format(msgspec.Struct, frozen=True):
+    format: str
+
+
 def write_result(run: Path, result: RunResult) -> None:
     """Write a run's record, its counts made anew."""
     counted = msgspec.structs.replace(
@@ -104,6 +110,14 @@ def write_result(run: Path, result: RunResult) -> None:
         ),
     )
     write_whole(run / RESULT, canonical_json(msgspec.to_builtins(counted)))
+
+
+def is_sliced_run(path: Path) -> bool:
+    """Whether a folder is a run of a sliced model."""
+    try:
+        return msgspec.json.decode((path / RESULT).read_bytes(), type=_Format).format == RUN_FORMAT
+    except (OSError, msgspec.DecodeError, RecursionError):
+        return False
 
 
 def read_result(run: Path) -> RunResult:

@@ -13,8 +13,8 @@ import numpy as np
 
 from partwise.digest import file_digest
 from partwise.dsperse.chain import Chain, Step
-from partwise.dsperse.layout import Layout, run_number
-from partwise.dsperse.records import RunResult, SegmentRun, WitnessExecution, write_result
+from partwise.dsperse.layout import Layout, run_number, runs_of
+from partwise.dsperse.records import RunResult, SegmentRun, WitnessExecution, read_result, write_result
 from partwise.dsperse.slice import write_onnx
 from partwise.dsperse.tensors import read_tensors, write_tensors
 from partwise.errors import InputError, RunError
@@ -24,7 +24,7 @@ from partwise.verification.zk.field import Values
 from partwise.verification.zk.manifest import ProofManifest, proof_manifest_from_bytes
 from partwise.verification.zk.prover import Circuit, Prover
 
-__all__ = ["SlicedRun", "read_manifest", "run_slices"]
+__all__ = ["SlicedRun", "read_manifest", "run_slices", "unfinished_run"]
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -77,6 +77,29 @@ def run_slices(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return SlicedRun(path=path, result=result, outputs=chain.outputs())
+
+
+def unfinished_run(
+    layout: Layout, prover: Prover, inputs: Path, layers: Collection[int] | None, max_error: float | None
+) -> SlicedRun | None:
+    """The newest run, if it ran this request on these circuits and has no verdict yet: where a killed call stopped."""
+    newest = runs_of(layout)[-1:]
+    if not newest or (result := read_result(newest[0])).verdict is not None:
+        return None
+    package = open_package(layout.package)
+    manifest, wanted = read_manifest(layout), set(_circuits(layout, package, prover, layers))
+    witnessed = {n for n, one in enumerate(result.segments) if one.witness_execution.witness is not None}
+    same = result.manifest == (manifest and manifest.digest) and result.max_error == max_error and witnessed == wanted
+    if not same or not _is_same(Chain(package, _request(package, inputs)), package, newest[0] / "input.json"):
+        return None
+    outputs = read_tensors(newest[0] / "output.json", [])
+    return SlicedRun(path=newest[0], result=result, outputs=outputs)
+
+
+def _is_same(chain: Chain, package: Package, recorded: Path) -> bool:
+    ports = package.manifest.inputs
+    known = read_tensors(recorded, [])
+    return all(np.array_equal(known.get(port.tensor, ()), chain.request(port.tensor)) for port in ports)
 
 
 def read_manifest(layout: Layout) -> ProofManifest | None:
@@ -165,8 +188,13 @@ def _finish(
     errors = chain.errors()
     worst = max(errors, key=lambda name: errors[name])
     if max_error is not None and not errors[worst] <= max_error:
-        raise RunError(f"output `{worst}`", "is further from onnxruntime's than --max-error", expected=f"≤ {max_error:g}",
-                       got=f"{errors[worst]:.6g}", hint="a larger --scale, and compile again.")  # fmt: skip
+        raise RunError(
+            f"output `{worst}`",
+            "is further from onnxruntime's than --max-error",
+            expected=f"≤ {max_error:g}",
+            got=f"{errors[worst]:.6g}",
+            hint="a larger --scale, and compile again.",
+        )
     manifest = read_manifest(layout)
     result = RunResult(
         model=package.manifest.model,

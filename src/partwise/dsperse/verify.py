@@ -12,7 +12,7 @@ from partwise.dsperse.layout import Layout
 from partwise.dsperse.prove import PROOFS
 from partwise.dsperse.records import VerificationExecution, read_result, write_result
 from partwise.dsperse.tensors import read_tensors
-from partwise.errors import InputError, ManifestError
+from partwise.errors import InputError, ManifestError, PartwiseError
 from partwise.verification.zk.bundle import Bundle, read_bundle
 from partwise.verification.zk.manifest import ProofManifest, proof_manifest_from_bytes
 from partwise.verification.zk.pins import noted_anywhere, noted_manifest
@@ -84,12 +84,18 @@ def verify_sliced_run(
 
 def _judge(bundle: Bundle, prover: Prover, pin: Pin | None, inputs: Path | None, claim: Path | None) -> ProofVerdict:
     known = _parsed(bundle.manifest)
+    if claim is not None and not claim.is_file():
+        raise InputError(str(claim), "is no file")
+    try:
+        answer = None if claim is None else read_tensors(claim, _outputs(known))
+    except PartwiseError as error:  # the claim is the prover's: what is wrong with it is a verdict
+        bundle, answer = replace(bundle, problems=(*bundle.problems, f"claim: {error}")), None
     return verify_proofs(
         bundle,
         prover,
         pin=pin,
         request=None if inputs is None else read_tensors(inputs, _inputs(known)),
-        claim=None if claim is None else read_tensors(claim, _outputs(known)),
+        claim=answer,
     )
 
 

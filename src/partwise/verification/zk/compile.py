@@ -18,13 +18,14 @@ from pathlib import Path
 
 import msgspec
 
-from partwise.digest import canonical_json, file_digest
+from partwise.digest import canonical_json, file_digest, sha256_digest
 from partwise.errors import PackageError
 from partwise.verification.zk.field import Values
+from partwise.verification.zk.pins import note_circuit, noted_circuit
 from partwise.verification.zk.prover import Circuit, Prover
 from partwise.verification.zk.settings import CircuitSettings
 
-__all__ = ["Compiled", "compile_segment", "open_circuit"]
+__all__ = ["Compiled", "compile_segment", "is_made_here", "open_circuit"]
 
 _RECORD = "circuit.json"
 
@@ -66,12 +67,20 @@ def compile_segment(
         PackageError: the disk refuses.
     """
     question = _question(prover, segment, settings)
-    if (known := _open(folder)) is not None and known.question == question and _is_whole(folder, known.circuit):
+    known = _open(folder) if is_made_here(folder) else None
+    if known is not None and known.question == question and _is_whole(folder, known.circuit):
         return Compiled(circuit=known.circuit, reused=True)
     try:
         return Compiled(circuit=_make(prover, segment, settings, examples, folder, subject, question), reused=False)
     except OSError as error:
-        raise PackageError(str(folder), f"cannot be written ({error.strerror})", hint="call it again: what is finished stays.") from None  # fmt: skip
+        hint = "call it again: what is finished stays."
+        raise PackageError(str(folder), f"cannot be written ({error.strerror})", hint=hint) from None
+
+
+def is_made_here(folder: Path) -> bool:
+    """Whether the circuit in a folder is the one that this machine made there."""
+    path = folder / _RECORD
+    return path.is_file() and file_digest(path) == noted_circuit(folder)
 
 
 def open_circuit(folder: Path, onnx: str, prover: Prover) -> Circuit | None:
@@ -118,8 +127,10 @@ def _make(
     try:
         circuit = prover.setup(segment, settings, examples, partial, subject)
         record = _Record(question=question, circuit=circuit)
+        data = canonical_json(msgspec.to_builtins(record))
+        note_circuit(folder, sha256_digest(data))
         with (partial / _RECORD).open("wb") as file:
-            file.write(canonical_json(msgspec.to_builtins(record)))
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         shutil.rmtree(folder, ignore_errors=True)

@@ -29,7 +29,9 @@ def requested(manifest: ProofManifest, given: Mapping[str, np.ndarray] | None) -
     for number, segment in enumerate(manifest.segments):
         for wire in segment.inputs:
             if wire.source is None and wire.scale is not None and segment.circuit is not None:
-                array = _shaped("input", wire.tensor, given[wire.tensor], wire).astype(numpy_dtype(wire.dtype))
+                array = _shaped("input", wire.tensor, given[wire.tensor], wire)
+                with np.errstate(all="ignore"):
+                    array = array.astype(numpy_dtype(wire.dtype))
                 yield number, wire.tensor, wire.tensor, quantize(array, wire.scale, f"input `{wire.tensor}`")
 
 
@@ -74,4 +76,6 @@ def _same_names(kind: str, given: Mapping[str, np.ndarray], wanted: list[str]) -
 def _shaped(kind: str, name: str, array: np.ndarray, wire: Wire) -> np.ndarray:
     if tuple(array.shape) != wire.shape:
         raise InputError(f"{kind} `{name}`", "has another shape", expected=list(wire.shape), got=list(array.shape))
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{kind} `{name}`", "cannot enter a circuit", expected="numbers", got=array.dtype.name)
     return array

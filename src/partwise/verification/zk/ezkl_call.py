@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ __all__ = ["CallLimits", "Called", "call_ezkl", "ezkl_version"]
 
 _CHILD = Path(__file__).with_name("ezkl_child.py")
 _HINT_MEMORY = "more --memory-limit, smaller segments (--max-layers) or fewer rows (--logrows)."
+_MEMORY = re.compile(r"memory|failed to map", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ def _answer(function: str, subject: str, code: int, out: bytes, err: bytes, seco
         raise _died(function, subject, code, err) from None
     if "error" in found:
         text = " ".join(str(found["error"]).split())
-        memory = "memory" in text.lower() or found["kind"] == "MemoryError"
+        memory = _MEMORY.search(text) or found["kind"] == "MemoryError"
         what = "panicked" if found["kind"] == "PanicException" else "failed"
         said = _last_lines(err)
         raise ProverError(subject, f"`{function}` {what}: {text[:400]}" + (f" ({said})" if said else ""),
@@ -108,7 +110,7 @@ def _died(function: str, subject: str, code: int, err: bytes) -> ProverError:
     """The child left no answer: killed, or aborted where memory ran out."""
     last = _last_lines(err)
     why = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    is_memory = "memory" in last or code in (-signal.SIGKILL, -signal.SIGABRT)
+    is_memory = _MEMORY.search(last) or code in (-signal.SIGKILL, -signal.SIGABRT)
     return ProverError(subject, f"`{function}` {why}: {last}", hint=_HINT_MEMORY if is_memory else "")
 
 

@@ -7,6 +7,7 @@ stdout and its memory is returned only by ending; all three end here. Peak memor
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -32,8 +33,7 @@ def main() -> None:
 
 
 def _call(function: str, arguments: dict[str, Any]) -> Any:
-    import ezkl  # pyright: ignore[reportMissingImports]
-
+    ezkl: Any = importlib.import_module("ezkl")
     match function:
         case "version":
             return ezkl.__version__
@@ -63,7 +63,7 @@ def _call(function: str, arguments: dict[str, Any]) -> Any:
 
 def _verify(proof_path: str, shorter_path: str, **keys: Any) -> dict[str, Any]:
     """Whether a proof holds, and whether it still does without its last byte: then it was padded."""
-    import ezkl  # pyright: ignore[reportMissingImports]
+    ezkl: Any = importlib.import_module("ezkl")
 
     def holds(path: str) -> str | None:
         try:

@@ -44,7 +44,8 @@ def read_proof(data: bytes, sizes: Sizes, visibility: Visibility) -> tuple[list[
         return f"is no proof ({str(error)[:200]})"
     if found.proof != proof.hex() or not 0 < len(proof) <= _MOST:
         return "is no proof (its bytes are not plain hex of a proof's length)"
-    if wrong := next((text for text in found.instances if not is_element(text)), None):
+    wrong = next((text for text in found.instances if not is_element(text)), None)
+    if wrong is not None:
         return f"holds a public value that is no field element ({wrong[:80]!r})"
     expected = _instance_count(sizes, visibility)
     if len(found.instances) != expected:

@@ -19,7 +19,7 @@ from typing import Any
 from partwise.digest import file_digest
 from partwise.errors import ProverError
 from partwise.files import write_whole
-from partwise.verification.zk.ezkl_call import CallLimits, Called, call_ezkl, ezkl_version
+from partwise.verification.zk.ezkl_call import Called, CallLimits, call_ezkl, ezkl_version
 from partwise.verification.zk.ezkl_proof import proof_files, read_proof, write_proof
 from partwise.verification.zk.ezkl_settings import (
     explain_refusal,
@@ -32,10 +32,11 @@ from partwise.verification.zk.field import Values, element, number
 from partwise.verification.zk.prover import Circuit, Finding, KeyFile, Mark, Measured, Sizes
 from partwise.verification.zk.settings import CircuitSettings, Visibility
 from partwise.verification.zk.srs import Srs, find_srs, matching_srs
+from partwise.verification.zk.srs_public import VERIFIER_SRS
 
 __all__ = ["EzklProver"]
 
-_KEYS = ("settings.json", "vk.key", "verifier.srs")
+_KEYS = ("settings.json", "vk.key", VERIFIER_SRS)
 _PRIVATE = ("model.compiled", "pk.key")
 _FULL_BLOCK = "index out of bounds"
 """How setup panics when the last block is almost exactly full; one row more helps (facts of issue "Prove")."""
@@ -66,7 +67,7 @@ class EzklProver:
         logrows = self._calibrate(segment, settings, examples, folder, calls)
         tries = 1 if settings.logrows is not None else _TRIES
         srs = self._make_keys(segment, range(logrows, logrows + tries), folder, calls)
-        (folder / "verifier.srs").write_bytes(srs.verifier_bytes())
+        (folder / VERIFIER_SRS).write_bytes(srs.verifier_bytes())
         known = read_settings(folder / "settings.json")
         return Circuit(
             settings=used_settings(settings, known),
@@ -108,7 +109,11 @@ class EzklProver:
         return calls.measured()
 
     def check(self, keys: Mapping[str, Path], sizes: Sizes, proof: bytes, subject: str) -> Finding:
-        visibility = used_settings(CircuitSettings(), read_settings(keys["settings.json"])).visibility
+        try:
+            visibility = used_settings(CircuitSettings(), read_settings(keys["settings.json"])).visibility
+            paths = {"settings_path": keys["settings.json"], "vk_path": keys["vk.key"], "srs_path": keys[VERIFIER_SRS]}
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            return Finding(boundary=None, refused=f"has no key or settings that can be read ({str(error)[:120]})")
         found = read_proof(proof, sizes, visibility)
         if isinstance(found, str):
             return Finding(boundary=None, refused=found)
@@ -119,10 +124,8 @@ class EzklProver:
                 "verify",
                 proof_path=whole,
                 shorter_path=shorter,
-                settings_path=keys["settings.json"],
-                vk_path=keys["vk.key"],
-                srs_path=keys["verifier.srs"],
                 reduced_srs=True,
+                **paths,
             )
         if answer.value["refused"] is not None:
             return Finding(boundary=None, refused=f"does not verify under the pinned key ({answer.value['refused']})")
@@ -139,7 +142,7 @@ class EzklProver:
             case Visibility.HASHED:
                 return tuple(_Calls(subject, self._limits).call("poseidon_hash", message=elements).value)
             case Visibility.POLYCOMMIT:
-                srs = matching_srs(keys["verifier.srs"], int(settings["run_args"]["logrows"]))
+                srs = matching_srs(keys[VERIFIER_SRS], int(settings["run_args"]["logrows"]))
                 if srs is None:
                     return None
                 found = _Calls(subject, self._limits).call(
@@ -152,14 +155,17 @@ class EzklProver:
                 return tuple(found.value)
 
     def _full_srs(self, circuit: Circuit) -> Srs:
-        srs = find_srs(circuit.settings.logrows or 1, self._srs, insecure=self._insecure)
-        if srs.digest == circuit.common:
-            return srs
-        other = None if circuit.common is None else matching_srs(None, circuit.settings.logrows or 1, circuit.common)
-        if other is None:
-            raise ProverError("SRS", "is not the one that the keys were made with", expected=circuit.common,
-                              got=srs.digest, hint="name it with --srs, or compile again.")  # fmt: skip
-        return other
+        """The SRS that the keys were made with, by its digest."""
+        logrows = circuit.settings.logrows or 1
+        if self._srs is not None:
+            found = find_srs(logrows, self._srs, insecure=True)
+            found = found if found.digest == circuit.common else None
+        else:
+            found = matching_srs(None, logrows, circuit.common)
+        if found is None:
+            raise ProverError("SRS", "the one that the keys were made with is not here", expected=circuit.common,
+                              hint="name it with --srs, or compile again.")  # fmt: skip
+        return found
 
     def _calibrate(
         self,

@@ -95,8 +95,8 @@ def explain_refusal(error: ProverError, segment: Path, subject: str) -> Partwise
         return InputError(subject, "has a dynamic shape; a circuit has a fixed one", hint="slice with --batch 1.")
     if not (found := _UNSUPPORTED.search(text)):
         return error
-    named = next((name for name in found.groups() if name), None)
-    ops = sorted({node.op_type for node in require("onnx").load(str(segment)).graph.node})
+    named = next((str(name) for name in found.groups() if name), "")
+    ops = sorted({str(node.op_type) for node in require("onnx").load(str(segment)).graph.node})
     what = named if named in ops else ", ".join(ops)
     return UnsupportedOpError(f"{subject}, `{what}`", "cannot be made a circuit", got=text.partition(": ")[2][:300],
                               hint=f"{_REPLACEMENTS.get(what, 'leave the segment out with --layers')}.")  # fmt: skip

@@ -19,7 +19,7 @@ from partwise.verification.zk.ezkl_call import CallLimits, call_ezkl
 from partwise.verification.zk.srs_points import HEAD_BYTES, srs_bytes, verifier_srs
 from partwise.verification.zk.srs_public import PUBLIC_SRS
 
-__all__ = ["MOST_LOGROWS", "Srs", "find_srs", "is_public", "matching_srs", "open_srs", "srs_folder"]
+__all__ = ["MOST_LOGROWS", "Srs", "find_srs", "matching_srs", "open_srs", "srs_folder"]
 
 MOST_LOGROWS = 26
 _SELF_MADE_AT_MOST = 20
@@ -110,17 +110,12 @@ def matching_srs(verifier: Path | None, logrows: int, digest: str | None = None)
     return None
 
 
-def is_public(verifier: Path) -> bool:
-    """Whether a verifier's 516 bytes are those of the public ceremony: its own file for k = 1."""
-    return file_digest(verifier) == PUBLIC_SRS[1]
-
-
 def _allowed(srs: Srs, logrows: int, insecure: bool) -> Srs:
     if srs.logrows < logrows:
         raise InputError(str(srs.path), "is too small for these circuits", expected=f"k ≥ {logrows}", got=srs.logrows)
     if srs.self_made and not insecure:
         raise InputError(str(srs.path), "is not the public ceremony's: whoever made it can forge proofs",
-                         expected=PUBLIC_SRS[srs.logrows], got=srs.digest, hint="--insecure-srs, for tests.")  # fmt: skip
+                         expected=PUBLIC_SRS[srs.logrows], got=srs.digest, hint="--insecure-srs.")  # fmt: skip
     return srs
 
 

@@ -5,8 +5,10 @@ Source: zkonduit/ezkl, `src/srs_sha.rs`, commit 611d53d (2025): sha256 of `kzg<k
 
 from __future__ import annotations
 
-__all__ = ["PUBLIC_SRS"]
+__all__ = ["PUBLIC_SRS", "VERIFIER_SRS"]
 
+VERIFIER_SRS = "verifier.srs"
+"""Name among a circuit's keys of the 516 bytes that a verifier needs: the file of k = 1 of the same secret."""
 _HEX = (
     "cafb2aa72c200ddc4e28aacabb8066e829207e2484b8d17059a566232f8a297b",
     "8194ec51da5d332d2e17283ade34920644774452c2fadf33742e8c739e275d8e",

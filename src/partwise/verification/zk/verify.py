@@ -25,7 +25,7 @@ from partwise.verification.zk.bundle import Bundle
 from partwise.verification.zk.ends import claimed, requested
 from partwise.verification.zk.manifest import ProofManifest, ProvedSegment, proof_manifest_from_bytes
 from partwise.verification.zk.prover import Boundary, KeyFile, Mark, Prover
-from partwise.verification.zk.srs import is_public
+from partwise.verification.zk.srs_public import PUBLIC_SRS, VERIFIER_SRS
 
 __all__ = ["Pin", "ProofVerdict", "SegmentVerdict", "verify_proofs"]
 
@@ -89,10 +89,10 @@ def verify_proofs(
     try:
         manifest = proof_manifest_from_bytes(bundle.manifest, "manifest")
     except ManifestError as error:
-        return ProofVerdict(verdict=_verdict([str(error)], [], ()), manifest="")
+        return ProofVerdict(verdict=_verdict([*bundle.problems, str(error)], [], ()), manifest="")
     if pin is not None and pin.digest != manifest.digest:
         reason = f"the manifest is {manifest.digest}, not the pinned {pin.digest}"
-        return ProofVerdict(verdict=_verdict([reason], [], ()), manifest=manifest.digest)
+        return ProofVerdict(verdict=_verdict([reason], [], _srs_notes(manifest)), manifest=manifest.digest)
     with tempfile.TemporaryDirectory() as scratch:
         judge = _Judge(manifest, bundle, prover, Path(scratch))
         return judge.judge(pin, request, claim)
@@ -110,6 +110,8 @@ class _Judge:
         if pin is None:
             self._open.append("manifest not pinned")
         self._wrong.extend(self._bundle.problems)
+        self._notes.extend(_srs_notes(self._manifest))
+        self._open.extend(_unchecked(self._manifest))
         self._check_version()
         segments = tuple(self._segment(number) for number in range(len(self._manifest.segments)))
         self._wrong.extend(self._left_over())
@@ -168,13 +170,7 @@ class _Judge:
             path = self._scratch / f"{number}_{position}"
             path.write_bytes(self._bundle.keys[key.digest])
             found[key.name] = path
-        self._name_srs(found)
         return found, ""
-
-    def _name_srs(self, keys: Mapping[str, Path]) -> None:
-        note = "the SRS is self-made (--insecure-srs): whoever made it can forge proofs"
-        if "verifier.srs" in keys and not is_public(keys["verifier.srs"]) and note not in self._notes:
-            self._notes.append(note)
 
     def _left_over(self) -> Iterable[str]:
         proved = {n for n, segment in enumerate(self._manifest.segments) if segment.circuit is not None}
@@ -234,6 +230,21 @@ class _Judge:
             said = "was proved on other values than the request" if side == "inputs" else "is not what was proved"
             where = f"segment {number}, " if side == "inputs" else ""
             self._wrong.append(f"{where}{side[:-1]} `{name}` {said}")
+
+
+def _srs_notes(manifest: ProofManifest) -> list[str]:
+    """What every verdict says of a self-made SRS; the public one's part for verifiers has a known digest."""
+    keys = (key for segment in manifest.segments if segment.circuit for key in segment.circuit.keys)
+    if all(key.digest == PUBLIC_SRS[1] for key in keys if key.name == VERIFIER_SRS):
+        return []
+    return ["the SRS is self-made (--insecure-srs): whoever made it can forge proofs"]
+
+
+def _unchecked(manifest: ProofManifest) -> Iterable[str]:
+    """Circuits without range checks at their boundary need an argument that nothing here checks."""
+    for number, segment in enumerate(manifest.segments):
+        if segment.circuit is not None and not segment.circuit.settings.boundary_checks:
+            yield f"segment {number}: its circuit does not check the range of its inputs and outputs"
 
 
 def _verdict(wrong: list[str], undecided: list[str], notes: Iterable[str], edges: int = 0) -> Verdict:
