@@ -162,7 +162,7 @@ def tuned(model: onnx.ModelProto, samples: np.ndarray, recipe: Recipe, most: flo
         settings = choice.settings
         arguments = {"input_scale": 0, "param_scale": 0, "logrows": settings.logrows}
         arguments |= {"num_inner_cols": settings.columns, "decomp_base": settings.base, "decomp_legs": settings.legs}
-        arguments["disable_freivalds"] = not settings.checks_products
+        arguments["disable_freivalds"] = not settings.product_checks
         job = Job(arguments=arguments, srs=str(srs(CACHE, settings.logrows)))
         given = [field_elements(chain.values[0][port.name].ravel()) for port in circuit.inputs]
         found.append(measure(folder / f"tuned_{number}", circuit.model, given, job))
@@ -213,7 +213,7 @@ def predictions(choices: list[ProofChoice], measured: list[Measured]) -> dict[st
     """Beside what was measured."""
     return {
         "settings": [
-            [c.settings.logrows, c.settings.columns, c.settings.base, c.settings.legs, c.settings.checks_products]
+            [c.settings.logrows, c.settings.columns, c.settings.base, c.settings.legs, c.settings.product_checks]
             for c in choices
         ],
         "predicted_prove_s": round(sum(c.cost.prove_s for c in choices), 3),

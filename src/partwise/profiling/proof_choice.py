@@ -78,7 +78,7 @@ def _grid(range_bits: int, most_logrows: int | None) -> Iterator[ProofSettings]:
         legs = next((legs for legs in range(1, MOST_LEGS + 1) if base**legs > 2**range_bits), None)
         if legs is not None:
             for columns, checks in product(COLUMNS, (True, False)):
-                yield ProofSettings(logrows=logrows, columns=columns, base=base, legs=legs, checks_products=checks)
+                yield ProofSettings(logrows=logrows, columns=columns, base=base, legs=legs, product_checks=checks)
 
 
 def _fits(choice: ProofChoice, boundary: int) -> bool:
