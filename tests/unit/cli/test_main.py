@@ -77,7 +77,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     )
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
     reasoning = ["--emit", "--explain", "--generate", "--microbatches", "--pareto", "--plot", "--prompt", "--schedule"]
-    reasoning += ["--phase"]
+    reasoning += ["--phase", "--fuse", "--non-contiguous"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 
 
