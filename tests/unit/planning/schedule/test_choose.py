@@ -15,11 +15,11 @@ from partwise.planning.schedule import (
     ScheduleKind,
     best_batch,
     best_microbatches,
-    plan_batch,
     even_times,
     latency,
     make_schedule,
     period,
+    plan_batch,
     simulate,
     times_of_plan,
 )
