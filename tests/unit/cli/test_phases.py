@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from graphs import decoder
 from partwise.cli.plan import plan
+from partwise.cli.profile import profile
 from partwise.digest import canonical_json
 from partwise.errors import InputError
 from partwise.ir import graph_to_data
@@ -98,3 +99,25 @@ def test_other_objectives_and_graphs_are_refused(folder: Path) -> None:
     for words in ([folder / "cached.json", "--objective", "traffic"], [folder / "plain.json"]):
         with pytest.raises(InputError, match=r"latency|captured without a cache"):
             CliRunner().invoke(plan, [*map(str, words), *request], catch_exceptions=False)
+
+
+def test_a_profile_sweeps_over_one_capture(folder: Path) -> None:
+    words = [str(folder / "cached.json"), "--hardware", "rtx4090", "--phase", "decode", "--sequence", "8,32"]
+    done = CliRunner().invoke(profile, [*words, "--batch", "1,4", "--json"], catch_exceptions=False)
+    assert done.stderr.count("captured") == 1
+    found = [(each["sizes"], each["key_values"]) for each in json.loads(done.stdout)["profiles"]]
+    token = 2 * 2 * 2 * 8 * 4  # layers, K and V, heads, width, bytes
+    assert [sizes["capacity"] for sizes, _ in found] == [8, 32, 8, 32]
+    assert [moved["read_bytes"] for _, moved in found] == [s["batch"] * s["capacity"] * token for s, _ in found]
+    assert [moved["written_bytes"] for _, moved in found] == [sizes["batch"] * token for sizes, _ in found]
+    text = CliRunner().invoke(profile, words, catch_exceptions=False).stdout
+    assert "K/V read" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    "words", [("--phase", "decode"), ("--logits", "last"), ("--phase", "decode", "--sequence", "8", "--static")]
+)
+def test_a_profile_of_a_phase_needs_tokens_and_free_sizes(folder: Path, words: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match=r"--sequence|no(ne)? .*named|fixes every size"):
+        CliRunner().invoke(profile, [str(folder / "cached.json"), *words], catch_exceptions=False)

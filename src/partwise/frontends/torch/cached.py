@@ -48,29 +48,35 @@ def capture_cached(module: Any, options: CaptureOptions, within: AbstractContext
     """
     capacity, name = options.cache or 0, type(module).__name__
     sizes = {"batch": options.batch or _BATCH, "sequence": min(options.sequence or _SEQUENCE, capacity)}
-    if options.sequence is not None and options.sequence > capacity:
-        raise ModelError(name, "has more new tokens than its cache has room for", expected=f"--sequence ≤ {capacity}",
-                         got=options.sequence)  # fmt: skip
-    if options.static:
-        raise ModelError(name, "cannot have a cache and fixed sizes: prefill and decode are one graph at other sizes",
-                         hint="leave --static out.")  # fmt: skip
+    _check_options(options, capacity, name)
     with within or nullcontext():
         layers = key_values(module, name)
         inputs = _inputs(layers, capacity=capacity, **sizes)
     if not _takes_positions(module.forward) and name not in _BY_DISTANCE:
-        raise ModelError(name, "takes no `position_ids`, so its tokens cannot be put anywhere in a cache",
-                         hint="capture without --cache.")  # fmt: skip
+        raise _unfit(name, "takes no `position_ids`, so its tokens cannot be put anywhere in a cache")
     with with_cache(module, layers):
         graph = capture_module(module, inputs, name=name, symbolic=_roles(layers))
     if graph.mutations:
-        raise ModelError(name, f"keeps another state beside its K/V: `{graph.mutations[0].target}`",
-                         hint="capture without --cache.")  # fmt: skip
+        raise _unfit(name, f"keeps another state beside its K/V: `{graph.mutations[0].target}`")
     _refuse_fixed(graph)
     _refuse_growing(graph)
     written = {output.name: output.tensor for output in graph.outputs if output.name in graph.inputs}
     mutations = tuple(ir.Mutation(target=name, tensor=tensor) for name, tensor in written.items())
     made = replace(graph, mutations=mutations, notes=(*graph.notes, *_beyond(module.config, capacity)))
     return with_settings(made, cache=capacity, image_size=None, **sizes)
+
+
+def _check_options(options: CaptureOptions, capacity: int, name: str) -> None:
+    if options.sequence is not None and options.sequence > capacity:
+        raise ModelError(name, "has more new tokens than its cache has room for", expected=f"--sequence ≤ {capacity}",
+                         got=options.sequence)  # fmt: skip
+    if options.static:
+        raise ModelError(name, "cannot have a cache and fixed sizes: prefill and decode are one graph at other sizes",
+                         hint="leave --static out.")  # fmt: skip
+
+
+def _unfit(name: str, what: str) -> ModelError:
+    return ModelError(name, what, hint="capture without --cache.")
 
 
 def _refuse_fixed(graph: ir.Graph) -> None:
@@ -87,8 +93,7 @@ def _refuse_growing(graph: ir.Graph) -> None:
     texts = [text for argument in arguments for text in _texts(argument)]
     texts += [dim for spec in graph.tensors for dim in spec.shape or () if isinstance(dim, str)]
     if wrong := next(filter(_counts_tokens, dict.fromkeys(texts)), None):
-        raise ModelError(graph.name, f"takes the length of its K/V for the number of tokens there (`{wrong}`)",
-                         hint="capture without --cache.")  # fmt: skip
+        raise _unfit(graph.name, f"takes the length of its K/V for the number of tokens there (`{wrong}`)")
 
 
 def _counts_tokens(text: str) -> bool:
