@@ -13,7 +13,7 @@ from partwise.cli.plan import plan
 from partwise.cli.profile import profile
 from partwise.digest import canonical_json
 from partwise.errors import InputError
-from partwise.ir import graph_to_data
+from partwise.ir import Graph, graph_to_data
 from partwise.plan_files import load_plan
 
 LAPTOP = """
@@ -62,6 +62,47 @@ def test_a_saved_plan_is_one_that_can_be_cut(folder: Path) -> None:
     target = folder / "plan.json"
     said(folder / "cached.json", "--prompt", 8, "--generate", 4, "-o", target)
     assert load_plan(target).stages[0].kept_bytes == 2 * 12 * 2 * 2 * 8 * 4  # layers, tokens, K and V, heads, width
+
+
+UNLIKE = """
+[[member]]
+device = "quick"
+[[member]]
+device = "wide"
+[links]
+within = "pcie5-x16"
+[device.quick]
+kind = "gpu"
+peak_flops_per_s = { float32 = 200e12 }
+memory_bytes = "8GiB"
+memory_bytes_per_s = 50e9
+units = 100
+sources = [{ figures = ["*"], text = "made up", date = "2026-11" }]
+[device.wide]
+kind = "gpu"
+peak_flops_per_s = { float32 = 0.4e12 }
+memory_bytes = "8GiB"
+memory_bytes_per_s = 1500e9
+units = 100
+sources = [{ figures = ["*"], text = "made up", date = "2026-11" }]
+"""
+
+
+def test_by_phase_two_plans_are_saved(folder: Path) -> None:
+    (folder / "unlike.toml").write_text(UNLIKE)
+    (folder / "wide.json").write_bytes(canonical_json(graph_to_data(_wide())))
+    words = (folder / "wide.json", "--cluster", folder / "unlike.toml", "--prompt", 2048, "--generate", 200)
+    text = said(*words, "-o", folder / "plan.json")
+    assert "split by phase: " in text
+    assert "of K/V in" in text
+    assert not (folder / "plan.json").exists()
+    prefill, decode = (load_plan(folder / f"plan.{phase}.json") for phase in ("prefill", "decode"))
+    assert (prefill.sizes["sequence"], decode.sizes["sequence"]) == (2048, 1)
+    assert any("split by phase" in note for note in decode.notes)
+
+
+def _wide() -> Graph:
+    return decoder(3, capacity=512, heads=16, width=64, symbolic=True)
 
 
 def test_one_phase_for_any_objective(folder: Path) -> None:
