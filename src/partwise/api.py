@@ -56,6 +56,7 @@ __all__ = [
     "estimate_counted",
     "explain",
     "load_plan",
+    "package_of",
     "pareto",
     "place_workload",
     "plan",
@@ -409,10 +410,21 @@ def run(package: Package | str | Path, inputs: object = None, **options: Any) ->
         RunError: a stage failed, or its process died.
     """
     if isinstance(package, str | Path) and is_run(Path(package)):
-        done = load_run(package)
-        inputs = _recorded(done) if inputs is None else inputs
-        package = _beside(done) or _refuse_alone(package)
+        inputs = _recorded(load_run(package)) if inputs is None else inputs
+        package = package_of(package)
     return runtime.run_package(package, inputs, **options)
+
+
+def package_of(path: str | Path) -> Package:
+    """The package at a path, or that of the saved run at it.
+
+    Raises:
+        PackageError: there is none.
+        InputError: a run whose package does not lie beside it.
+    """
+    if is_run(Path(path)):
+        return _beside(load_run(path)) or _refuse_alone(path)
+    return open_package(path)
 
 
 def verify(
@@ -422,6 +434,8 @@ def verify(
     *,
     package: Package | str | Path | None = None,
     threads: int | None = None,
+    engine: str | None = None,
+    max_difference: float = runtime.DIFFERENCE_LIMIT,
     config: str | None = None,
     module: str | None = None,
 ) -> Verdict:
@@ -433,6 +447,8 @@ def verify(
         inputs: as for `run`; by default those that the run recorded, or seeded random values.
         package: that a run is of, where it no longer lies where it was run.
         threads: of the engine, for a package; a run is judged at its own.
+        engine: of the chain, for a package; a run is judged on its own.
+        max_difference: how far an engine without an exact way may be, over an output's largest value.
         config: Hugging Face config for a file of weights.
         module: `package.module:function` that builds the module for a file of weights.
 
@@ -446,8 +462,10 @@ def verify(
     except StalePlanError as error:
         return Verdict(outcome=Outcome.INCONCLUSIVE, reason=str(error))
     if run is not None:
-        return verification.verify_run(run, opened, original, inputs)
-    return verification.verify_package(opened, original, inputs, threads=threads)
+        return verification.verify_run(run, opened, original, inputs, max_difference=max_difference)
+    return verification.verify_package(
+        opened, original, inputs, threads=threads, engine=engine, max_difference=max_difference
+    )
 
 
 def sizes_for(graph: Graph, options: CaptureOptions) -> dict[str, int]:

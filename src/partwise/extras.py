@@ -17,7 +17,12 @@ _EXTRAS = {
     "onnx": "onnx",
     "onnx_ir": "onnx",
     "onnxruntime": "onnx",
+    "openvino": "openvino",
     "ortools": "solvers",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "opentelemetry": "telemetry",
 }
 
 

@@ -97,6 +97,7 @@ def build(
         room=tuple(rooms),
         held=held.bytes,
         value_bytes=problem.tensor_bytes[layout.values].astype(float),
+        homes=_homes(problem, types),
         exactly=limits.stages,
         working=unit_working_bytes(problem).astype(float),
         is_simple=np.array([len(nodes) == 1 for nodes in problem.units]),
@@ -138,6 +139,12 @@ def _at_home(
     strangers = tuple(replace(nothing, work=count) for count in away)
     loads = tuple(replace(c, work=c.work + far * count) for c, count in zip(load, away, strict=True))
     return loads, [Cap(load=strangers, limit=0.5)]
+
+
+def _homes(problem: Problem, types: Types) -> tuple[int | None, ...]:
+    """[types] The unit pinned to a device, where there is one."""
+    units = {name: unit for unit, name in problem.homes.items()}
+    return tuple(units.get(group[0].name) for group in types.members) if units else ()
 
 
 @dataclass(frozen=True, slots=True)

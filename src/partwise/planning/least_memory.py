@@ -42,7 +42,9 @@ def solve_least_memory(problem: Problem, demand: Demand, solve: Solve) -> Soluti
     if best is None:
         return None
     kept = [value * (1 + _SAME) for value in best.values[:place]]
-    first_bound, is_proved = best.bound, best.bound is not None and not problem.cluster.pools
+    first_bound = best.bound
+    is_proved = first_bound is not None and best.values[0] <= first_bound.value * (1 + _SAME)
+    is_proved &= not problem.cluster.pools
     low, peak, refused = least_peak(problem, demand.limits), _peak(best, demand), 0
     for _ in range(_STEPS * demand.effort):
         if low >= peak:

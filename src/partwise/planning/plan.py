@@ -33,6 +33,7 @@ __all__ = ["default_objectives", "plan", "record"]
 _EFFORT = 10  # orders tried
 _WITH_COUNT = (Objective.BALANCE, Objective.TRAFFIC)
 _WITHOUT_COUNT = (Objective.STAGES, Objective.TRAFFIC, Objective.BALANCE)
+_NOTHING = Bound(value=0.0, origin="none known", plans="")
 _ROUNDING = 1e-9  # relative; a bound and a value of the same sums may differ by this
 
 
@@ -92,7 +93,9 @@ def plan(
     if blend is not None:
         return _blended(problem, demand, (blend, constraints), solver)
     solution = _solution(problem, demand, solver)
-    bound = solution.bound or _bound(problem, limits, wanted, solution)
+    bound = solution.bound
+    if bound is None or bound.value < solution.values[0]:
+        bound = max(bound or _NOTHING, _bound(problem, limits, wanted, solution), key=lambda one: one.value)
     notes = (*solution.notes, *problem.notes, *why_alone(problem, demand, solution))
     return _finish((replace(solution, notes=notes), bound), demand, constraints)
 

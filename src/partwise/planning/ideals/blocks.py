@@ -101,7 +101,12 @@ class Blocks(Sequence[Block]):
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         number = index % len(self)
-        return Block(self.order[self.starts[number] : self.starts[number + 1]], *self.tables[self.shape[number]])
+        units = self.order[self.starts[number] : self.starts[number + 1]]
+        return Block(units, *self.tables[int(self.shape[number])])
+
+    def ideals(self, number: int) -> Bits:
+        """The non-empty ideals of a block."""
+        return self.tables[int(self.shape[number])][0]
 
     def alike(self) -> Iterator[tuple[Ints, Ints, Bits]]:
         """For each table: the numbers of its blocks, their units [blocks, width], and their ideals."""

@@ -96,6 +96,13 @@ class Lattice:
         here = inside.units[inside.bits[ideal - self.starts[block]]]
         return np.sort(np.concatenate((self.blocks.order[: self.blocks.starts[block - 1]], here)))
 
+    def holding(self, unit: int) -> Bits:
+        """[ideals] Which ideals hold a unit."""
+        block, place = (int(home[unit]) for home in self.home)
+        found = self.block > block
+        found[self.starts[block] : self.starts[block + 1]] = self.blocks.ideals(block - 1)[:, place]
+        return found
+
     def work(self, channel: Channel) -> Floats:
         """[ideals] What all units of an ideal pay, added up."""
         found, total = np.zeros(len(self)), np.zeros(len(self.blocks))

@@ -56,7 +56,7 @@ class Loads:
         if last - first == 1:
             found[:, :near] = False
             return found
-        bits = self.lattice.blocks.tables[self.lattice.blocks.shape[block - 1]][0]
+        bits = self.lattice.blocks.ideals(block - 1)
         inside, outside = bits[starts - first].astype(np.float64), ~bits[ends[:near] - first]
         missing = product(inside, outside.T.astype(np.float64))
         found[:, :near] = (missing == 0) & (starts[:, None] != ends[None, :near])
@@ -173,7 +173,7 @@ class _Counts:
         for member in self._order[self._starts[thing] : self._starts[thing + 1]].tolist():
             block, place = int(spans.block[member]), int(spans.place[member])
             low, high = int(starts[block]) - start, int(starts[block + 1]) - start
-            inside[low:high] += blocks.tables[blocks.shape[block - 1]][0][:, place]
+            inside[low:high] += blocks.ideals(block - 1)[:, place]
             whole[high] += 1
         return (np.cumsum(whole) + inside)[:-1]
 

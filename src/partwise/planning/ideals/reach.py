@@ -7,7 +7,7 @@ at I and J. Both are sums of a term of I and a term of J, so one running maximum
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -30,21 +30,28 @@ _LEAST = -1e300  # no ideal; finite, so that sums stay comparable
 class Vectors:
     """How many devices of each type are used: all vectors up to the counts, each after those below it.
 
+    A device with a home, a unit that it alone runs, is used at an ideal exactly if the unit is in it; vectors need not
+    count it.
+
     Attributes:
-        counts: [types] devices there are.
+        counts: [types] devices that are counted; 0 of those with a home.
+        homed: the types with a home.
         exactly: so many stages, none empty; None: a device may stay empty.
         all: the vectors.
         more: [types, vectors] the vector with one device of a type more; -1 where there is none.
         final: the numbers of those with which the whole may be reached.
     """
 
-    def __init__(self, counts: Sequence[int], exactly: int | None = None) -> None:
+    def __init__(self, counts: Sequence[int], exactly: int | None = None, homes: Sequence[int | None] = ()) -> None:
+        self.homed = tuple(kind for kind, home in enumerate(homes) if home is not None)
+        counts = [0 if kind in self.homed else count for kind, count in enumerate(counts)]
         self.counts, self.exactly = tuple(counts), exactly
         self.all = tuple(product(*(range(count + 1) for count in counts)))
         self._stride = tuple(int(np.prod([c + 1 for c in counts[t + 1 :]])) for t in range(len(counts)))
         above = [[self.twin(n, t, 1) for n in range(len(self.all))] for t in range(len(counts))]
         self.more: Ints = np.array([[-1 if n is None else n for n in row] for row in above], np.int64)
-        used = [sum(vector) for vector in self.all]
+        self.more[list(self.homed)] = np.arange(len(self.all))
+        used = [sum(vector) + len(self.homed) for vector in self.all]
         self.final = [len(used) - 1] if exactly is None else [n for n, count in enumerate(used) if count == exactly]
 
     def __len__(self) -> int:
@@ -84,6 +91,8 @@ class Reach:
 
     def __init__(self, lattice: Lattice, load: Sequence[Channel], held: Channel, room: Sequence[float]) -> None:
         self.lattice, self.room = lattice, tuple(room)
+        homes = lattice.instance.homes
+        self._inside = {kind: lattice.holding(home) for kind, home in enumerate(homes) if home is not None}
         channels = (*load, held)
         self.work = np.stack([lattice.work(channel) for channel in channels])
         self._fixed = [channel.fixed for channel in channels]
@@ -99,11 +108,13 @@ class Reach:
         """[vectors, ideals] Which ideals some stages below a limit may reach with these devices."""
         found = np.zeros((len(vectors), len(self.lattice)), bool)
         found[0, 0] = True
+        self._at_home(found[0], self._next, limit)
         for number in range(1, len(vectors)):
             for kind, before in vectors.below(number):
                 self._next(found[number], self._fresh(found, vectors, (before, kind, -1)), kind, limit)
                 if vectors.exactly is None:
                     found[number] |= found[before]
+            self._at_home(found[number], self._next, limit)
         return found
 
     def backward(self, vectors: Vectors, limit: float) -> Bits:
@@ -115,7 +126,20 @@ class Reach:
                 self._previous(found[number], self._fresh(found, vectors, (after, kind, 1)), kind, limit)
                 if vectors.exactly is None:
                     found[number] |= found[after]
+            self._at_home(found[number], self._previous, limit)
         return found
+
+    def _at_home(self, found: Bits, step: Callable[[Bits, Ints, int, float], None], limit: float) -> None:
+        """Add what devices with a home reach, one after the other, with the same vector."""
+        fresh = found.copy() if self._inside else found[:0]
+        while fresh.any():
+            before = found.copy()
+            for kind, inside in self._inside.items():
+                is_source = ~inside if step == self._next else inside
+                reached = np.zeros_like(found)
+                step(reached, np.flatnonzero(fresh & is_source), kind, limit)
+                found |= reached & ~is_source
+            fresh = found & ~before
 
     def _fresh(self, found: Bits, vectors: Vectors, state: tuple[int, int, int]) -> Ints:
         """The ideals held with a vector; where devices may stay empty, those that its twin does not hold."""

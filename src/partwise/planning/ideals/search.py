@@ -66,6 +66,8 @@ class Search:
         memory = memory_channels(instance) if min(instance.room) < np.inf else ()
         self.loads = Loads(lattice, (*instance.load, *caps, *memory))
         self._types = len(instance.counts)
+        homes = enumerate(instance.homes)
+        self._inside = {kind: lattice.holding(home) for kind, home in homes if home is not None}
         least = lattice.work(replace(instance.held, work=np.min([channel.work for channel in instance.load], axis=0)))
         self._rest: Floats = (least[-1] - least) * instance.adds  # what is left to pay at least
         self._before = self.loads.work[:, lattice.starts[1:-1] - 1]  # a block: no ideal of it has less
@@ -141,12 +143,22 @@ class Search:
     def _offer(
         self, table: _Table, origin: tuple[int, int], numbers: Ints, stages: tuple[Ints, Ints, Floats], limit: float
     ) -> None:
-        """Reach the ends of some stages, from an ideal that is reached with some vectors."""
-        (column, _), (ends, columns, load) = origin, stages
-        before = table.best[numbers, column][:, None]
-        value = load + before if self.instance.adds else np.maximum(load, before)
-        value[value + self._rest[ends] >= limit] = np.inf
-        table.offer(origin, numbers, columns, value)
+        """Reach the ends of some stages, from an ideal that is reached with some vectors.
+
+        Args:
+            table: the states.
+            origin: the column of the ideal, and the type of device.
+            numbers: of the vectors used there.
+            stages: the ideals at their ends, the columns of these, and the loads.
+            limit: of what a chain costs, the rest included.
+        """
+        ends, columns, load = stages
+        places, found = table.worthwhile(origin[1], numbers, columns)
+        if len(found):
+            before = table.best[numbers, origin[0]][places]
+            value = load[found] + before if self.instance.adds else np.maximum(load[found], before)
+            below = value + self._rest[ends[found]] < limit
+            table.offer(origin, (numbers[places[below]], columns[found[below]]), value[below])
 
     def _range(self, block: int, limit: float) -> tuple[int, int, int]:
         """The first ideal of a block, the first of the next, and one above all whose stage from here has less work
@@ -171,6 +183,8 @@ class Search:
         fits = (price[: self._types] < limit) & contained
         for number, cap in enumerate(self.instance.caps, 1):
             fits &= price[number * self._types :][: self._types] <= cap.limit
+        for kind, inside in self._inside.items():
+            fits[kind] &= ~inside[stages[0], None] & inside[stages[1]]
         if min(self.instance.room) < np.inf:
             memory = self._memory(block, *stages, price)
             fits &= memory <= np.array(self.instance.room)[:, None, None]
@@ -191,10 +205,13 @@ class _Table:
         self.vectors, self.ideals, self.kept = vectors, ideals, kept
         self.best: Floats = np.full(kept.shape, np.inf)
         self.best[0, 0] = 0
-        self.origin = np.zeros((*kept.shape, 3), np.int32)
+        self._flat, self._kept = self.best.ravel(), kept.ravel()
+        self.origin = np.zeros(kept.size, np.int64)  # of a state: the vector, type and column before, as one number
         self.changed = np.arange(len(ideals)) == 0  # columns reached, or reached better, since they were left
         shape = [count + 1 for count in vectors.counts]
         self._grid = (*shape, -1)
+        self._first = np.where(kept.any(axis=1), kept.argmax(axis=1), len(ideals))
+        self._last = np.where(kept.any(axis=1), len(ideals) - 1 - kept[:, ::-1].argmax(axis=1), -1)
 
     def columns(self, *ideals: int) -> list[int]:
         """Where the ideals kept from some indices on begin."""
@@ -218,22 +235,36 @@ class _Table:
             np.minimum.accumulate(lower, axis=axis, out=lower)
         return np.flatnonzero((grid < lower).ravel())
 
-    def offer(self, origin: tuple[int, int], numbers: Ints, columns: Ints, value: Floats) -> None:
-        """Reach some ideals at these values [vectors, ideals].
+    def worthwhile(self, kind: int, numbers: Ints, columns: Ints) -> tuple[Ints, Ints]:
+        """Places in `numbers` and in `columns`: from each vector the ideals that may be kept with one device more.
+
+        Args:
+            kind: the type of device.
+            numbers: of the vectors.
+            columns: ascending.
+        """
+        more = self.vectors.more[kind][numbers]
+        starts = np.searchsorted(columns, self._first[more])
+        count = np.maximum(np.searchsorted(columns, self._last[more], "right") - starts, 0)
+        places: Ints = np.repeat(np.arange(len(numbers)), count)
+        shift: Ints = np.repeat(starts - np.cumsum(count) + count, count)
+        return places, np.arange(len(places)) + shift
+
+    def offer(self, origin: tuple[int, int], states: tuple[Ints, Ints], value: Floats) -> None:
+        """Reach some ideals with one device more at these values.
 
         Args:
             origin: the column from where, and the type of device.
-            numbers: of the vectors used there.
-            columns: of the ideals reached, ascending.
+            states: the vector before and the column of each; no two the same.
             value: at each of them.
         """
-        more, span = self.vectors.more[origin[1]][numbers], slice(columns[0], columns[-1] + 1)
-        for number, after, offered in zip(numbers.tolist(), more.tolist(), value, strict=True):
-            better = (offered < self.best[after, span][columns - columns[0]]) & self.kept[after, columns]
-            at = columns[better]
-            self.best[after, at] = offered[better]
-            self.changed[at] = True
-            self.origin[after, at] = origin[0], number, origin[1]
+        (column, kind), (numbers, columns) = origin, states
+        at = self.vectors.more[kind][numbers] * len(self.ideals) + columns
+        better = np.flatnonzero((value < self._flat[at]) & self._kept[at])
+        at = at[better]
+        self._flat[at] = value[better]
+        self.changed[columns[better]] = True
+        self.origin[at] = (numbers[better] * len(self.vectors.counts) + kind) * len(self.ideals) + column
 
     def chain(self) -> Chain | None:
         """The best chain to the last ideal: of equal ones that with the fewest devices."""
@@ -246,7 +277,8 @@ class _Table:
         number = int(np.lexsort((used, last))[0])
         column, steps, value = self.best.shape[1] - 1, list[Step](), float(last[number])
         while column:
-            before, number, kind = self.origin[number, column].tolist()
+            rest, before = divmod(int(self.origin[number * len(self.ideals) + column]), len(self.ideals))
+            number, kind = divmod(rest, len(self.vectors.counts))
             steps.append((int(self.ideals[before]), int(self.ideals[column]), kind))
             column = before
         return Chain(value, tuple(reversed(steps)))

@@ -9,21 +9,25 @@ import numpy as np
 
 from partwise.planning.arrays import Bits
 from partwise.planning.ideals.blocks import Orders, no_orders
+from partwise.planning.ideals.floats import core_of
 from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice, lattice
 from partwise.planning.ideals.reach import Reach, Vectors
 from partwise.planning.ideals.search import Chain, Question, Search, Step
+from partwise.planning.ideals.slack import slack_bound
 
 __all__ = ["Answer", "Placed", "solve_ideals"]
 
 _HALVINGS = 24
-_GROWTH = (1.001, 1.004, 1.02, 1.1, 1.5, *(4.0,) * 40)
+_GROWTH = (1.001, 1.02, 1.02, 1.05, 1.1, 1.5, *(4.0,) * 40)
 """Of the limit asked about, from question to question, until some plan may keep it."""
 _TINY = 1e-9  # where nothing is to be shared out
+_ROUGHLY, _MANY = 5e-3, 64  # the same for so many vectors of devices: each one takes a test of its own
 _ENOUGH = 1e-4  # relative distance of the ends at which halving stops
 _STEPS = (1.001, 1.02, 1.1, 1.5, 3.0, np.inf)  # limits tried, in multiples of the bound
 _REFUSALS = 2  # limits that no plan keeps, until it is asked whether memory alone forbids every plan
 _LARGE = 50_000  # ideals, above which the first limit is tried before anything else
+_CORE = 4_000  # ideals of a block without the units that float
 _SUM_SHARE = 8  # a sum has no limit that leaves few states: so many times fewer ideals are searched
 _NEAR = 1.1  # a limit that lies nearer to the best known value is not tried: a search up to that value decides more
 _SAME = 1e-9  # relative; loads are sums of floats in another order than the evaluator's
@@ -64,6 +68,7 @@ def solve_ideals(
         others: makes the topological orders to take them from, beside the first.
         check: finds stages that need more memory than their lower estimate; None: the estimate is exact.
     """
+    instance = replace(instance, room=_felt(instance))
     found = lattice(instance, most, others)
     hunt = _Hunt(instance, found, check)
     if instance.adds:
@@ -71,13 +76,20 @@ def solve_ideals(
     return _least_bottleneck(instance, hunt, check)
 
 
+def _felt(instance: Instance) -> tuple[float, ...]:
+    """[types] The memory of a device; infinite where the estimate of no stage reaches it."""
+    values, held = float(instance.value_bytes.sum()), instance.held
+    whole = float(held.work.sum() + held.again.sum()) + values + float(instance.working.max(initial=0.0))
+    return tuple(np.inf if whole <= room else room for room in instance.room)
+
+
 class _Hunt:
     """The search in one lattice, until every stage of its answer fits."""
 
     def __init__(self, instance: Instance, found: Lattice, check: Check | None) -> None:
-        self.lattice, self.vectors = found, Vectors(instance.counts, instance.exactly)
+        self.lattice, self.vectors = found, Vectors(instance.counts, instance.exactly, instance.homes)
         self._search, self._check = Search(instance, found), check
-        self._adds = instance.adds
+        self._adds, self._counts = instance.adds, instance.counts
         self._reach = Reach(found, instance.load, instance.held, instance.room)
         caps = instance.caps
         self._caps = [(Reach(found, cap.load, instance.held, instance.room), cap.limit) for cap in caps]
@@ -91,11 +103,11 @@ class _Hunt:
 
     def may_end(self) -> bool:
         """Whether the quick test reaches the whole at all, under the limits of memory alone."""
-        return bool(self._reach.forward(self.vectors, np.inf)[self.vectors.final, -1].any())
+        return not self._limited or bool(self._reach.forward(self.vectors, np.inf)[self.vectors.final, -1].any())
 
     def bound(self) -> float:
         """The largest limit found below which the quick test reaches no whole."""
-        return _bound(self._reach, self.vectors)
+        return _bound(self._reach, self.vectors, self._counts)
 
     def below(self, limit: float) -> Chain | None:
         """The best chain below a limit; None: there is none."""
@@ -147,14 +159,35 @@ def _least_bottleneck(instance: Instance, hunt: _Hunt, check: Check | None) -> A
         if near is not None:
             return hunt.answer(near, near.value)
     line = _Hunt(instance, lattice(instance, 0), check)
-    below = line.bound()
-    first = _tried(line, [below * factor for factor in _STEPS])
+    first = _tried(line, [bound * factor for factor in _STEPS])
     most = np.inf if first is None else first.value * (1 - _SAME)
     limits = [bound * factor for factor in _STEPS if bound * factor * _NEAR < most]
     chain = _tried(hunt, [*limits, most])
     if chain is not None:
-        return hunt.answer(chain, chain.value if hunt.lattice.complete else bound)
-    return first and replace(line.answer(first, first.value), proved=hunt.lattice.complete)
+        found = hunt.answer(chain, chain.value)
+    elif first is not None:
+        found = replace(line.answer(first, first.value), proved=True)
+    else:
+        return None
+    if hunt.lattice.complete:
+        return found
+    return replace(found, bound=_floating_bound(instance, hunt.lattice, found.value), proved=False)
+
+
+def _floating_bound(instance: Instance, found: Lattice, value: float) -> float:
+    """What no plan is below where a lattice lacks ideals: of the graph without the units that make them many; at least
+    the average load. 0 where devices differ or other prices are limited: that is not worked out.
+
+    Args:
+        instance: what is placed.
+        found: its incomplete lattice.
+        value: of the best plan known.
+    """
+    if len(instance.counts) != 1 or instance.caps:
+        return 0.0
+    low = float(instance.load[0].work.sum()) / instance.counts[0]
+    core = core_of(instance, found, _CORE)
+    return low if core is None else slack_bound(core, instance.counts[0], low, value)
 
 
 def _tried(hunt: _Hunt, limits: Sequence[float]) -> Chain | None:
@@ -180,20 +213,28 @@ def _least_sum(instance: Instance, hunt: _Hunt, check: Check | None, most: int) 
     return line.answer(first, hunt.least)
 
 
-def _bound(reach: Reach, vectors: Vectors) -> float:
+def _bound(reach: Reach, vectors: Vectors, counts: Sequence[int]) -> float:
     """The largest limit found below which the quick test reaches no whole [s]."""
 
     def is_reached(limit: float) -> bool:
         return bool(reach.forward(vectors, limit)[vectors.final, -1].any())
 
-    shared = vectors.counts / np.maximum(reach.work[: len(vectors.counts), -1], 1e-300)
+    shared = np.array(counts) / np.maximum(reach.work[: len(counts), -1], 1e-300)
     low, high = 0.0, max(1 / float(shared.sum()), _TINY)  # all work, shared out by speed
-    for step in _GROWTH:
+    is_slow = len(vectors) > _MANY
+    for step in _GROWTH[is_slow:]:
         if is_reached(high):
             break
         low, high = high, high * step
+    else:
+        return low
+    for step in _GROWTH if not low else ():  # where types differ in what they do well, the least may be below
+        if not is_reached(high / step):
+            low = high / step
+            break
+        high /= step
     for _ in range(_HALVINGS):
-        if high - low <= _ENOUGH * high:
+        if high - low <= (_ROUGHLY if is_slow else _ENOUGH) * high:
             break
         middle = (low + high) / 2
         low, high = (low, middle) if is_reached(middle) else (middle, high)
