@@ -54,8 +54,7 @@ def capture_cached(module: Any, options: CaptureOptions, within: AbstractContext
         inputs = _inputs(layers, capacity=capacity, **sizes)
     if not _takes_positions(module.forward) and name not in _BY_DISTANCE:
         raise _unfit(name, "takes no `position_ids`, so its tokens cannot be put anywhere in a cache")
-    with with_cache(module, layers):
-        graph = capture_module(module, inputs, name=name, symbolic=_roles(layers))
+    graph = _captured(module, layers, inputs)
     if graph.mutations:
         raise _unfit(name, f"keeps another state beside its K/V: `{graph.mutations[0].target}`")
     _refuse_fixed(graph)
@@ -64,6 +63,14 @@ def capture_cached(module: Any, options: CaptureOptions, within: AbstractContext
     mutations = tuple(ir.Mutation(target=name, tensor=tensor) for name, tensor in written.items())
     made = replace(graph, mutations=mutations, notes=(*graph.notes, *_beyond(module.config, capacity)))
     return with_settings(made, cache=capacity, image_size=None, **sizes)
+
+
+def _captured(module: Any, layers: Sequence[KeyValues], inputs: dict[str, Any]) -> ir.Graph:
+    with with_cache(module, layers):
+        try:
+            return capture_module(module, inputs, name=type(module).__name__, symbolic=_roles(layers))
+        except ModelError as error:
+            raise _unfit(error.subject, error.what) from error
 
 
 def _check_options(options: CaptureOptions, capacity: int, name: str) -> None:
