@@ -44,6 +44,8 @@ class Request:
     deaths: dict[int, int] = field(default_factory=dict[int, int])
     failed_on: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
     """Workers on which a task has failed."""
+    failures: dict[int, tuple[int, str]] = field(default_factory=dict[int, tuple[int, str]])
+    """Of tasks that wait for their stage to be divided: whose failure was the last, and why."""
     running: int = 0
     given_up: tuple[int | None, str] | None = None
     """Whose failure was the last, and why."""

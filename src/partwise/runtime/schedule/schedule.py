@@ -229,6 +229,8 @@ class Schedule:
             return [*self._again(task), *self._use_cpu(member, task.stage, event.why)]
         if task.stage in self._divisions:
             return self._again(task)
+        if event.fault is Fault.MEMORY and self._may_divide(task.stage):  # it would not fit the next time either
+            return self._exhausted(task, event.fault, event.why)
         return self._repeat(task, member, event)
 
     def _again(self, task: _Task) -> list[Instruction]:
@@ -247,7 +249,8 @@ class Schedule:
         tries = request.attempts[task.stage] = request.attempts.get(task.stage, 0) + 1
         tried = request.failed_on.setdefault(task.stage, set())
         found = list[Instruction]()
-        if member.number not in tried:  # a task that fails again says nothing more about its worker
+        if member.number not in tried and event.fault is not Fault.MEMORY:
+            # A task that fails again says nothing more about its worker, nor does one that does not fit.
             tried.add(member.number)
             found += self._blame(member, event.why)
         if tries >= self.policy.attempts:
@@ -265,9 +268,10 @@ class Schedule:
             stream.requests[task.request].attempts[task.stage] = 0
             return [*self._again(task), *self._use_cpu(member, task.stage, why)]
         stream.retry(task.request, task.stage, after=State.PARKED)
+        stream.requests[task.request].failures[task.stage] = task.worker, why
         # A stage that has served other requests is not to blame for an error: the request is.
         guilty = fault is Fault.MEMORY or (fault is Fault.ERROR and task.stage not in self._longest_s)
-        if not self.policy.divide or not guilty or task.stage in self._indivisible:
+        if not guilty or not self._may_divide(task.stage):
             self._note("given up", task, why)
             return stream.give_up(task.request, task.worker, why)
         return self._divide(task.stage)
@@ -414,9 +418,12 @@ class Schedule:
         member = self.roster.with_room(stage, self._demands, refused)
         if member is not None:
             return self._load(member, stage)
-        if divide and self.policy.divide and stage not in self._indivisible and stage not in self._divisions:
+        if divide and self._may_divide(stage):
             return self._divide(stage)
         return [Abandon(stage, worker, why or self._shortage(stage))]
+
+    def _may_divide(self, stage: int) -> bool:
+        return self.policy.divide and stage not in self._indivisible and stage not in self._divisions
 
     def _divide(self, stage: int) -> list[Instruction]:
         if stage in self._dividing:
@@ -473,8 +480,18 @@ class Schedule:
         stream, found = self._stream, list[Instruction]()
         for request in stream.undone(stage) if stream is not None else ():
             if stream is not None and stream.requests[request].states[stage] is State.PARKED:
-                found += stream.give_up(request, None, why)
+                found += self._last_tries(stream, request, stage)
         return found
+
+    def _last_tries(self, stream: Stream, request: int, stage: int) -> list[Instruction]:
+        """A task whose stage cannot be divided has the attempts that are left to it."""
+        known = stream.requests[request]
+        known.attempts[stage] = known.attempts.get(stage, 0) + 1
+        if known.attempts[stage] >= self.policy.attempts:
+            return stream.give_up(request, *known.failures[stage])
+        known.states[stage] = State.DELAYED
+        self._delayed[request, stage] = self._now_s + self.policy.backoff_s
+        return []
 
     def _forget(self, stage: int) -> list[Instruction]:
         """Unload a divided stage once nobody computes it."""

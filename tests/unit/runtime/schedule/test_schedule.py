@@ -276,7 +276,7 @@ def exhaust(schedule: Schedule, fault: Fault) -> list[Instruction]:
 
 def test_a_stage_that_keeps_failing_is_divided() -> None:
     schedule = begun()
-    assert exhaust(schedule, Fault.MEMORY) == [Divide(0)]
+    assert exhaust(schedule, Fault.ERROR) == [Divide(0)]
     found = schedule.handle(Divided(0, HALVES, (Demand(), Demand())))
     assert found == [Load(0, 2), Load(1, 3), Unload(0, 0)]
     assert schedule.handle(Loaded(0, 2)) == [Compute(3, 0, 2, 0)]
@@ -297,10 +297,17 @@ def test_a_stage_that_served_others_is_not_divided_for_one_bad_request() -> None
     assert of(GiveUp, schedule.handle(Failed(3, Fault.ERROR, "index out of range")))
 
 
+def test_a_task_that_does_not_fit_divides_its_stage_at_once() -> None:
+    schedule = begun()
+    schedule.handle(Offered(0))
+    assert schedule.handle(Failed(0, Fault.MEMORY, "full")) == [Divide(0)]
+    assert schedule.roster.members[0].share == 1  # it is not the worker's fault
+
+
 def test_what_cannot_be_divided_is_given_up() -> None:
     schedule = begun(ALONE)
     assert exhaust(schedule, Fault.ERROR) == [Divide(0)]
-    assert of(GiveUp, schedule.handle(Indivisible(0, "one layer"))) == [GiveUp(0, None, "one layer")]
+    assert of(GiveUp, schedule.handle(Indivisible(0, "one layer"))) == [GiveUp(0, 0, "too much")]
 
 
 def test_the_cpu_stands_in_where_it_is_allowed() -> None:
