@@ -25,6 +25,7 @@ VERBS = {
     "cut": "Write the parts as a package.",
     "run": "Run a package.",
     "verify": "Judge a package or a run.",
+    "bench": "Measure a package, or this machine.",
     "full-run": "All of it in one go.",
     "devices": "List the hardware that times are predicted on.",
     "calibrate": "Measure this machine as one of them.",

@@ -64,15 +64,17 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     comparing = ["--check", "--csv", "--estimator", "--fuse", "--hardware", "--models", "--price"]
     assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
     assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
-    assert found["devices"] == sorted(["--here", "--json", "--links"])
-    running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
+    assert found["devices"] == sorted(["--here", "--json", "--links", "--toml"])
+    running = ["--engine", "--executor", "--in-flight", "--input", "--max-difference", "--run-dir", "--seed", "--size"]
+    running += ["--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     working = ["--cpu-fallback", "--max-layers", "--max-parameters", "--memory", "--workers"]
     assert found["run"] == sorted([*running, *working, "--json", "--output", "--trace", "--trace-nodes"])
-    assert found["verify"] == sorted(
-        ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
-    )
+    judging = ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
+    assert found["verify"] == sorted([*judging, "--threads"])
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
+    measuring = ["--against", "--engine", "--executor", "--in-flight", "--json", "--output", "--rounds", "--seconds"]
+    assert found["bench"] == sorted([*measuring, "--seed", "--size", "--suite", "--threads"])
     reasoning = ["--emit", "--explain", "--microbatches", "--pareto", "--plot", "--schedule"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 
