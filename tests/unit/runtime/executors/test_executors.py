@@ -120,8 +120,9 @@ def kill_after(executor: Processes, answers: int, worker: int, number: int, coun
     yield from itertools.islice(stream(count), answers, None)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-@pytest.mark.parametrize("worker", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("worker", "number"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGSEGV), (2, signal.SIGKILL)]
+)
 def test_a_killed_worker_is_replaced(package: Package, worker: int, number: int) -> None:
     expected = answers_of(package, 30)
     with Processes(package, OPTIONS) as executor:

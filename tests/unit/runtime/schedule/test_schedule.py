@@ -137,6 +137,28 @@ def test_several_workers_share_a_stage_and_answers_keep_their_order() -> None:
     assert of(Answer, schedule.handle(Finished(0))) == [Answer(0), Answer(1)]
 
 
+def test_a_slow_worker_gets_less() -> None:
+    """One that takes three times as long as the other computes a quarter of the tasks."""
+    schedule = begun(ALONE, workers=2, in_flight=4, queue=2)
+    ends, offered, done = list[tuple[int, int, int]](), 0, [0, 0]
+    todo: list[Instruction] = [Fetch()]
+    free_at, now = [0, 0], 0
+    while sum(done) < 200:
+        for instruction in todo:
+            if isinstance(instruction, Fetch):
+                todo.extend(schedule.handle(Offered(offered)))
+                offered += 1
+            elif isinstance(instruction, Compute):
+                worker = instruction.worker
+                free_at[worker] = max(now, free_at[worker]) + (3 if worker == 0 else 1)
+                ends.append((free_at[worker], instruction.ticket, worker))
+        now, ticket, worker = min(ends)
+        ends.remove((now, ticket, worker))
+        done[worker] += 1
+        todo = schedule.handle(Finished(ticket))
+    assert done[0] / 200 == pytest.approx(1 / 4, abs=0.03)
+
+
 def test_one_worker_takes_several_stages() -> None:
     schedule = Schedule(DIAMOND, workers=1)
     assert schedule.begin() == [Start(0), *(Load(0, stage) for stage in range(4))]
