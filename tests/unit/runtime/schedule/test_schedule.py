@@ -139,7 +139,7 @@ def test_several_workers_share_a_stage_and_answers_keep_their_order() -> None:
 
 def test_a_slow_worker_gets_less() -> None:
     """One that takes three times as long as the other computes a quarter of the tasks."""
-    schedule = begun(ALONE, workers=2, in_flight=4, queue=2)
+    schedule = begun(ALONE, workers=2, in_flight=12, queue=2)
     ends, offered, done = list[tuple[int, int, int]](), 0, [0, 0]
     todo: list[Instruction] = [Fetch()]
     free_at, now = [0, 0], 0
