@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -119,3 +122,23 @@ def test_a_missing_device_sends_its_stage_to_the_cpu_where_that_is_allowed(tmp_p
     assert [engine.device for engine in run.record.engines] == ["cpu", "cpu"]
     with pytest.raises(EngineMissingError):
         run_package(package, engine="0=torch:cuda", executor=executor, **given)
+
+
+def test_the_command_tells_what_went_wrong(package: Package, tmp_path: Path) -> None:
+    """Two runs that nothing happened to leave equal records; one that lost workers leaves the same answers."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, values in enumerate(requests()):
+        np.savez(folder / f"{number:02}.npz", **values)
+    records = list[dict[str, Any]]()
+    for number, engine in enumerate(("null", "null", "1=fake:null+die=7")):
+        words = ["run", package.path, "--input", folder, "--run-dir", tmp_path / str(number), "--workers", 2]
+        more = ["--in-flight", 3, "--engine", engine, "--threads", 1, "--json"]
+        program = [sys.executable, "-m", "partwise.cli", *map(str, [*words, *more])]
+        done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=True)
+        records.append(json.loads(done.stdout))
+    assert records[0] == records[1]
+    assert records[0]["incidents"] == []
+    assert records[2]["requests"] == records[0]["requests"]
+    assert {incident["what"] for incident in records[2]["incidents"]} == {"lost"}
+    assert all("exit code 9" in incident["why"] for incident in records[2]["incidents"])
