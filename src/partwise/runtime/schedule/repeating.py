@@ -38,7 +38,7 @@ class Repeating(Dividing):
         tries = request.attempts[task.stage] = request.attempts.get(task.stage, 0) + 1
         tried = request.failed_on.setdefault(task.stage, set())
         found = list[Instruction]()
-        if member.number not in tried and event.fault is not Fault.MEMORY:
+        if member.number not in tried and event.fault in (Fault.ERROR, Fault.MISSING):
             # A task that fails again says nothing more about its worker, nor does one that does not fit.
             tried.add(member.number)
             found += self._blame(member, event.why)
@@ -62,11 +62,15 @@ class Repeating(Dividing):
         guilty = fault is Fault.MEMORY or (fault is Fault.ERROR and task.stage not in self._longest_s)
         if not guilty or not self._may_divide(task.stage):
             self._note("given up", task, why)
+            for worker in stream.requests[task.request].failed_on.get(task.stage, ()) if not guilty else ():
+                self.roster.members[worker].forgive(self.policy)
             return stream.give_up(task.request, task.worker, why)
         return self._divide(task.stage)
 
-    def _bereaved(self, stream: Stream, task: Task, why: str, *, computing: bool) -> list[Instruction]:
-        """A task has lost its worker."""
+    def _bereaved(
+        self, stream: Stream, task: Task, why: str, *, computing: bool, fault: Fault = Fault.MEMORY
+    ) -> list[Instruction]:
+        """A task has lost its worker: perhaps the task is what ends its workers, for want of memory above all."""
         request = stream.requests[task.request]
         if request.given_up is not None:
             stream.retry(task.request, task.stage, after=State.PARKED)
@@ -75,4 +79,4 @@ class Repeating(Dividing):
         if deaths < self.policy.deaths or task.stage in self._divisions:
             return self._again(task)
         request.deaths[task.stage] = 0
-        return self._exhausted(task, Fault.MEMORY, why)
+        return self._exhausted(task, fault, why)

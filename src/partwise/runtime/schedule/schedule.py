@@ -143,13 +143,14 @@ class Schedule(Supervising):
         if (given_up := stream.requests[task.request].given_up) is not None:
             stream.retry(task.request, task.stage, after=State.PARKED)
             return [*stream.give_up(task.request, *given_up), *self._forget(task.stage)]
-        if event.fault is Fault.INPUTS:
+        if event.fault is Fault.INPUTS and not stream.requests[task.request].has_inputs(task.stage):
             return self._again(task)
         if event.fault is Fault.FINAL:
             stream.retry(task.request, task.stage, after=State.PARKED)
             return stream.give_up(task.request, member.number, event.why)
         if event.fault is Fault.LIED:
-            return [*self._again(task), Stop(member.number), *self._lose(member, "lied", event.why)]
+            ended = self._bereaved(stream, task, event.why, computing=True, fault=Fault.LIED)
+            return [*ended, Stop(member.number), *self._lose(member, "lied", event.why)]
         if event.fault in (Fault.MEMORY, Fault.MISSING) and self._may_use_cpu(member, task.stage):
             return [*self._again(task), *self._use_cpu(member, task.stage, event.why)]
         if task.stage in self._divisions:

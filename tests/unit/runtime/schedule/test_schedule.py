@@ -326,6 +326,32 @@ def test_a_task_that_does_not_fit_divides_its_stage_at_once() -> None:
     assert schedule.roster.members[0].share == 1  # it is not the worker's fault
 
 
+def test_bad_requests_exclude_nobody() -> None:
+    schedule = begun(ALONE, in_flight=9, queue=9, policy=Policy(attempts=2))
+    schedule.handle(Offered(0))
+    schedule.handle(Finished(0))
+    for request in range(1, 6):
+        schedule.handle(Offered(request))
+    member, given_up = schedule.roster.members[0], 0
+    while given_up < 5:
+        for ticket in list(member.running):
+            given_up += len(of(GiveUp, schedule.handle(Failed(ticket, Fault.ERROR, "index out of range"))))
+        schedule.handle(Woke(1.0))
+    assert (member.in_a_row, member.share, member.available) == (0, 1, True)
+
+
+def test_a_task_that_makes_every_worker_lie_is_given_up() -> None:
+    schedule = begun(ALONE, policy=Policy(deaths=3))
+    schedule.handle(Offered(0))
+    found = list[Instruction]()
+    for _ in range(3):
+        (ticket,) = schedule.roster.members[0].running
+        found = schedule.handle(Failed(ticket, Fault.LIED, "a shape"))
+        schedule.handle(Loaded(0, 0))
+        wait(schedule, 6)
+    assert of(GiveUp, found)
+
+
 def test_what_cannot_be_divided_is_given_up() -> None:
     schedule = begun(ALONE)
     assert exhaust(schedule, Fault.ERROR) == [Divide(0)]
