@@ -67,10 +67,10 @@ def test_a_device_that_takes_its_process_with_it(
 
 def test_a_device_that_is_always_failing_ends_the_run_in_its_own_words(package: Package) -> None:
     with pytest.raises(EngineError, match="the fake device fails as it was told to"):
-        answered(package, "null,fake:null+fail=1,null", "processes")
+        answered(package, "null,fake:null+fail=1,null", "in-process")
 
 
-@pytest.mark.parametrize("executor", ["in-process", "processes"])
+@pytest.mark.parametrize("executor", ["in-process", pytest.param("processes", marks=pytest.mark.slow)])
 def test_a_request_that_cannot_be_computed_leaves_the_others_alone(tmp_path: Path, executor: str) -> None:
     torch = pytest.importorskip("torch")
     import partwise
