@@ -43,7 +43,7 @@ class Schedule(Supervising):
         found = list[Instruction]()
         for number, stages in assign(self._demands, capacities, self.route.active).items():
             self.roster.members[number].assigned = set(stages)
-            if stages:
+            if stages or not self.roster.members[number].own:
                 found += self._start(self.roster.members[number])
         if capacities:
             found += [i for stage in self.route.active if not self.roster.holders(stage) for i in self._homeless(stage)]

@@ -395,6 +395,13 @@ def test_workers_join_and_leave() -> None:
     assert schedule.handle(Lost(7, "left")) == [Load(9, 1), Compute(1, 0, 0, 9)]
 
 
+def test_workers_of_others_are_up_from_the_start() -> None:
+    schedule = Schedule(ALONE, workers={4: Capacity(), 7: Capacity()}, own=False)
+    assert schedule.begin() == [Load(4, 0), Load(7, 0)]
+    assert schedule.handle(Lost(4, "left")) == []  # it comes back by itself, or not
+    assert schedule.handle(Joined(4, Capacity())) == [Load(4, 0)]
+
+
 def test_what_a_lost_worker_sent_is_computed_again_where_values_die_with_it() -> None:
     schedule = begun(DIAMOND, durable=False)
     schedule.handle(Offered(0))
