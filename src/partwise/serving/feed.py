@@ -332,3 +332,4 @@ def _clear(trace: Trace) -> None:
     trace.segments.clear()
     trace.handovers.clear()
     trace.nodes.clear()
+    trace.loads.clear()
