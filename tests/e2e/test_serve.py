@@ -229,6 +229,7 @@ def test_a_batch_is_the_package_at_that_batch(tmp_path: Path) -> None:
         assert server.process.wait(20) == 0
 
 
+@pytest.mark.slow
 def test_only_the_guilty_request_fails(tmp_path: Path) -> None:
     """A token outside the table fails in the engine; those beside it are answered."""
     torch = pytest.importorskip("torch")
