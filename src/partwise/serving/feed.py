@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -29,7 +28,7 @@ from partwise.runtime.schedule import Incident
 from partwise.runtime.sizes import bind_sizes, check_values
 from partwise.runtime.trace import HandoverSpan, SegmentSpan, Trace
 from partwise.serving.batching import batch_symbol, check_rows, join, split
-from partwise.serving.jobs import END, BusyError, Job, Queue, Served
+from partwise.serving.jobs import END, BusyError, Job, Queue, Recent, Served
 
 __all__ = ["Feed", "Observer", "Setup"]
 
@@ -92,7 +91,7 @@ class Feed:
         self._symbol = batch_symbol(setup.package.manifest)
         self._stream = _Stream()
         self._batches = 0
-        self._rows = Recent()
+        self._came = Recent()
         self._told = 0
         self._good: Setup | None = None
         self._checked = False
@@ -134,6 +133,8 @@ class Feed:
         rows = sizes.get(self._symbol or "", 1)
         job = Job(values=values, rows=rows, kind=kind, arrived_s=time.monotonic())
         self._queue.put(job)
+        if self._setup.adaptive:
+            self._came.add(job.arrived_s, rows)
         if (executor := self._executor) is not None:
             executor.wake()
         return job
@@ -224,7 +225,6 @@ class Feed:
         stream.begun[stream.offered] = (time.monotonic(), size)
         stream.offered += 1
         if setup.adaptive:
-            self._rows.add(time.monotonic(), rows)
             self._queue.max_rows = self._microbatch(dict(batch[0].kind))
 
     def _traffic(self, rows: int, sizes: dict[str, int]) -> int:
@@ -240,7 +240,7 @@ class Feed:
         return microbatch(
             weight_bytes=2 * one - two,
             row_bytes=two - one,
-            rows_per_s=self._rows.per_s(time.monotonic()),
+            rows_per_s=self._came.per_s(time.monotonic()),
             limit_bytes_per_s=governor.limit_bytes_per_s,
             largest=setup.max_batch,
         )
@@ -309,23 +309,6 @@ class Feed:
         for job in self._queue.drop():
             if job.alone or job.future.set_running_or_notify_cancel():
                 job.future.set_exception(error)
-
-
-class Recent:
-    """How many rows came in the last second."""
-
-    def __init__(self) -> None:
-        self._came: deque[tuple[float, int]] = deque()
-
-    def add(self, now_s: float, rows: int) -> None:
-        """So many came."""
-        self._came.append((now_s, rows))
-
-    def per_s(self, now_s: float) -> float:
-        """Rows a second."""
-        while self._came and self._came[0][0] < now_s - 1.0:
-            self._came.popleft()
-        return float(sum(rows for _, rows in self._came))
 
 
 def _clear(trace: Trace) -> None:
