@@ -22,8 +22,8 @@ class Picky:
 
     loads = 0
 
-    def __init__(self, threads: int) -> None:
-        self._null = NullEngine(threads)
+    def __init__(self, threads: int, device: str = "cpu") -> None:
+        self._null = NullEngine(threads, device)
 
     @property
     def settings(self) -> EngineSettings:

@@ -353,6 +353,8 @@ def verify(
     *,
     package: Package | str | Path | None = None,
     threads: int | None = None,
+    engine: str | None = None,
+    max_difference: float = runtime.DIFFERENCE_LIMIT,
     config: str | None = None,
     module: str | None = None,
 ) -> Verdict:
@@ -364,6 +366,8 @@ def verify(
         inputs: as for `run`; by default those that the run recorded, or seeded random values.
         package: that a run is of, where it no longer lies where it was run.
         threads: of the engine, for a package; a run is judged at its own.
+        engine: of the chain, for a package; a run is judged on its own.
+        max_difference: how far an engine without an exact way may be, over an output's largest value.
         config: Hugging Face config for a file of weights.
         module: `package.module:function` that builds the module for a file of weights.
 
@@ -377,8 +381,10 @@ def verify(
     except StalePlanError as error:
         return Verdict(outcome=Outcome.INCONCLUSIVE, reason=str(error))
     if run is not None:
-        return verification.verify_run(run, opened, original, inputs)
-    return verification.verify_package(opened, original, inputs, threads=threads)
+        return verification.verify_run(run, opened, original, inputs, max_difference=max_difference)
+    return verification.verify_package(
+        opened, original, inputs, threads=threads, engine=engine, max_difference=max_difference
+    )
 
 
 def sizes_for(graph: Graph, options: CaptureOptions) -> dict[str, int]:

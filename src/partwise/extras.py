@@ -17,6 +17,7 @@ _EXTRAS = {
     "onnx": "onnx",
     "onnx_ir": "onnx",
     "onnxruntime": "onnx",
+    "openvino": "openvino",
     "ortools": "solvers",
     "fastapi": "serve",
     "uvicorn": "serve",

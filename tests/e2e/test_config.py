@@ -86,7 +86,7 @@ def test_a_server_reads_it_again_and_loses_no_request(tmp_path: Path) -> None:
         assert found == expected
         _until(lambda: reloads().endswith(" 1.0"))
         assert server.post(f"/v2/models/{server.model}/infer", b" " * (101 << 10))[0] == 413
-        for wrong in ("execution: {thread: 2}", "serve: {name: other}", "devices: {default: gpu}"):
+        for wrong in ("execution: {thread: 2}", "serve: {name: other}", "devices: {stages: {9: cpu}}"):
             config.write_text(HEAD + wrong)
             server.process.send_signal(signal.SIGHUP)
             time.sleep(0.3)
@@ -94,7 +94,7 @@ def test_a_server_reads_it_again_and_loses_no_request(tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         _, stderr = server.process.communicate(timeout=20)
         assert "did you mean `execution.threads`? It goes on as before." in stderr
-        assert "device `gpu` is not one" in stderr
+        assert "there is no such stage" in stderr
 
 
 def test_a_threshold_answers_503(tmp_path: Path) -> None:

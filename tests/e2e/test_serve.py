@@ -206,8 +206,8 @@ def test_a_batch_is_the_package_at_that_batch(tmp_path: Path) -> None:
     """Requests joined, answers split: bit-equal to a run of the package on all rows together; drained on SIGTERM."""
     pytest.importorskip("torch")
     package = small_package(tmp_path / "package", "torch")
-    requests = [example(1 + number % 2, seed=number) for number in range(6)]
-    options = ("--executor", "in-process", "--max-batch", "8", "--batch-delay", "300", "--threads", "1")
+    requests = [example(1 + number % 2, seed=number) for number in range(4)] + [example(seed=7)]  # 8 rows
+    options = ("--executor", "in-process", "--max-batch", "8", "--batch-delay", "5000", "--threads", "1")
     with serving(package, *options) as server:
         with ThreadPoolExecutor(6) as pool:
             answers = list(pool.map(lambda values: ask(server, values), requests))

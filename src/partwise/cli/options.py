@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from partwise.errors import InputError
 from partwise.frontends import CaptureOptions
 from partwise.planning import SOLVERS, Blend, Objective, parse_objectives
+from partwise.runtime import DIFFERENCE_LIMIT
 from partwise.units import parse_bytes
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "capture_options",
     "check_parent",
     "json_option",
+    "max_difference_option",
     "model_argument",
     "optional_model_argument",
     "other_capture_options",
@@ -160,6 +162,13 @@ _PLAN = (
     click.option("--solver", type=click.Choice(["auto", *SOLVERS]), default="auto", help="By default by the question."),
     click.option("--effort", type=click.IntRange(1), help="Steps of the solver: orders tried, ideals looked at."),
 )
+max_difference_option = click.option(
+    "--max-difference",
+    type=click.FloatRange(0),
+    default=DIFFERENCE_LIMIT,
+    show_default=True,
+    help="How far an engine without an exact way may be, over an output's largest value.",
+)
 _INPUT = click.option("--input", "inputs", type=PATH, help="An .npz or .json file, or a folder of them.")
 _RUN = (
     _INPUT,
@@ -170,6 +179,8 @@ _RUN = (
         show_default=True,
         help="One process a stage, or all in this one.",
     ),
+    click.option("--engine", help="By default the one it was cut for; per stage as torch,compile or 1=openvino:GPU."),
+    max_difference_option,
     click.option("--threads", type=click.IntRange(1), help="Threads of each stage's engine."),
     click.option("--in-flight", type=click.IntRange(1), help="Requests of a stream under way at once."),
     click.option("--size", "sizes", multiple=True, type=Size(), help="Of random inputs, as batch=4; repeatable."),
@@ -221,7 +232,7 @@ _PLAN_ARGUMENTS = (
 def take_run_options(given: dict[str, Any]) -> dict[str, Any]:
     """Take the options of `run_options` out of a verb's arguments, as arguments of `api.run`."""
     sizes = dict(given.pop("sizes"))
-    names = ("inputs", "executor", "threads", "in_flight", "seed", "run_dir")
+    names = ("inputs", "executor", "engine", "max_difference", "threads", "in_flight", "seed", "run_dir")
     return {"sizes": sizes} | {name: given.pop(name) for name in names}
 
 

@@ -14,6 +14,7 @@ from partwise.packaging import Package
 from partwise.planning import Objective, Placement, Plan
 from partwise.profiling import Profile
 from partwise.runtime import Run
+from partwise.runtime.engines import engine_names, engine_text
 from partwise.units import format_bytes, format_count, format_seconds
 from partwise.verification import Outcome, Verdict
 
@@ -170,9 +171,10 @@ def show_run(run: Run, most: int = 5) -> None:
         for name, value in request.outputs.items()
     ]
     out.print(table("Outputs", ("request", "output", "tensor", "sha256"), rows, left=4))
-    engine = record.engines[0]
+    engine, names = record.engines[0], engine_names(tuple(map(engine_text, record.engines)))
     seconds = f" in {format_seconds(run.seconds)}" if run.seconds is not None else ""
-    claim = f"{engine.engine} {engine.version} on {engine.device}, {engine.threads} threads a stage"
+    one = f"{engine.engine} {engine.version} on {engine.device}"
+    claim = f"{one if len(set(record.engines)) == 1 else names}, {engine.threads} threads a stage"
     count = f"{len(record.requests)} request" + ("s" if len(record.requests) > 1 else "")
     if run.seconds and len(record.requests) > 1:
         seconds += f" ({len(record.requests) / run.seconds:.1f}/s)"
@@ -183,6 +185,13 @@ def show_run(run: Run, most: int = 5) -> None:
         out.print(Text(f"and {len(record.incidents) - most} more incidents: see the record"))
     if record.origin.kind == "random":
         out.print(Text(f"inputs: random, seed {record.origin.seed}"))
+    if record.inexact is not None:
+        name, worst = max(record.inexact.relative.items(), key=lambda pair: pair[1])
+        limit = f"limit {record.inexact.limit:g}"
+        out.print(Text(f"not exact: `{name}` within {worst:.2g} of {record.inexact.against}'s ({limit}), request 0"))
+    for number, settings in enumerate(record.engines):
+        if settings.fake is not None:
+            out.print(Text(f"stage {number} ran on a fake device ({settings.fake}): no figure of real hardware"))
     if run.path is not None:
         out.print(Text(f"left in {run.path}"))
 

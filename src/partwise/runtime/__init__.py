@@ -5,6 +5,7 @@ or a piece of shared memory that outlives the run.
 """
 
 from partwise.runtime.engines import ENGINES
+from partwise.runtime.exactness import DIFFERENCE_LIMIT
 from partwise.runtime.executors import EXECUTORS, Progress
 from partwise.runtime.folder import is_run, load_run, run_to_data
 from partwise.runtime.inputs import Inputs, open_inputs
@@ -14,6 +15,7 @@ from partwise.runtime.schedule import Capacity, Incident, Policy
 from partwise.runtime.threads import default_threads
 
 __all__ = [
+    "DIFFERENCE_LIMIT",
     "ENGINES",
     "EXECUTORS",
     "TRACE_FORMATS",

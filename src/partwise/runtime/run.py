@@ -12,6 +12,8 @@ from partwise.digest import canonical_json
 from partwise.errors import InputError
 from partwise.files import write_whole
 from partwise.packaging import Package, open_package
+from partwise.runtime.engines import engine_names, stage_engines
+from partwise.runtime.exactness import DIFFERENCE_LIMIT, Exactness
 from partwise.runtime.executors import Answer, Executor, Options, Progress, Values, start_executor
 from partwise.runtime.folder import RunWriter, load_run
 from partwise.runtime.inputs import Inputs, open_inputs
@@ -35,6 +37,7 @@ def run_package(
     executor: str = "in-process",
     threads: int | None = None,
     engine: str | None = None,
+    max_difference: float = DIFFERENCE_LIMIT,
     in_flight: int | None = None,
     workers: int | None = None,
     capacity: Capacity | None = None,
@@ -57,7 +60,9 @@ def run_package(
         inputs: whatever `partwise.runtime.inputs` reads; None makes seeded random values.
         executor: `in-process`, or `processes`: one a stage. Both give the same bytes.
         threads: of each stage's engine; by default the physical cores that this process may use.
-        engine: another engine than the one that the segments were cut for; the record then says so.
+        engine: another engine than the one that the segments were cut for, or one for each stage
+            (`partwise.runtime.engines.spec`); the record then says so.
+        max_difference: how far engines without an exact way may be from the exact one, over an output's largest value.
         in_flight: requests of a stream under way at once.
         workers: processes (or threads, in process with more than one request in flight); by default one a stage.
         capacity: of each worker: it gets nothing above it, and a stage that fits none is cut smaller.
@@ -77,14 +82,15 @@ def run_package(
         InputError: inputs, sizes or options that are not usable.
         InterfaceMismatchError: inputs that do not fit the model.
         PackageError: a package that is not what its manifest promises.
-        RunError: a stage went on failing wherever it was tried, or its workers went on dying.
+        RunError: a stage went on failing wherever it was tried, or its workers went on dying; or it is farther from
+            the exact engine than allowed.
     """
     if trace_format not in TRACE_FORMATS:
         raise InputError("trace format", "is unknown", expected=" or ".join(TRACE_FORMATS), got=trace_format)
     opened = package if isinstance(package, Package) else open_package(package)
     spans = RequestSpans.from_environment()
     options = Options(
-        engine=engine or opened.manifest.engine,
+        engine=",".join(stage_engines(engine, len(opened.manifest.segments), opened.manifest.engine)),
         threads=default_threads() if threads is None else _at_least_one("threads", threads),
         in_flight=None if in_flight is None else _at_least_one("in flight", in_flight),
         workers=None if workers is None else _at_least_one("workers", workers),
@@ -97,7 +103,7 @@ def run_package(
     folder = Path(run_dir) if run_dir is not None else opened.path.resolve().parent / "run"
     with start_executor(executor, opened, options) as working:  # workers start while inputs are read
         given = open_inputs(inputs, opened, sizes=sizes, seed=seed)
-        run = _execute(opened, working, given, executor, options, folder if save else None, pace)
+        run = _execute(opened, working, given, executor, options, folder if save else None, max_difference, pace)
     if spans is not None and options.trace is not None:
         told = {"partwise.package": opened.digest, "partwise.executor": executor}
         export_trace(options.trace, spans, traceparent=os.environ.get("TRACEPARENT", ""), attributes=told)
@@ -116,26 +122,29 @@ def _execute(
     executor: str,
     options: Options,
     folder: Path | None,
+    max_difference: float,
     pace: Pace | None,
 ) -> Run:
     """All requests through an executor; the run, saved in a folder of all runs if there is one."""
     with RunWriter(folder, stream=inputs.is_stream) if folder else nullcontext() as writer:
         engines = working.ready()
-        done = _Collected(inputs, writer, None if pace is None else Held(pace, package.manifest))
+        watch = Exactness(package=package, settings=engines, threads=options.threads, limit=max_difference)
+        done = _Collected(inputs, writer, watch, None if pace is None else Held(pace, package.manifest))
         start = time.monotonic()
         done.take(working, options.on_progress)
-        seconds = time.monotonic() - start
+        seconds = time.monotonic() - start - watch.took_s
         record = RunRecord(
             version=RUN_VERSION,
             package=package.digest,
             model=package.manifest.model,
             executor=executor,
             engines=engines,
-            exact=package.manifest.exact,
+            exact=watch.exact,
+            inexact=watch.found,
             origin=inputs.origin,
             stream=inputs.is_stream,
             requests=tuple(done.records),
-            notes=_notes(package, options.engine),
+            notes=_notes(package, options.engine, len(package.manifest.segments)),
             incidents=working.incidents,
         )
         path = writer.finish(record) if writer else None
@@ -146,8 +155,8 @@ def _execute(
 class _Collected:
     """Answers as they come: written at once if they are saved; kept in memory if not, or if there is only one."""
 
-    def __init__(self, inputs: Inputs, writer: RunWriter | None, held: Held | None) -> None:
-        self._inputs, self._writer, self._held = inputs, writer, held
+    def __init__(self, inputs: Inputs, writer: RunWriter | None, watch: Exactness, held: Held | None) -> None:
+        self._inputs, self._writer, self._watch, self._held = inputs, writer, watch, held
         self._pending: dict[int, Values] = {}
         self.records = list[RequestRecord]()
         self.requests = list[RunRequest]()
@@ -169,6 +178,7 @@ class _Collected:
             yield values
 
     def _take(self, answer: Answer, inputs: Values) -> None:
+        self._watch.see(inputs, answer.outputs)
         record = record_request(self._inputs.names[answer.request], answer.sizes, inputs, answer.outputs)
         self.records.append(record)
         if self._writer:
@@ -177,10 +187,11 @@ class _Collected:
             self.requests.append(RunRequest(record=record, inputs=inputs, outputs=answer.outputs))
 
 
-def _notes(package: Package, engine: str) -> tuple[str, ...]:
-    if engine == package.manifest.engine:
+def _notes(package: Package, engine: str, stages: int) -> tuple[str, ...]:
+    cut_for, used = package.manifest.engine, engine_names(stage_engines(engine, stages, package.manifest.engine))
+    if used == cut_for:
         return package.manifest.notes
-    return (*package.manifest.notes, f"run by {engine}; the segments are exact for {package.manifest.engine}")
+    return (*package.manifest.notes, f"run by {used}; the segments are exact for {cut_for}")
 
 
 def _at_least_one(what: str, number: int) -> int:

@@ -21,13 +21,15 @@ import numpy as np
 
 from partwise.errors import PartwiseError, RunError, WorkerLostError
 from partwise.packaging import Package
+from partwise.runtime.exactness import DIFFERENCE_LIMIT
 from partwise.runtime.executors import Answer, Executor, Options, Values, start_executor
 from partwise.runtime.governor import microbatch
 from partwise.runtime.pace import Pace, traffic_bytes
 from partwise.runtime.schedule import Incident
 from partwise.runtime.sizes import bind_sizes, check_values
 from partwise.runtime.trace import HandoverSpan, SegmentSpan, Trace
-from partwise.serving.batching import batch_symbol, check_rows, join, split
+from partwise.serving.batching import batch_symbol, join, split
+from partwise.serving.checks import check_exact, check_rows
 from partwise.serving.jobs import END, BusyError, Job, Queue, Recent, Served
 
 __all__ = ["Feed", "Observer", "Setup"]
@@ -63,6 +65,7 @@ class Setup:
     options: Options
     max_batch: int
     batch_delay_s: float
+    max_difference: float = DIFFERENCE_LIMIT
     pace: Pace = Pace()  # noqa: RUF009 - holds nothing back
     adaptive: bool = False
     """Let the governor of the pace choose how many rows up to `max_batch`."""
@@ -183,7 +186,7 @@ class Feed:
         setup = self._setup = self._next
         trace = Trace()
         with start_executor(setup.executor, setup.package, replace(setup.options, trace=trace)) as executor:
-            executor.ready()
+            check_exact(setup.package, executor, setup.options.threads, setup.max_difference)
             if setup.max_batch > 1 and self._symbol is not None and not self._checked:
                 check_rows(setup.package, executor, self._symbol)
                 self._checked = True

@@ -18,7 +18,8 @@ from partwise.errors import InputError, PartwiseError
 from partwise.extras import require
 from partwise.packaging import Package, open_package
 from partwise.runtime import default_threads
-from partwise.runtime.config import check_config, make_pace
+from partwise.runtime.config import check_config, configured_engine, make_pace
+from partwise.runtime.engines import stage_engines
 from partwise.runtime.executors import Options
 from partwise.runtime.pace import Pace
 from partwise.runtime.schedule import Policy
@@ -103,7 +104,9 @@ def _site(
 
 def _setup(package: Package, options: ServeOptions) -> Setup:
     config, pace = options.config, None
+    engine = ",".join(stage_engines(options.engine, len(package.manifest.segments), package.manifest.engine))
     if config is not None:
+        engine = configured_engine(config, package, options.engine)
         check_config(config, package)
         pace = make_pace(config)
         if config.pipelining.adaptive and (config.bandwidth is None or options.max_batch == 1):
@@ -111,11 +114,12 @@ def _setup(package: Package, options: ServeOptions) -> Setup:
                              hint="bandwidth.share and pipelining.max_batch")  # fmt: skip
     return Setup(
         pace=pace or Pace(),
+        max_difference=options.max_difference,
         adaptive=config is not None and config.pipelining.adaptive,
         package=package,
         executor=options.executor,
         options=Options(
-            engine=options.engine or package.manifest.engine,
+            engine=engine,
             threads=options.threads or default_threads(),
             workers=options.workers,
             in_flight=options.in_flight,

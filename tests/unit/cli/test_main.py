@@ -64,30 +64,23 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     comparing = ["--check", "--csv", "--estimator", "--fuse", "--hardware", "--models", "--price"]
     assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
     assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
-    assert found["devices"] == sorted(["--here", "--json", "--links"])
-    running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
+    assert found["devices"] == sorted(["--here", "--json", "--links", "--toml"])
+    running = ["--engine", "--executor", "--in-flight", "--input", "--max-difference", "--run-dir", "--seed", "--size"]
+    running += ["--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     working = ["--cpu-fallback", "--max-layers", "--max-parameters", "--memory", "--workers"]
     assert found["run"] == sorted(
         [*running, *working, "--config", "--json", "--output", "--trace", "--trace-format", "--trace-nodes", "--watch"]
     )
-    serving = [
-        "--batch-delay",
-        "--config",
-        "--drain",
-        "--engine",
-        "--executor",
-        "--host",
-        "--in-flight",
-        "--json",
-        "--max-batch",
-    ]
-    serving += ["--max-body", "--max-queue", "--name", "--port", "--threads", "--timeout", "--workers"]
+    serving = ["--batch-delay", "--config", "--drain", "--engine", "--executor", "--host", "--in-flight", "--json"]
+    serving += ["--max-batch", "--max-body", "--max-difference", "--max-queue", "--name", "--port", "--threads"]
+    serving += ["--timeout", "--workers"]
     assert found["serve"] == sorted(serving)
-    assert found["verify"] == sorted(
-        ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
-    )
+    judging = ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
+    assert found["verify"] == sorted([*judging, "--threads"])
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
+    measuring = ["--against", "--engine", "--executor", "--in-flight", "--json", "--output", "--rounds", "--seconds"]
+    assert found["bench"] == sorted([*measuring, "--seed", "--size", "--suite", "--threads"])
     reasoning = ["--emit", "--explain", "--microbatches", "--pareto", "--plot", "--schedule"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 
