@@ -37,6 +37,10 @@ _POLICY = Policy(keep_going=True, divide=False, attempts=2, exclude_after=64, ab
 """A request that fails is as a rule to blame itself (a token outside the table), and anybody can send one: it must not
 cost a worker its share for long, nor cut a stage in pieces. The figures are assumed; `faults` in a configuration."""
 _FIXED = ("host", "port", "name")
+_SPARE = 64
+"""Connections beyond those whose requests wait: for health, metrics, and bodies that are being read (assumed)."""
+_GRACE_S = 10.0
+"""For the executor to end (assumed)."""
 _BACKLOG = 2048
 """Connections that the system holds before they are taken: uvicorn's own default."""
 _NOT_IN_A_PATH = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -166,7 +170,7 @@ def _run(
 
     config = uvicorn.Config(
         make_app(site), log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
-        timeout_graceful_shutdown=max(1, round(options.drain_s)),
+        timeout_graceful_shutdown=max(1, round(options.drain_s)), limit_concurrency=options.max_queue + _SPARE,
     )  # fmt: skip
     server = uvicorn.Server(config)
     feed = site.feed
@@ -181,7 +185,7 @@ def _run(
         with _unmoved(again):
             server.run(sockets=[listener])
     finally:
-        feed.close(options.drain_s)
+        feed.close(_GRACE_S)  # every answer that anybody still waits for has been sent
         if site.spans is not None:
             site.spans.close()
     if feed.error is not None:
