@@ -63,7 +63,7 @@ class Metrics:
             Gauge(name, text, registry=self.registry).set_function(value)
 
     def answered(self, rows: int, trace: Trace) -> None:
-        """See `feed.Observer`."""
+        """See `setup.Observer`."""
         self._rows.observe(rows)
         for span in trace.segments:
             self._stage_s.labels(span.stage).observe(span.end_s - span.start_s)
@@ -73,11 +73,11 @@ class Metrics:
             self._handover_bytes.labels(*labels).inc(span.bytes)
 
     def incident(self, incident: Incident) -> None:
-        """See `feed.Observer`."""
+        """See `setup.Observer`."""
         self._incidents.labels(incident.what).inc()
 
     def restarted(self, error: PartwiseError) -> None:
-        """See `feed.Observer`."""
+        """See `setup.Observer`."""
         self._restarts.labels(type(error).__name__).inc()
 
     def reloaded(self) -> None:

@@ -24,9 +24,10 @@ from partwise.runtime.executors import Options
 from partwise.runtime.pace import Pace
 from partwise.runtime.schedule import Policy
 from partwise.runtime.telemetry.spans import RequestSpans
-from partwise.serving.feed import Feed, Setup
+from partwise.serving.feed import Feed
 from partwise.serving.kserve import model_metadata
 from partwise.serving.options import API_KEY, ServeOptions
+from partwise.serving.setup import Setup
 
 if TYPE_CHECKING:
     from partwise.serving.app import Site

@@ -22,8 +22,9 @@ from partwise.runtime.governor import Governor
 from partwise.runtime.pace import Pace, traffic_bytes
 from partwise.runtime.schedule import Incident, Policy
 from partwise.runtime.trace import Trace
-from partwise.serving.feed import Feed, Setup
+from partwise.serving.feed import Feed
 from partwise.serving.jobs import BusyError, Job
+from partwise.serving.setup import Setup
 from tests.engines import POISON
 from tests.packages import change_manifest, example, small_package
 
