@@ -116,15 +116,9 @@ def run_package(
 
 
 def _execute(
-    package: Package,
-    working: Executor,
-    inputs: Inputs,
-    executor: str,
-    options: Options,
-    folder: Path | None,
-    max_difference: float,
-    pace: Pace | None,
-) -> Run:
+    package: Package, working: Executor, inputs: Inputs, executor: str, options: Options, folder: Path | None,
+    max_difference: float, pace: Pace | None,
+) -> Run:  # fmt: skip
     """All requests through an executor; the run, saved in a folder of all runs if there is one."""
     with RunWriter(folder, stream=inputs.is_stream) if folder else nullcontext() as writer:
         engines = working.ready()
