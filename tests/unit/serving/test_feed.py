@@ -175,6 +175,21 @@ def test_a_first_start_that_fails_is_told(package: Package) -> None:
         assert not feed.ready.is_set()
 
 
+@pytest.mark.parametrize(
+    ("engine", "limit", "serves"), [("near", 1e-4, True), ("near", 1e-9, False), ("far", 1e-4, False)]
+)
+def test_an_engine_that_is_too_far_from_the_exact_one_serves_nothing(
+    engine: str, limit: float, serves: bool, package: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ENGINES, engine, f"tests.engines:{engine.title()}")
+    options = Options(engine=engine, threads=1, policy=POLICY)
+    with feeding(setup_of(package, max_batch=1, options=options, max_difference=limit)) as (feed, _):
+        assert feed.ready.is_set() == serves
+        assert isinstance(feed.error, EngineError) != serves
+        if not serves:
+            assert "is too far from null's" in str(feed.error)
+
+
 def test_what_waits_at_the_end_is_answered_and_no_more_is_taken(package: Package) -> None:
     with feeding(setup_of(package, batch_delay_s=60.0)) as (feed, _):
         jobs = [feed.submit(example(1, seed=number)) for number in range(2)]
