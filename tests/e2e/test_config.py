@@ -69,7 +69,7 @@ def test_what_cannot_be_obeyed_ends_it_before_anything_starts(verb: str, text: s
 def test_a_server_reads_it_again_and_loses_no_request(tmp_path: Path) -> None:
     """Threads of the stages change under load; a mistake in the file changes nothing; what was typed stands."""
     package, config = small_package(tmp_path / "package", "null"), tmp_path / "split.yaml"
-    config.write_text(HEAD + "execution: {threads: 1}\nserve: {max_body: 1MiB}")
+    config.write_text(HEAD + "execution: {threads: 1}\nserve: {max_body: 1MiB}\nbandwidth: {share: 0.9, roof: 50GB}")
     requests = [example(2, seed=number) for number in range(90)]
     expected = [run_package(package, values, save=False).outputs["y"].tobytes() for values in requests]
     with serving(package, "--config", str(config), "--executor", "in-process", "--max-queue", "200") as server:
@@ -80,6 +80,7 @@ def test_a_server_reads_it_again_and_loses_no_request(tmp_path: Path) -> None:
         with ThreadPoolExecutor(4) as pool:
             answers = [pool.submit(ask, server, values) for values in requests]
             answers[10].result()
+            assert 'partwise_bus_bytes_per_second{provider="' in server.get("/metrics")[1]
             config.write_text(HEAD + "execution: {threads: 2}\nserve: {max_body: 100KiB}")
             server.process.send_signal(signal.SIGHUP)
             found = [answer.result()[1].as_numpy("y").tobytes() for answer in answers]

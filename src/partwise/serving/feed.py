@@ -20,6 +20,7 @@ import numpy as np
 
 from partwise.errors import PartwiseError, RunError, WorkerLostError
 from partwise.runtime.executors import Answer, Executor, Values, start_executor
+from partwise.runtime.governor import Sample
 from partwise.runtime.sizes import bind_sizes, check_values
 from partwise.runtime.trace import HandoverSpan, SegmentSpan, Trace
 from partwise.serving.batching import join, split
@@ -78,6 +79,12 @@ class Feed:
     def underway(self) -> int:
         """Requests that are being computed."""
         return sum(len(batch) for batch in tuple(self._stream.underway.values()))
+
+    @property
+    def bus(self) -> Sample | None:
+        """The last sample of the memory bus; None without a governor."""
+        governor = self._setup.pace.governor
+        return None if governor is None else governor.last
 
     def start(self) -> None:
         """Begin: load the package, and answer what is submitted."""

@@ -91,7 +91,9 @@ def _site(
 
     metrics = Metrics()
     feed = Feed(_setup(package, options), metrics, room=options.max_queue)
-    metrics.watch(waiting=lambda: feed.waiting, underway=lambda: feed.underway, ready=feed.ready.is_set)
+    metrics.watch(
+        waiting=lambda: feed.waiting, underway=lambda: feed.underway, ready=feed.ready.is_set, bus=lambda: feed.bus
+    )
     return Site(
         feed=feed,
         metrics=metrics,
