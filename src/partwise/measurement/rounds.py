@@ -93,7 +93,7 @@ class Rounds:
             lone=_uncut(1, case.threads, self.lone),
             uncut=_uncut(1, case.threads * case.at_once, self.full),
             arrangements=tuple(self._arrangement(name) for name in self.executors),
-            notes=_notes(next(iter(self.executors.values())).settings),
+            notes=(*_uncut_notes(case, bool(self.uncut)), *_notes(next(iter(self.executors.values())).settings)),
         )
 
     def _arrangement(self, name: str) -> Arrangement:
@@ -126,6 +126,10 @@ def _uncut(count: int, threads: int, rates: Sequence[float]) -> Uncut | None:
 
 def _median_ratio(ours: Sequence[float], theirs: Sequence[float], times: int = 1) -> float:
     return statistics.median(a / (times * b) for a, b in zip(ours, theirs, strict=True))
+
+
+def _uncut_notes(case: Case, measured: bool) -> tuple[str, ...]:
+    return (f"the uncut model ran by {case.uncut_engine}",) if measured and len(set(case.engines)) > 1 else ()
 
 
 def _notes(engines: Sequence[EngineSettings]) -> tuple[str, ...]:
