@@ -54,6 +54,7 @@ __all__ = [
     "estimate_counted",
     "explain",
     "load_plan",
+    "package_of",
     "pareto",
     "place_workload",
     "plan",
@@ -328,10 +329,21 @@ def run(package: Package | str | Path, inputs: object = None, **options: Any) ->
         RunError: a stage failed, or its process died.
     """
     if isinstance(package, str | Path) and is_run(Path(package)):
-        done = load_run(package)
-        inputs = _recorded(done) if inputs is None else inputs
-        package = _beside(done) or _refuse_alone(package)
+        inputs = _recorded(load_run(package)) if inputs is None else inputs
+        package = package_of(package)
     return runtime.run_package(package, inputs, **options)
+
+
+def package_of(path: str | Path) -> Package:
+    """The package at a path, or that of the saved run at it.
+
+    Raises:
+        PackageError: there is none.
+        InputError: a run whose package does not lie beside it.
+    """
+    if is_run(Path(path)):
+        return _beside(load_run(path)) or _refuse_alone(path)
+    return open_package(path)
 
 
 def verify(

@@ -19,6 +19,10 @@ _EXTRAS = {
     "onnxruntime": "onnx",
     "openvino": "openvino",
     "ortools": "solvers",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "opentelemetry": "telemetry",
 }
 
 

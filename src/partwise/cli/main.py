@@ -26,6 +26,7 @@ VERBS = {
     "run": "Run a package.",
     "verify": "Judge a package or a run.",
     "bench": "Measure a package, or this machine.",
+    "serve": "Answer requests over HTTP.",
     "full-run": "All of it in one go.",
     "devices": "List the hardware that times are predicted on.",
     "calibrate": "Measure this machine as one of them.",

@@ -17,6 +17,7 @@ from partwise.runtime import DIFFERENCE_LIMIT
 from partwise.units import parse_bytes
 
 __all__ = [
+    "Bytes",
     "capture_options",
     "check_parent",
     "json_option",

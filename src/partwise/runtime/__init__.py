@@ -10,7 +10,7 @@ from partwise.runtime.executors import EXECUTORS, Progress
 from partwise.runtime.folder import is_run, load_run, run_to_data
 from partwise.runtime.inputs import Inputs, open_inputs
 from partwise.runtime.record import Run, RunRecord, RunRequest
-from partwise.runtime.run import run_package
+from partwise.runtime.run import TRACE_FORMATS, run_package
 from partwise.runtime.schedule import Capacity, Incident, Policy
 from partwise.runtime.threads import default_threads
 
@@ -18,6 +18,7 @@ __all__ = [
     "DIFFERENCE_LIMIT",
     "ENGINES",
     "EXECUTORS",
+    "TRACE_FORMATS",
     "Capacity",
     "Incident",
     "Inputs",

@@ -69,7 +69,11 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     running += ["--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     working = ["--cpu-fallback", "--max-layers", "--max-parameters", "--memory", "--workers"]
-    assert found["run"] == sorted([*running, *working, "--json", "--output", "--trace", "--trace-nodes"])
+    tracing = ["--trace", "--trace-format", "--trace-nodes"]
+    assert found["run"] == sorted([*running, *working, *tracing, "--config", "--json", "--output", "--watch"])
+    serving = ["--batch-delay", "--config", "--drain", "--engine", "--executor", "--host", "--in-flight", "--json"]
+    serving += ["--max-batch", "--max-body", "--max-queue", "--name", "--port", "--threads", "--timeout", "--workers"]
+    assert found["serve"] == sorted(serving)
     judging = ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
     assert found["verify"] == sorted([*judging, "--threads"])
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})

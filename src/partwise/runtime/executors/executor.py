@@ -101,6 +101,10 @@ class Executor(Protocol):
         """
         ...
 
+    def wake(self) -> None:
+        """Let a source that had nothing be asked again at once. From any thread, also where nothing runs."""
+        ...
+
     def close(self) -> None:
         """End everything that was started. Safe to call twice."""
         ...
