@@ -86,6 +86,10 @@ def test_the_slowest_stage_or_the_cores_decide(
     assert predicted_per_s(busy, at_once, contention) == pytest.approx(per_s)
 
 
+def test_the_caller_takes_its_part_of_the_processors() -> None:
+    assert predicted_per_s([0.1, 0.1], 2, 1.0, caller_s=0.05) == pytest.approx(8)
+
+
 def test_what_would_swap_is_refused(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
         available = -1  # the hand-made package says that its weights take nothing
