@@ -13,7 +13,8 @@ last byte copied; `copy_s` of it is copying, the rest is waiting for the receive
 it sends the model's inputs. In one process a value is handed over where it lies: 0 s, and the bytes that were not
 copied. `resident_bytes` is what the computing (receiving) process held before, `peak_bytes` the most that it held
 during the span: resident memory, weights included (`partwise.runtime.memory` says how exactly); null where the
-system does not say. `nodes` is empty unless each node was asked for, which costs time of its own.
+system does not say. `fake` stands there where stages ran on fake devices: what each pretended, by stage; no time of
+theirs is one of real hardware. `nodes` is empty unless each node was asked for, which costs time of its own.
 """
 
 from __future__ import annotations

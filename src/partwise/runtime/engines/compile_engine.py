@@ -130,7 +130,7 @@ def as_module(
 
 
 def _add_call(made: Any, node: ir.Node, values: dict[str, Any], sizes: Mapping[str, int], device: Any) -> None:
-    target = overload_of(node)
+    target = overload_of(node, device)
     kwargs = {name: _argument(value, values, sizes) for name, value in node.kwargs}
     if makes_from_nothing(target, node):
         kwargs["device"] = device
