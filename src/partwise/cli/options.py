@@ -151,6 +151,9 @@ _PLAN = (
     click.option("--stages", type=Stages(), help="Exactly so many stages."),
     click.option("--max-parameters", type=click.IntRange(1), help="Parameters of a stage at most."),
     click.option("--max-layers", type=click.IntRange(1), help="Layers of a stage at most."),
+    click.option("--cache", type=click.IntRange(1), help="Tokens of each sequence whose K/V a stage has room for."),
+    click.option("--sequences", type=click.IntRange(1), help="So many under way at once (by default: the batch)."),
+    click.option("--overhead", type=Bytes(), help="What an engine takes for itself, for example 400MiB."),
     click.option(
         "--objective",
         type=Objectives(),
@@ -225,7 +228,8 @@ def take_plan_options(given: dict[str, Any], *, allow_range: bool = False) -> di
 
 
 _PLAN_ARGUMENTS = (
-    "memory", "stages", "max_parameters", "max_layers", "objective", "cluster", "constraints", "solver", "effort",
+    "memory", "stages", "max_parameters", "max_layers", "cache", "sequences", "overhead", "objective", "cluster",
+    "constraints", "solver", "effort",
 )  # fmt: skip
 
 

@@ -50,6 +50,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     capturing = ["--batch", "--config", "--dtype", "--image-size", "--module", "--no-weights", "--optimize"]
     capturing += ["--sequence", "--static", "--task"]
     planning = [
+        "--cache",
         "--constraints",
         "--cluster",
         "--effort",
@@ -57,12 +58,14 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         "--max-parameters",
         "--memory",
         "--objective",
+        "--overhead",
+        "--sequences",
         "--solver",
         "--stages",
     ]
-    assert found["capture"] == sorted([*capturing, "--json", "--model", "--output"])
+    assert found["capture"] == sorted([*capturing, "--cache", "--json", "--model", "--output"])
     comparing = ["--check", "--csv", "--estimator", "--fuse", "--hardware", "--models", "--price"]
-    assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
+    assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json", "--logits", "--phase"])
     assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
     assert found["devices"] == sorted(["--here", "--json", "--links", "--toml"])
     running = ["--engine", "--executor", "--in-flight", "--input", "--max-difference", "--run-dir", "--seed", "--size"]
@@ -79,7 +82,8 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
     measuring = ["--against", "--engine", "--executor", "--in-flight", "--json", "--output", "--rounds", "--seconds"]
     assert found["bench"] == sorted([*measuring, "--seed", "--size", "--suite", "--threads"])
-    reasoning = ["--emit", "--explain", "--microbatches", "--pareto", "--plot", "--schedule"]
+    reasoning = ["--emit", "--explain", "--generate", "--microbatches", "--pareto", "--plot", "--prompt", "--schedule"]
+    reasoning += ["--phase"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 
 
