@@ -25,7 +25,8 @@ def front(rows: list[dict]) -> list[dict]:
 
 def table(rows: list[dict]) -> str:
     lines = [
-        "| model, plan | k | to prove s | of usual | all CPU-s | of usual | peak MB | of usual | keys MB | error | front |",
+        "| model, plan | k | to prove s | of usual | all CPU-s | of usual | peak MB | of usual | keys MB | error |"
+        " front |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
