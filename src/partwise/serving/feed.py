@@ -273,3 +273,4 @@ def _clear(trace: Trace) -> None:
     trace.segments.clear()
     trace.handovers.clear()
     trace.nodes.clear()
+    trace.loads.clear()
