@@ -38,6 +38,8 @@ class Amounts:
     """[tensors] For each value that it receives from another stage."""
     send: Floats | None = None
     """[tensors] For each value that it sends to others."""
+    cut: Floats | None = None
+    """[fused units] For each of which it holds some nodes without the first."""
     fixed: float = 0.0
     """Once."""
 
@@ -55,6 +57,15 @@ def _messages(size: Floats, link: Link) -> Floats:
     return link.latency_s + size / link.bytes_per_s
 
 
+def _compute(
+    rates: RateTable, member: Member, rate: float = 1.0, receive: Floats | None = None, send: Floats | None = None
+) -> Amounts:
+    """Seconds of nodes and of cuts inside fused units, times a rate."""
+    found = rates.of(member.name)
+    nodes, cut = rate * np.array(found.seconds), rate * np.array(found.cut_seconds)
+    return Amounts(nodes=nodes, cut=cut, receive=receive, send=send)
+
+
 def _stages(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
     del rates, size, member, link
     return Amounts(fixed=1.0)
@@ -67,7 +78,7 @@ def _traffic(rates: RateTable, size: Floats, member: Member, link: Link) -> Amou
 
 def _balance(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
     del size, link
-    return Amounts(nodes=np.array(rates.of(member.name).seconds))
+    return _compute(rates, member)
 
 
 def _balance_memory(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
@@ -78,21 +89,21 @@ def _balance_memory(rates: RateTable, size: Floats, member: Member, link: Link) 
 
 def _throughput(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
     seconds = _messages(size, link)
-    return Amounts(nodes=np.array(rates.of(member.name).seconds), receive=seconds, send=seconds)
+    return _compute(rates, member, receive=seconds, send=seconds)
 
 
 def _latency(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
-    return Amounts(nodes=np.array(rates.of(member.name).seconds), receive=_messages(size, link))
+    return _compute(rates, member, receive=_messages(size, link))
 
 
 def _energy(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
     del size, link
-    return Amounts(nodes=np.array(rates.joules(member.name)))
+    return Amounts(nodes=np.array(rates.joules(member.name)), cut=np.array(rates.of(member.name).cut_joules or ()))
 
 
 def _cost(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
     rate, seconds = price_per_second(member), _messages(size, link)
-    return Amounts(nodes=rate * np.array(rates.of(member.name).seconds), receive=rate * seconds)
+    return _compute(rates, member, rate, receive=rate * seconds)
 
 
 def _proof(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:

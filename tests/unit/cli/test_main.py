@@ -75,7 +75,8 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     tracing = ["--trace", "--trace-format", "--trace-nodes"]
     assert found["run"] == sorted([*running, *working, *tracing, "--config", "--json", "--output", "--watch"])
     serving = ["--batch-delay", "--config", "--drain", "--engine", "--executor", "--host", "--in-flight", "--json"]
-    serving += ["--max-batch", "--max-body", "--max-queue", "--name", "--port", "--threads", "--timeout", "--workers"]
+    serving += ["--max-batch", "--max-body", "--max-difference", "--max-queue", "--name", "--port", "--threads"]
+    serving += ["--timeout", "--workers"]
     assert found["serve"] == sorted(serving)
     judging = ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
     assert found["verify"] == sorted([*judging, "--threads"])
@@ -83,7 +84,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     measuring = ["--against", "--engine", "--executor", "--in-flight", "--json", "--output", "--rounds", "--seconds"]
     assert found["bench"] == sorted([*measuring, "--seed", "--size", "--suite", "--threads"])
     reasoning = ["--emit", "--explain", "--generate", "--microbatches", "--pareto", "--plot", "--prompt", "--schedule"]
-    reasoning += ["--phase"]
+    reasoning += ["--phase", "--fuse", "--non-contiguous"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 
 
