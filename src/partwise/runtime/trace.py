@@ -17,6 +17,8 @@ most that it held during the span: resident memory, weights included (`partwise.
 null where the system does not say. `nodes` is empty unless each node was asked for, which costs time of its own.
 A load runs from the moment when it is asked for, just after its worker's process was started, until the stage is
 ready: most begin before the first event, at negative times; one in the middle is what replacing a worker took.
+`fake` stands there where stages ran on fake devices: what each pretended, by stage; no time of theirs is one of real
+hardware.
 """
 
 from __future__ import annotations
