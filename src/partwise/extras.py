@@ -19,6 +19,7 @@ _EXTRAS = {
     "onnxruntime": "onnx",
     "openvino": "openvino",
     "ortools": "solvers",
+    "ezkl": "zk",
     "fastapi": "serve",
     "uvicorn": "serve",
     "prometheus_client": "serve",

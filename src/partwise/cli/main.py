@@ -28,6 +28,9 @@ VERBS = {
     "bench": "Measure a package, or this machine.",
     "serve": "Answer requests over HTTP.",
     "full-run": "All of it in one go.",
+    "slice": "Cut an ONNX model into segments to prove.",
+    "compile": "Make their circuits and keys.",
+    "prove": "Prove what a run computed.",
     "devices": "List the hardware that times are predicted on.",
     "calibrate": "Measure this machine as one of them.",
 }

@@ -10,7 +10,7 @@ from partwise.hardware import Cluster, Member
 from partwise.ir import Contraction, Graph, Part, divide
 from partwise.planning.rates import Rates, RateTable
 from partwise.planning.records import Cut, Objective, Stage
-from partwise.profiling import Profile, peak_bytes
+from partwise.profiling import Profile, node_proof_seconds, peak_bytes, proof_line
 
 __all__ = ["measure", "price", "price_per_second", "transfers"]
 
@@ -67,7 +67,23 @@ def measure(
             rates = [price_per_second(cluster.member(stage.device)) for stage in stages]
             return fsum(r * fsum([s.time_s, *received[s.index]]) for r, s in zip(rates, stages, strict=True))
         case Objective.PROOF:
-            return float(max(stage.macs for stage in stages))
+            return max(_proof_seconds(stages, cuts, graph, sizes))
+
+
+def _proof_seconds(stages: Sequence[Stage], cuts: Sequence[Cut], graph: Graph, sizes: Mapping[str, int]) -> list[float]:
+    """For each stage: its circuit, its nodes, and the elements that it receives from others or gives to them."""
+    seconds, line, bindings = node_proof_seconds(graph, sizes), proof_line(), dict(sizes)
+    given: list[dict[str, float]] = [{} for _ in stages]
+    sent: list[dict[str, float]] = [{} for _ in stages]
+    for cut in cuts:
+        for name in cut.tensors:
+            elements = graph.spec[name].elements(bindings)
+            given[cut.target][name] = line.given_s * elements
+            sent[cut.source][name] = line.result_s * elements
+    return [
+        fsum([line.circuit_s, *(seconds[i] for i in s.nodes), *given[s.index].values(), *sent[s.index].values()])
+        for s in stages
+    ]
 
 
 def _known_energy(stage: Stage) -> float:

@@ -38,7 +38,8 @@ class Objective(StrEnum):
     DEVICES = "devices"
     """The number of devices used."""
     PROOF = "proof"
-    """Multiply-accumulates of the largest stage: what its circuit grows with, where segments are proved one by one."""
+    """CPU-seconds to prove the largest stage's circuit, where segments are proved one by one: cells of its nodes
+    and of the values that cross its boundary (docs/proof-cost.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
