@@ -121,7 +121,7 @@ def _concat(operands: list[Big], attributes: dict[str, Any]) -> Big:
 
 def _gather(operands: list[Big], attributes: dict[str, Any]) -> Big:
     where = np.asarray(operands[1], np.int64)
-    return cast("Big", operands[0].take(where, axis=int(attributes["axis"])))
+    return operands[0].take(where, axis=int(attributes["axis"]))
 
 
 def _relu(operands: list[Big], _: dict[str, Any]) -> Big:
