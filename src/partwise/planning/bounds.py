@@ -28,6 +28,7 @@ def find_bound(problem: Problem, limits: Limits, objective: Objective, stages: i
         objective: the first one.
         stages: exactly so many, or None where the plan may choose.
     """
+    problem = _at_best(problem)
     fewest = _fewest_stages(problem, limits)
     count = stages or int(fewest.value)  # more stages only add traffic
     most = stages or len(problem.units)  # and only take from the largest one's compute
@@ -49,6 +50,18 @@ def find_bound(problem: Problem, limits: Limits, objective: Objective, stages: i
         case _:
             found = Bound(value=0, origin="none known", plans="")
     return replace(found, plans=plans)
+
+
+def _at_best(problem: Problem) -> Problem:
+    """The same on devices each of which takes as long for a node, and for a message, as the quickest of all does."""
+    names = [member.name for member in problem.cluster.members]
+    if problem.cluster.is_uniform or len(names) < 2:
+        return problem
+    seconds = np.min([problem.rates.of(name).seconds for name in names], axis=0)
+    links = [problem.cluster.fastest(name) for name in names]
+    quickest = replace(problem.link, latency_s=min(link.latency_s for link in links),
+                       bytes_per_s=max(link.bytes_per_s for link in links))  # fmt: skip
+    return replace(problem, seconds=problem.unit_sums(seconds), node_seconds=seconds, link=quickest)
 
 
 def unit_working_bytes(problem: Problem) -> Ints:

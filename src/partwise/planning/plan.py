@@ -35,6 +35,7 @@ _WITH_COUNT = (Objective.BALANCE, Objective.TRAFFIC)
 _WITHOUT_COUNT = (Objective.STAGES, Objective.TRAFFIC, Objective.BALANCE)
 _NOTHING = Bound(value=0.0, origin="none known", plans="")
 _ROUNDING = 1e-9  # relative; a bound and a value of the same sums may differ by this
+_DEFECT = 1e-6  # relative; a bound that lies farther above a value that was reached is wrong
 
 
 def default_objectives(limits: Limits, cluster: Cluster = REFERENCE_CLUSTER) -> tuple[Objective, ...]:
@@ -213,6 +214,10 @@ def _finish(
     made = record(answer, demand, constraints, weights)
     if found := list(violations(made, demand.evaluator.contraction, demand.evaluator.rates)):
         raise PlanError("the solver's answer", f"breaks an invariant (a bug, please report): {found[0]}")
+    least = answer[1].value
+    if least > made.value + _DEFECT * abs(made.value):
+        what = f"of `{made.bound_origin}` lies above a plan that exists (a bug, please report)"
+        raise PlanError("bound", what, expected=f"at most {made.value}", got=least)
     return made
 
 
