@@ -45,7 +45,7 @@ def compile(path: Path | None, layers: str | None, inputs: Path | None, as_json:
 def take_settings(given: dict[str, Any]) -> CircuitSettings:
     """Take the options of `circuit_options` out of a verb's arguments; the main ones are asked for at a terminal."""
     usual = CircuitSettings()
-    names = ("scale", "integer", "logrows", "columns", "base", "legs", "visibility")
+    names = ("scale", "logrows", "columns", "base", "legs", "visibility")
     chosen = {name: given.pop(name) for name in names}
     chosen["scale"] = asked_for(chosen["scale"], "Fixed-point bits", int, usual.scale, option="--scale")
     kinds = click.Choice([kind.value for kind in Visibility])

@@ -30,7 +30,6 @@ _PROVER = (
 )
 _CIRCUIT = (
     click.option("--scale", type=click.IntRange(0, 30), help="Fixed-point bits of values (default: 7)."),
-    click.option("--integer", is_flag=True, help="Integer mode: nothing is rounded inside, settings chosen by cost."),
     click.option("--logrows", type=click.IntRange(6, 26), help="k: 2^k rows (default: the fewest that fit)."),
     click.option("--columns", type=click.IntRange(1, 64), help="Inner columns (default: 2)."),
     click.option("--base", type=click.IntRange(2, 1 << 20), help="Of range checks (default: 512)."),

@@ -10,7 +10,6 @@ import numpy as np
 
 from partwise.digest import file_digest
 from partwise.dsperse.chain import Chain, fixed_shape
-from partwise.dsperse.integers import Integers
 from partwise.dsperse.layout import Layout
 from partwise.dsperse.slice import write_onnx
 from partwise.errors import InputError, PackageError
@@ -94,15 +93,12 @@ def compile_slices(
     requests = list(open_inputs(inputs, package))
     chains = [Chain(package, request) for request in requests]
     compiled = dict[int, Compiled]()
-    integers = Integers(package, requests)
     for number in range(len(package.manifest.segments)):
-        used = settings if isinstance(settings, CircuitSettings) else settings[number]
-        if used.integer:
-            integers.enter(number, write_onnx(layout, package, number), used, needed=number in chosen)
         if number in chosen:
+            used = settings if isinstance(settings, CircuitSettings) else settings[number]
             if on_progress:
                 on_progress(f"segment {number}", len(compiled), len(chosen))
-            compiled[number] = _compile(layout, package, number, prover, used, chains, integers)
+            compiled[number] = _compile(layout, package, number, prover, used, chains)
         for chain in chains:
             chain.run(number)
     manifest = _manifest(layout, package, prover)
@@ -112,28 +108,16 @@ def compile_slices(
 
 
 def _compile(
-    layout: Layout,
-    package: Package,
-    number: int,
-    prover: Prover,
-    settings: CircuitSettings,
-    chains: list[Chain],
-    integers: Integers,
+    layout: Layout, package: Package, number: int, prover: Prover, settings: CircuitSettings, chains: list[Chain]
 ) -> Compiled:
-    subject, folder, onnx = (
-        f"segment {number}",
-        layout.circuit(number, prover.name),
-        write_onnx(layout, package, number),
-    )
-    if settings.integer:
-        lowered, chosen, given = integers.lowered(number, onnx.with_name("circuit.onnx"), settings)
-        return compile_segment(prover, onnx, chosen, given, folder, subject, lowered=lowered)
+    subject = f"segment {number}"
     ports = package.manifest.segments[number].inputs
     examples = [
         tuple(_example(chain.plain_inputs(number)[port.tensor], port, settings, subject) for port in ports)
         for chain in chains
     ]
-    return compile_segment(prover, onnx, settings, examples, folder, subject)
+    folder = layout.circuit(number, prover.name)
+    return compile_segment(prover, write_onnx(layout, package, number), settings, examples, folder, subject)
 
 
 def _example(array: np.ndarray, port: Port, settings: CircuitSettings, subject: str) -> tuple[int, ...]:

@@ -24,7 +24,6 @@ from partwise.verification.zk.ezkl_proof import proof_files, read_proof, write_p
 from partwise.verification.zk.ezkl_settings import (
     explain_refusal,
     fewest_rows,
-    prover_scale,
     read_settings,
     run_args,
     used_settings,
@@ -182,18 +181,17 @@ class EzklProver:
             calls.call("gen_settings", model=segment, output=path, run_args=run_args(settings))
         except ProverError as error:
             raise explain_refusal(error, segment, calls.subject) from None
-        if read_settings(path)["required_lookups"]:  # nothing else depends on the values
-            data = _write_data(folder / "calibration.json", examples)
-            calls.call(
-                "calibrate_settings",
-                data=data,
-                model=segment,
-                settings=path,
-                target="resources",
-                scales=[prover_scale(settings)],
-                scale_rebase_multiplier=[1],
-            )
-            data.unlink()
+        data = _write_data(folder / "calibration.json", examples)
+        calls.call(
+            "calibrate_settings",
+            data=data,
+            model=segment,
+            settings=path,
+            target="resources",
+            scales=[settings.scale],
+            scale_rebase_multiplier=[1],
+        )
+        data.unlink()
         return settings.logrows or fewest_rows(read_settings(path))
 
     def _make_keys(self, segment: Path, logrows: range, folder: Path, calls: _Calls) -> Srs:
