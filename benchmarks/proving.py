@@ -35,7 +35,7 @@ CACHE = Path.home() / ".cache" / "partwise" / "test-srs"
 Digits = dict[str, int]
 """Binary digits after the point of the input `x` and of the weights of each node."""
 SAMPLES = 16
-MARGIN_BITS = 3
+MARGIN_BITS = 2
 """By which a value may exceed the greatest of the samples; beyond that the witness fails."""
 MOST_DIGITS = 9
 
@@ -64,7 +64,9 @@ RECIPES = {
         "whole": Recipe(),
         "3 segments": Recipe(cuts=(("conv1_pool",), ("conv2_pool",))),
         "2 segments": Recipe(cuts=(("conv1_pool",),)),
-        "conv1 halved": Recipe(splits=(("conv1", 2),), cuts=(("conv1_pool/0",), ("conv1_pool/1",))),
+        "fc apart": Recipe(cuts=(("conv2_pool",),)),
+        "half of conv1 apart": Recipe(splits=(("conv1", 2),), cuts=(("conv1_pool/0",),)),
+        "half of conv1 and fc apart": Recipe(splits=(("conv1", 2),), cuts=(("conv1_pool/0",), ("conv2_pool",))),
     },
     "lenet5": {
         "3 segments": Recipe(cuts=(("conv1_pool",), ("conv2_pool",))),
@@ -262,7 +264,7 @@ def show(shown: dict[str, object], rows: list[dict[str, object]]) -> None:
         else ""
     )
     print(
-        f"{shown['model']:10} {shown['plan']:14} {shown['cpu_s']:8.2f} s {shown['peak_bytes'] / 1e6:6.0f} MB{ratios}"
+        f"{shown['model']:10} {shown['plan']:24} {shown['cpu_s']:8.2f} s {shown['peak_bytes'] / 1e6:6.0f} MB{ratios}"
         f"  error {shown['error']:.2g}, digits {list(shown.get('digits', {}).values())}{more}"
     )
     sys.stdout.flush()

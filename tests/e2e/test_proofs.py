@@ -203,3 +203,13 @@ def test_limits_of_a_call(machine: Machine) -> None:
     machine.call("slice", "model.onnx")
     assert "took too long" in machine.call("compile", *TINY, "--insecure-srs", "--time-limit", "0.001", code=7)
     assert "--memory-limit" in machine.call("compile", *TINY, "--insecure-srs", "--memory-limit", "40MB", code=7)
+
+
+@pytest.mark.slow
+def test_integer_mode(machine: Machine) -> None:
+    """Nothing is rounded inside; each segment's values have digits of their own, and the planner chose its settings."""
+    words = ("full-run", "model.onnx", "--proof", "--input", "input.json", "--insecure-srs", "--scale", "6")
+    found = machine.data(*words, "--integer")
+    assert found["verdict"]["outcome"] == "accepted"  # pyright: ignore[reportIndexIssue]
+    assert found["verdict"]["edges"] == 3  # pyright: ignore[reportIndexIssue]
+    assert found["error"]["y"] < 0.1  # pyright: ignore[reportIndexIssue]

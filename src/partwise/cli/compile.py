@@ -11,7 +11,7 @@ from partwise.cli.options import PATH, json_option
 from partwise.cli.output import counted, print_json
 from partwise.cli.proof_options import asked_for, circuit_options, layers_option, prover_options, sliced, take_prover
 from partwise.cli.proof_render import compiled_to_data, show_compiled
-from partwise.dsperse import compile_slices, parse_layers, segment_count
+from partwise.dsperse import compile_slices, integer_settings, parse_layers, segment_count
 from partwise.verification.zk import CircuitSettings, Visibility
 
 __all__ = ["compile", "take_settings"]
@@ -32,8 +32,10 @@ def compile(path: Path | None, layers: str | None, inputs: Path | None, as_json:
     \b
     Example:  partwise compile slices/ --layers 0,2-4
     """
-    layout, prover, settings = sliced(path), take_prover(given), take_settings(given)
+    layout, prover, integer = sliced(path), take_prover(given), given.pop("integer")
+    settings = take_settings(given)
     chosen = parse_layers(layers, segment_count(layout))
+    settings = integer_settings(layout, settings, inputs) if integer else settings
     with counted("compiled") as on_progress:
         done = compile_slices(layout, prover, settings, layers=chosen, inputs=inputs, on_progress=on_progress)
     if as_json:

@@ -31,7 +31,7 @@ from partwise.verification import Outcome, verdict_to_data
 __all__ = ["full_run"]
 
 _PROOFS = (
-    *("layers", "max_error", "scale", "logrows", "columns", "base", "legs", "visibility"),
+    *("layers", "max_error", "scale", "integer", "logrows", "columns", "base", "legs", "visibility"),
     *("srs", "insecure_srs", "time_limit", "memory_limit", "prover_threads"),
 )
 

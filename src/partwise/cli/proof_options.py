@@ -13,6 +13,7 @@ from partwise.cli.options import PATH, Bytes
 from partwise.dsperse import Layout, find_layout
 from partwise.errors import InputError
 from partwise.verification.zk import CallLimits, Prover, Visibility, make_prover
+from partwise.verification.zk.integer_prover import IntegerProver
 
 __all__ = ["asked_for", "circuit_options", "layers_option", "prover_options", "sliced", "take_prover"]
 
@@ -30,6 +31,7 @@ _PROVER = (
 )
 _CIRCUIT = (
     click.option("--scale", type=click.IntRange(0, 30), help="Fixed-point bits of values (default: 7)."),
+    click.option("--integer", is_flag=True, help="Integer mode: nothing is rounded inside, settings chosen by cost."),
     click.option("--logrows", type=click.IntRange(6, 26), help="k: 2^k rows (default: the fewest that fit)."),
     click.option("--columns", type=click.IntRange(1, 64), help="Inner columns (default: 2)."),
     click.option("--base", type=click.IntRange(2, 1 << 20), help="Of range checks (default: 512)."),
@@ -63,7 +65,8 @@ def take_prover(given: dict[str, Any]) -> Prover:
     """Take the options of `prover_options` out of a verb's arguments, as a prover."""
     seconds, memory, threads = (given.pop(name) for name in ("time_limit", "memory_limit", "prover_threads"))
     limits = CallLimits(memory_bytes=memory, threads=threads, **({} if seconds is None else {"seconds": seconds}))
-    return make_prover("ezkl", srs=given.pop("srs"), insecure=given.pop("insecure_srs"), limits=limits)
+    inner = make_prover("ezkl", srs=given.pop("srs"), insecure=given.pop("insecure_srs"), limits=limits)
+    return IntegerProver(inner)
 
 
 def sliced(path: Path | None) -> Layout:

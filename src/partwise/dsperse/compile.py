@@ -17,6 +17,7 @@ from partwise.files import write_whole
 from partwise.ir import DType
 from partwise.packaging import Package, Port, open_package
 from partwise.runtime.inputs import open_inputs
+from partwise.verification.zk.choose import choose_chain
 from partwise.verification.zk.compile import Compiled, compile_segment, is_made_here, open_circuit
 from partwise.verification.zk.field import quantize
 from partwise.verification.zk.manifest import (
@@ -32,8 +33,10 @@ from partwise.verification.zk.pins import note_manifest
 from partwise.verification.zk.prover import Circuit, Prover
 from partwise.verification.zk.settings import CircuitSettings
 
-__all__ = ["CompileResult", "compile_slices", "parse_layers"]
+__all__ = ["CompileResult", "compile_slices", "integer_settings", "parse_layers"]
 
+LARGEST = 4.0
+"""Of the example request's magnitude: what integer circuits still hold. Assumed."""
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -63,6 +66,27 @@ def parse_layers(text: str | None, count: int) -> tuple[int, ...]:
     if wrong := sorted(number for number in found if number >= count):
         raise InputError("--layers", f"there is no segment {wrong[0]}", expected=f"0-{count - 1}", got=text[:80])
     return tuple(sorted(found))
+
+
+def integer_settings(layout: Layout, settings: CircuitSettings, inputs: Path | None) -> dict[int, CircuitSettings]:
+    """Settings of every segment in integer mode, each chosen by predicted cost.
+
+    Args:
+        layout: of `slice`.
+        settings: `scale` is the digits of inputs and weights; its visibility is kept.
+        inputs: a request; values of `LARGEST` times its magnitude still fit.
+
+    Raises:
+        UnsupportedOpError: an operator that integers cannot compute exactly.
+    """
+    package = open_package(layout.package)
+    requests = list(open_inputs(inputs, package))
+    largest = max(float(np.abs(array).max()) for request in requests for array in request.values())
+    segments = [write_onnx(layout, package, number).read_bytes() for number in range(len(package.manifest.segments))]
+    chosen = choose_chain(
+        segments, bits=settings.scale, largest_input=max(1.0, LARGEST * largest), visibility=settings.visibility
+    )
+    return dict(enumerate(chosen))
 
 
 def compile_slices(
@@ -112,18 +136,22 @@ def _compile(
 ) -> Compiled:
     subject = f"segment {number}"
     ports = package.manifest.segments[number].inputs
+    scales = settings.input_scales or (settings.scale,) * len(ports)
     examples = [
-        tuple(_example(chain.plain_inputs(number)[port.tensor], port, settings, subject) for port in ports)
+        tuple(
+            _example(chain.plain_inputs(number)[port.tensor], port, scale, subject)
+            for port, scale in zip(ports, scales, strict=True)
+        )
         for chain in chains
     ]
     folder = layout.circuit(number, prover.name)
     return compile_segment(prover, write_onnx(layout, package, number), settings, examples, folder, subject)
 
 
-def _example(array: np.ndarray, port: Port, settings: CircuitSettings, subject: str) -> tuple[int, ...]:
+def _example(array: np.ndarray, port: Port, scale: int, subject: str) -> tuple[int, ...]:
     fixed_shape(port)
     is_float = port.dtype in (DType.FLOAT32, DType.FLOAT64, DType.FLOAT16)
-    return quantize(array, settings.scale if is_float else 0, f"{subject}, `{port.tensor}`")
+    return quantize(array, scale if is_float else 0, f"{subject}, `{port.tensor}`")
 
 
 def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from partwise.errors import InfeasibleError
-from partwise.profiling.proof import ProofCost, ProofSettings, ProofWork, proof_cost
+from partwise.profiling.proof import ProofCost, ProofSettings, ProofStep, ProofWork, proof_cost
 from partwise.profiling.proof_rates import ProofRates
 
 __all__ = ["ProofChoice", "choose_settings"]
@@ -54,7 +54,8 @@ def choose_settings(
         InfeasibleError: no settings keep the limits; it says what the least peak is.
     """
     priced = [ProofChoice(settings=s, cost=proof_cost(work, s, rates)) for s in _grid(range_bits, most_logrows)]
-    sound = [choice for choice in priced if _fits(choice)]
+    boundary = sum(each.count for each in work if each.step in (ProofStep.GIVEN, ProofStep.RESULT))
+    sound = [choice for choice in priced if _fits(choice, boundary)]
     kept = [choice for choice in sound if peak_bytes is None or choice.cost.peak_bytes <= peak_bytes]
     if not kept:
         least = min((choice.cost.peak_bytes for choice in sound), default=None)
@@ -80,7 +81,10 @@ def _grid(range_bits: int, most_logrows: int | None) -> Iterator[ProofSettings]:
                 yield ProofSettings(logrows=logrows, columns=columns, base=base, legs=legs, checks_products=checks)
 
 
-def _fits(choice: ProofChoice) -> bool:
+def _fits(choice: ProofChoice, boundary: int) -> bool:
+    """Whether setup takes it: one column holds the boundary's values, and no last block is full to the brim."""
+    if boundary > choice.settings.rows:
+        return False
     room = choice.settings.columns * choice.settings.rows
     cost = choice.cost
     return not cost.is_crowded and all(

@@ -73,7 +73,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     proving = ["--srs", "--insecure-srs", "--time-limit", "--memory-limit", "--prover-threads"]
     chosen, circuits = ["--layers", "--max-error"], ["--base", "--columns", "--legs", "--logrows", "--scale"]
-    circuits += ["--visibility"]
+    circuits += ["--integer", "--visibility"]
     assert found["slice"] == sorted(
         ["--batch", "--json", "--max-layers", "--max-nodes", "--output", "--proof", "--segments"]
     )

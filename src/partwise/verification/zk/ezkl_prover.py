@@ -181,17 +181,18 @@ class EzklProver:
             calls.call("gen_settings", model=segment, output=path, run_args=run_args(settings))
         except ProverError as error:
             raise explain_refusal(error, segment, calls.subject) from None
-        data = _write_data(folder / "calibration.json", examples)
-        calls.call(
-            "calibrate_settings",
-            data=data,
-            model=segment,
-            settings=path,
-            target="resources",
-            scales=[settings.scale],
-            scale_rebase_multiplier=[1],
-        )
-        data.unlink()
+        if read_settings(path)["required_lookups"]:  # nothing else depends on the values
+            data = _write_data(folder / "calibration.json", examples)
+            calls.call(
+                "calibrate_settings",
+                data=data,
+                model=segment,
+                settings=path,
+                target="resources",
+                scales=[settings.scale],
+                scale_rebase_multiplier=[1],
+            )
+            data.unlink()
         return settings.logrows or fewest_rows(read_settings(path))
 
     def _make_keys(self, segment: Path, logrows: range, folder: Path, calls: _Calls) -> Srs:

@@ -46,6 +46,7 @@ def run_args(settings: CircuitSettings) -> dict[str, object]:
         "param_visibility": "fixed",
         "check_mode": settings.check_mode,
         "ignore_range_check_inputs_outputs": not settings.boundary_checks,
+        "disable_freivalds": not settings.checks_products,
     }
 
 
@@ -67,6 +68,7 @@ def used_settings(asked: CircuitSettings, known: dict[str, Any]) -> CircuitSetti
         visibility=_visibility(args["input_visibility"]),
         check_mode=args["check_mode"].lower(),
         boundary_checks=not args["ignore_range_check_inputs_outputs"],
+        checks_products=not args["disable_freivalds"],
     )
 
 

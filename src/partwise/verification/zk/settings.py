@@ -39,3 +39,9 @@ class CircuitSettings:
     """`safe` or `unsafe`: whether the prover checks values as it lays them out. The verifier does not depend on it."""
     boundary_checks: bool = True
     """Whether inputs and outputs are range-checked in the circuit."""
+    weight_bits: int | None = None
+    """Integer mode: a weight w becomes round(w · 2^weight_bits) and nothing is rebased; None: the prover scales."""
+    input_scales: tuple[int, ...] | None = None
+    """Integer mode: fixed-point bits of each input, in the order of the ONNX file; None: `scale` for all."""
+    checks_products: bool = True
+    """Products of several rows and columns by Freivalds' method; False: each output is a running sum."""

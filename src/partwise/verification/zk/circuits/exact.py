@@ -120,8 +120,8 @@ def _concat(operands: list[Big], attributes: dict[str, Any]) -> Big:
 
 
 def _gather(operands: list[Big], attributes: dict[str, Any]) -> Big:
-    found: Any = np.take(operands[0], cast("Any", operands[1]), axis=attributes["axis"])
-    return cast("Big", found)
+    index = operands[1].astype(np.int64)
+    return operands[0].take(index, axis=attributes["axis"])
 
 
 def _relu(operands: list[Big], _: dict[str, Any]) -> Big:
