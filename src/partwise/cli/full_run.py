@@ -72,7 +72,7 @@ def full_run(context: click.Context, model: str, output: Path | None, proof: boo
     with counted("run") as on_progress:
         run = api.run(package, on_progress=on_progress, **running)
     with timed("verified"):
-        verdict = api.verify(run, source)
+        verdict = api.verify(run, source, max_difference=running["max_difference"])
     if as_json:
         records = {"plan": plan_to_data(plan, with_graph=False), "run": run_to_data(run.record)}
         print_json(records | {"package": package.digest, "verdict": verdict_to_data(verdict)})

@@ -19,7 +19,7 @@ from partwise.cli.watch import Watch, watched
 from partwise.cli.worker_options import take_worker_options, worker_options
 from partwise.files import copy_whole
 from partwise.runtime import TRACE_FORMATS, run_to_data
-from partwise.runtime.config import Config, check_config, make_pace
+from partwise.runtime.config import Config, check_config, configured_engine, make_pace
 
 __all__ = ["run"]
 
@@ -78,7 +78,9 @@ def run(
     check_parent(trace)
     options = take_run_options(given) | take_worker_options(given)
     if config is not None:
-        check_config(config, api.package_of(package))
+        opened = api.package_of(package)
+        check_config(config, opened)
+        options["engine"] = configured_engine(config, opened, options["engine"])
         options["pace"] = make_pace(config)
         if config.faults is not None:
             fallback = config.faults.cpu_fallback or options["policy"].cpu_fallback

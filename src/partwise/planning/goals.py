@@ -38,6 +38,8 @@ class Amounts:
     """[tensors] For each value that it receives from another stage."""
     send: Floats | None = None
     """[tensors] For each value that it sends to others."""
+    cut: Floats | None = None
+    """[fused units] For each of which it holds some nodes without the first."""
     fixed: float = 0.0
     """Once."""
 
@@ -59,6 +61,15 @@ def _messages(size: Floats, link: Link) -> Floats:
     return link.latency_s + size / link.bytes_per_s
 
 
+def _compute(
+    problem: Problem, member: Member, rate: float = 1.0, receive: Floats | None = None, send: Floats | None = None
+) -> Amounts:
+    """Seconds of nodes and of cuts inside fused units, times a rate."""
+    found = problem.rates.of(member.name)
+    nodes, cut = rate * np.array(found.seconds), rate * np.array(found.cut_seconds)
+    return Amounts(nodes=nodes, cut=cut, receive=receive, send=send)
+
+
 def _stages(problem: Problem, member: Member, link: Link) -> Amounts:
     del problem, member, link
     return Amounts(fixed=1.0)
@@ -71,7 +82,7 @@ def _traffic(problem: Problem, member: Member, link: Link) -> Amounts:
 
 def _balance(problem: Problem, member: Member, link: Link) -> Amounts:
     del link
-    return Amounts(nodes=np.array(problem.rates.of(member.name).seconds))
+    return _compute(problem, member)
 
 
 def _balance_memory(problem: Problem, member: Member, link: Link) -> Amounts:
@@ -82,21 +93,22 @@ def _balance_memory(problem: Problem, member: Member, link: Link) -> Amounts:
 
 def _throughput(problem: Problem, member: Member, link: Link) -> Amounts:
     seconds = _messages(_bytes(problem), link)
-    return Amounts(nodes=np.array(problem.rates.of(member.name).seconds), receive=seconds, send=seconds)
+    return _compute(problem, member, receive=seconds, send=seconds)
 
 
 def _latency(problem: Problem, member: Member, link: Link) -> Amounts:
-    return Amounts(nodes=np.array(problem.rates.of(member.name).seconds), receive=_messages(_bytes(problem), link))
+    return _compute(problem, member, receive=_messages(_bytes(problem), link))
 
 
 def _energy(problem: Problem, member: Member, link: Link) -> Amounts:
     del link
-    return Amounts(nodes=np.array(problem.rates.joules(member.name)))
+    rates = problem.rates
+    return Amounts(nodes=np.array(rates.joules(member.name)), cut=np.array(rates.of(member.name).cut_joules or ()))
 
 
 def _cost(problem: Problem, member: Member, link: Link) -> Amounts:
     rate, seconds = price_per_second(member), _messages(_bytes(problem), link)
-    return Amounts(nodes=rate * np.array(problem.rates.of(member.name).seconds), receive=rate * seconds)
+    return _compute(problem, member, rate, receive=rate * seconds)
 
 
 def _proof(problem: Problem, member: Member, link: Link) -> Amounts:

@@ -8,7 +8,7 @@ from math import fsum
 from partwise.errors import DeviceError
 from partwise.hardware import Cluster, Member
 from partwise.ir import Contraction, Graph, Part, divide
-from partwise.planning.rates import RateTable
+from partwise.planning.rates import Rates, RateTable
 from partwise.planning.records import Cut, Objective, Stage
 from partwise.profiling import Profile, node_proof_seconds, peak_bytes, proof_line
 
@@ -127,7 +127,7 @@ def _stage(contraction: Contraction, rates: RateTable, index: int, home: tuple[P
     kept = rates.kept(graph)
     activations = peak_bytes(graph, part.nodes, part.inputs, part.outputs, sizes, contraction.roots, kept.apart)
     kept_bytes = sum(kept.nodes.get(index, 0) for index in part.placed) + kept.overhead_bytes
-    macs = sum(profile.nodes[i].macs for i in part.nodes)
+    macs, cuts = sum(profile.nodes[i].macs for i in part.nodes), rates.cuts(part.placed)
     return Stage(
         index=index,
         device=device,
@@ -138,11 +138,17 @@ def _stage(contraction: Contraction, rates: RateTable, index: int, home: tuple[P
         peak_bytes=weight_bytes + kept_bytes + activations,
         macs=macs,
         flops=2 * macs,
-        time_s=fsum(cost.seconds[i] for i in part.nodes),
-        energy_j=None if cost.joules is None else fsum(cost.joules[i] for i in part.nodes),
+        time_s=fsum([*(cost.seconds[i] for i in part.nodes), *(cost.cut_seconds[unit] for unit in cuts)]),
+        energy_j=_energy(cost, part, cuts),
         inputs=part.inputs,
         outputs=part.outputs,
     )
+
+
+def _energy(cost: Rates, part: Part, cuts: Sequence[int]) -> float | None:
+    if cost.joules is None:
+        return None
+    return fsum([*(cost.joules[i] for i in part.nodes), *((cost.cut_joules or ())[unit] for unit in cuts)])
 
 
 def _cuts(contraction: Contraction, profile: Profile, parts: Sequence[Part]) -> tuple[Cut, ...]:

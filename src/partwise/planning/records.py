@@ -10,6 +10,7 @@ from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph
 from partwise.planning.constraints import UNCONSTRAINED, Constraints
 from partwise.planning.reserve import NOTHING, Reserve
+from partwise.profiling import Rules
 
 __all__ = ["Blend", "Bound", "Cut", "Level", "Limits", "Objective", "Plan", "Share", "Stage"]
 
@@ -145,6 +146,8 @@ class Plan:
     limits: Limits
     reserve: Reserve = NOTHING
     """What every stage's memory holds beside weights and activations."""
+    fusion: Rules = Rules.NONE
+    """Which nodes run as one kernel where they share a stage; times are stated so."""
     constraints: Constraints = UNCONSTRAINED
     levels: tuple[Level, ...]
     value: float

@@ -111,6 +111,8 @@ def run_package(
     if trace is not None and options.trace is not None:
         told = {"package": opened.digest, "executor": executor, "threads": options.threads}
         data = TRACE_FORMATS[trace_format](options.trace, **told)
+        if fakes := {str(number): settings.fake for number, settings in enumerate(run.record.engines) if settings.fake}:
+            data = {**data, "fake": fakes}
         write_whole(Path(trace), canonical_json(data))
     return run
 

@@ -16,7 +16,7 @@ from partwise.errors import RunError
 from partwise.runtime.pace import SHORT_S
 from partwise.runtime.trace import HandoverSpan, SegmentSpan
 
-__all__ = ["END", "BusyError", "Job", "Queue", "Served"]
+__all__ = ["END", "BusyError", "Job", "Queue", "Recent", "Served"]
 
 
 class BusyError(RunError):
@@ -173,3 +173,20 @@ class Queue:
                 kept.append(job)
         self._jobs.extendleft(reversed(kept))
         return batch
+
+
+class Recent:
+    """How many rows came in the last second. Many threads add, one asks."""
+
+    def __init__(self) -> None:
+        self._came: deque[tuple[float, int]] = deque()
+
+    def add(self, now_s: float, rows: int) -> None:
+        """So many came."""
+        self._came.append((now_s, rows))
+
+    def per_s(self, now_s: float) -> float:
+        """Rows a second."""
+        while self._came and self._came[0][0] < now_s - 1.0:
+            self._came.popleft()
+        return float(sum(rows for _, rows in self._came))

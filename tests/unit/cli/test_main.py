@@ -85,7 +85,8 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         [*running, *working, *tracing, *proving, *chosen, "--config", "--json", "--output", "--watch"]
     )
     serving = ["--batch-delay", "--config", "--drain", "--engine", "--executor", "--host", "--in-flight", "--json"]
-    serving += ["--max-batch", "--max-body", "--max-queue", "--name", "--port", "--threads", "--timeout", "--workers"]
+    serving += ["--max-batch", "--max-body", "--max-difference", "--max-queue", "--name", "--port", "--threads"]
+    serving += ["--timeout", "--workers"]
     assert found["serve"] == sorted(serving)
     judging = ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
     assert found["verify"] == sorted([*judging, "--claim", "--manifest", "--threads"])
@@ -94,7 +95,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     measuring = ["--against", "--engine", "--executor", "--in-flight", "--json", "--output", "--rounds", "--seconds"]
     assert found["bench"] == sorted([*measuring, "--seed", "--size", "--suite", "--threads"])
     reasoning = ["--emit", "--explain", "--generate", "--microbatches", "--pareto", "--plot", "--prompt", "--schedule"]
-    reasoning += ["--phase"]
+    reasoning += ["--phase", "--fuse", "--non-contiguous"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 
 
