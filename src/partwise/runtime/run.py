@@ -166,7 +166,7 @@ class _Collected:
             self._take(answer, self._pending.pop(answer.request))
             on_progress("run requests", len(self.records), total)
 
-    def _remembered(self) -> Iterable[Values | None]:
+    def _remembered(self) -> Iterable[Values | float | None]:
         for number, values in enumerate(self._inputs):
             if self._held is not None:
                 yield from self._held.until_begun(number, values, underway=self._pending)

@@ -181,12 +181,13 @@ class Feed:
         for answer in executor.run(self._offers()):
             self._answer(answer, trace, executor)
 
-    def _offers(self) -> Iterator[Values | None]:
+    def _offers(self) -> Iterator[Values | float | None]:
         stream = self._stream
         while (batch := self._queue.take(list(stream.underway.values()))) is not END:
-            if not isinstance(batch, list):
-                yield None
+            if batch is None or isinstance(batch, float):
+                yield batch
                 continue
+            assert isinstance(batch, list)
             self._begin(batch)
             yield batch[0].values if len(batch) == 1 else join([job.values for job in batch])
 

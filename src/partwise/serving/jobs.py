@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 
 from partwise.errors import RunError
-from partwise.runtime.pace import SHORT_S
 from partwise.runtime.trace import HandoverSpan, SegmentSpan
 
 __all__ = ["END", "BusyError", "Job", "Queue", "Recent", "Served"]
@@ -117,8 +116,8 @@ class Queue:
             self._interrupted = True
             self._changed.notify()
 
-    def take(self, underway: Sequence[Sequence[Job]]) -> list[Job] | _End | None:
-        """The next batch; None where it is better asked again later. Waits only while nothing is under way.
+    def take(self, underway: Sequence[Sequence[Job]]) -> list[Job] | _End | float | None:
+        """The next batch. Waits only while nothing is under way; otherwise None for none now, seconds for none before.
 
         Args:
             underway: the batches that are not answered yet.
@@ -130,10 +129,10 @@ class Queue:
                     return END
                 wait_s = self._wait_s(underway)
                 held_s = self.pace_s() if wait_s == 0 else 0.0
-                if held_s > 0 and (held_s <= SHORT_S or not underway):
+                if held_s > 0 and underway:
+                    return held_s
+                if held_s > 0:
                     self._changed.wait(held_s)
-                elif held_s > 0:
-                    return None
                 elif wait_s == 0:
                     batch = [job for job in self._pop() if job.alone or job.future.set_running_or_notify_cancel()]
                     if batch:
@@ -141,7 +140,7 @@ class Queue:
                 elif self._closed and not self._jobs:
                     return END
                 elif underway:
-                    return None
+                    return wait_s
                 else:
                     self._changed.wait(wait_s)
 

@@ -41,7 +41,7 @@ class ServeOptions:
     max_batch: int = 1
     """Rows that are run together at most; 1 runs each request by itself."""
     batch_delay_s: float = 0.005
-    """How long a request waits for others while nothing is under way."""
+    """How long a request waits for others at most, where there is room for it."""
     max_body_bytes: int = 64 << 20
     max_queue: int = 256
     """Requests that wait at most; more are answered 503."""

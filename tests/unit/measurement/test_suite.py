@@ -68,6 +68,7 @@ def test_the_list_on_this_machine(tmp_path: Path) -> None:
     results = {r["name"]: r for r in json.loads((tmp_path / "suite.json").read_text())["results"]}
     assert results["kernels"]["status"] == "met"
     assert results["CPU-only path"]["status"] == "met"
+    assert results["fallback"]["status"] == "met"
     assert results["latency"]["status"] == "not measurable here"
     if not (torch.cuda.is_available() or torch.xpu.is_available()):
         assert results["contention"]["status"] == "not measurable here"

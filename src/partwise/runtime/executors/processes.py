@@ -99,7 +99,7 @@ class Processes:
         self._driver.wait(enough)
         return tuple(self._hands.settings[stage] for stage in self._schedule.route.active)
 
-    def run(self, requests: Iterable[Values | None]) -> Iterator[Answer]:
+    def run(self, requests: Iterable[Values | float | None]) -> Iterator[Answer]:
         """See `Executor`. One stream at a time; a stream that is left before its end ends the workers."""
         self.ready()
         try:

@@ -120,8 +120,8 @@ def _concat(operands: list[Big], attributes: dict[str, Any]) -> Big:
 
 
 def _gather(operands: list[Big], attributes: dict[str, Any]) -> Big:
-    index = operands[1].astype(np.int64)
-    return operands[0].take(index, axis=attributes["axis"])
+    where = np.asarray(operands[1], np.int64)
+    return operands[0].take(where, axis=int(attributes["axis"]))
 
 
 def _relu(operands: list[Big], _: dict[str, Any]) -> Big:
