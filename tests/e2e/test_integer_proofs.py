@@ -8,59 +8,53 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partwise.dsperse import compile_slices, prove_run, run_slices, slice_model, verify_sliced_run
+from partwise.dsperse import Layout, SlicedRun, compile_slices, prove_run, run_slices, slice_model, verify_sliced_run
 from partwise.dsperse.slice import write_onnx
+from partwise.packaging import Package
 from partwise.verification import Outcome
 from partwise.verification.zk import CircuitSettings, Prover, make_prover
-from partwise.verification.zk.choose import choose_chain
-from partwise.verification.zk.circuits import evaluate
-from partwise.verification.zk.integer_prover import IntegerProver, draw
+from partwise.verification.zk.circuits import evaluate, lower
+from partwise.verification.zk.field import quantize
 from zk_models import own_folders, request_file, skip_model
 
 pytest.importorskip("ezkl")
 
 
-def whole_way(folder: Path, prover: Prover, settings) -> tuple[dict[str, np.ndarray], dict[str, float], str]:
-    """Outputs, errors against onnxruntime, and the verdict's outcome."""
+def whole_way(folder: Path, prover: Prover, settings: CircuitSettings) -> tuple[Layout, Package, SlicedRun]:
+    """Sliced, compiled, run, proved and accepted."""
     layout, package = slice_model(skip_model(folder / "model.onnx"))
-    segments = [write_onnx(layout, package, number).read_bytes() for number in range(len(package.manifest.segments))]
-    chosen = settings(segments)
-    compiled = compile_slices(layout, prover, chosen)
+    compiled = compile_slices(layout, prover, settings)
     run = run_slices(layout, prover, request_file(folder / "input.json"))
     prove_run(layout, run.path, prover)
     found = verify_sliced_run(layout, run.path, prover, manifest=compiled.manifest.digest)
     assert found.verdict.outcome is Outcome.ACCEPTED, found.verdict.reason
     assert found.edges == 3, "two cuts, one of them with a value that goes past a segment"
-    return run.outputs, run.result.error, found.verdict.outcome
+    return layout, package, run
 
 
 def test_a_skip_connection_in_integer_mode(tmp_path: Path) -> None:
     """The proved outputs are the exact integers of the rewritten segments, computed here on their own."""
-    drawn = list[tuple[bytes, CircuitSettings]]()
-
-    def settings(segments: list[bytes]) -> dict[int, CircuitSettings]:
-        chosen = choose_chain(segments, bits=6, largest_input=4.0, most_logrows=9)
-        drawn.extend(zip(segments, chosen, strict=True))
-        return dict(enumerate(chosen))
-
     with own_folders(tmp_path):
-        outputs, errors, _ = whole_way(tmp_path, IntegerProver(make_prover("ezkl", insecure=True)), settings)
+        prover = make_prover("ezkl", insecure=True)
+        layout, package, run = whole_way(tmp_path, prover, CircuitSettings(scale=6, integer=True))
+        segments = [write_onnx(layout, package, number) for number in range(len(package.manifest.segments))]
     request = np.array(json.loads((tmp_path / "input.json").read_text())["x"])
-    values = {"x": np.copysign(np.floor(np.abs(request) * 64 + 0.5), request).astype(int)}
-    for segment, chosen in drawn:
-        circuit = draw(segment, chosen)
+    values = {"x": np.array(quantize(request, 6, "x"), object).reshape(request.shape)}
+    digits = {"x": 6}
+    for segment in segments:
+        circuit = lower(segment.read_bytes(), weight_bits=6, input_bits=digits)
         values |= evaluate(circuit, values)
-    exact = [int(v) / 2.0 ** circuit.outputs[0].bits for v in values["y"].reshape(-1)]
-    assert outputs["y"].reshape(-1).tolist() == exact
-    assert errors["y"] < 0.1
-    assert circuit.outputs[0].bits == 6 + 3 * 6, "nothing is rebased"
+        digits |= {port.name: port.bits for port in circuit.outputs}
+    assert run.outputs["y"].reshape(-1).tolist() == [int(v) / 2.0 ** digits["y"] for v in values["y"].reshape(-1)]
+    assert digits["y"] == 6 + 3 * 6, "nothing is rebased"
+    assert run.result.error["y"] < 0.1
 
 
 def test_the_second_prover_in_the_same_chain(tmp_path: Path) -> None:
     with own_folders(tmp_path):
         prover = make_prover("recompute")
-        _, errors, _ = whole_way(tmp_path, prover, lambda _: CircuitSettings(scale=12))
-    assert errors["y"] < 0.01
+        _, _, run = whole_way(tmp_path, prover, CircuitSettings(scale=12))
+    assert run.result.error["y"] < 0.01
 
 
 def test_a_forged_middle_activation_is_rejected_under_the_second_prover(tmp_path: Path) -> None:

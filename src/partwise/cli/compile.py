@@ -11,7 +11,7 @@ from partwise.cli.options import PATH, json_option
 from partwise.cli.output import counted, print_json
 from partwise.cli.proof_options import asked_for, circuit_options, layers_option, prover_options, sliced, take_prover
 from partwise.cli.proof_render import compiled_to_data, show_compiled
-from partwise.dsperse import compile_slices, integer_settings, parse_layers, segment_count
+from partwise.dsperse import compile_slices, parse_layers, segment_count
 from partwise.verification.zk import CircuitSettings, Visibility
 
 __all__ = ["compile", "take_settings"]
@@ -32,10 +32,8 @@ def compile(path: Path | None, layers: str | None, inputs: Path | None, as_json:
     \b
     Example:  partwise compile slices/ --layers 0,2-4
     """
-    layout, prover, integer = sliced(path), take_prover(given), given.pop("integer")
-    settings = take_settings(given)
+    layout, prover, settings = sliced(path), take_prover(given), take_settings(given)
     chosen = parse_layers(layers, segment_count(layout))
-    settings = integer_settings(layout, settings, inputs) if integer else settings
     with counted("compiled") as on_progress:
         done = compile_slices(layout, prover, settings, layers=chosen, inputs=inputs, on_progress=on_progress)
     if as_json:
@@ -47,7 +45,7 @@ def compile(path: Path | None, layers: str | None, inputs: Path | None, as_json:
 def take_settings(given: dict[str, Any]) -> CircuitSettings:
     """Take the options of `circuit_options` out of a verb's arguments; the main ones are asked for at a terminal."""
     usual = CircuitSettings()
-    names = ("scale", "logrows", "columns", "base", "legs", "visibility")
+    names = ("scale", "integer", "logrows", "columns", "base", "legs", "visibility")
     chosen = {name: given.pop(name) for name in names}
     chosen["scale"] = asked_for(chosen["scale"], "Fixed-point bits", int, usual.scale, option="--scale")
     kinds = click.Choice([kind.value for kind in Visibility])

@@ -13,7 +13,6 @@ from partwise.cli.options import PATH, Bytes
 from partwise.dsperse import Layout, find_layout
 from partwise.errors import InputError
 from partwise.verification.zk import CallLimits, Prover, Visibility, make_prover
-from partwise.verification.zk.integer_prover import IntegerProver
 
 __all__ = ["asked_for", "circuit_options", "layers_option", "prover_options", "sliced", "take_prover"]
 
@@ -65,8 +64,7 @@ def take_prover(given: dict[str, Any]) -> Prover:
     """Take the options of `prover_options` out of a verb's arguments, as a prover."""
     seconds, memory, threads = (given.pop(name) for name in ("time_limit", "memory_limit", "prover_threads"))
     limits = CallLimits(memory_bytes=memory, threads=threads, **({} if seconds is None else {"seconds": seconds}))
-    inner = make_prover("ezkl", srs=given.pop("srs"), insecure=given.pop("insecure_srs"), limits=limits)
-    return IntegerProver(inner)
+    return make_prover("ezkl", srs=given.pop("srs"), insecure=given.pop("insecure_srs"), limits=limits)
 
 
 def sliced(path: Path | None) -> Layout:

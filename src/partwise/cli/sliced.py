@@ -24,7 +24,6 @@ from partwise.dsperse import (
     compile_slices,
     find_layout,
     find_run,
-    integer_settings,
     is_sliced_run,
     parse_layers,
     prove_run,
@@ -96,13 +95,12 @@ def full_run_sliced(model: Path, inputs: Path | None, as_json: bool, given: dict
     """`full-run --proof`: slice, compile, run, prove, verify, each only where it is not done; returns the exit code."""
     limits = {name: given.pop(name) for name in ("max_parameters", "max_layers", "stages", "batch")}
     layers, max_error, out = given.pop("layers"), given.pop("max_error"), given.pop("output")
-    prover, integer, settings = take_prover(given), given.pop("integer"), take_settings(given)
+    prover, settings = take_prover(given), take_settings(given)
     inputs = _ask_input(model if model.is_dir() else model.parent, inputs)
     layout = _sliced_now(model, out, limits)
     chosen = None if layers is None else parse_layers(layers, segment_count(layout))
-    used = integer_settings(layout, settings, inputs) if integer else settings
     with counted("compiled") as on_progress:
-        compiled = compile_slices(layout, prover, used, layers=chosen, inputs=inputs, on_progress=on_progress)
+        compiled = compile_slices(layout, prover, settings, layers=chosen, inputs=inputs, on_progress=on_progress)
     run = unfinished_run(layout, prover, inputs, chosen, max_error)
     if run is None:
         with counted("run") as on_progress:

@@ -4,7 +4,7 @@ In: a model folder. Out: `slices/`, `analysis/`, `run/`. Never: belief in a path
 what is proved and linked is decided by `verification.zk` from digests alone.
 """
 
-from partwise.dsperse.compile import CompileResult, compile_slices, integer_settings, parse_layers
+from partwise.dsperse.compile import CompileResult, compile_slices, parse_layers
 from partwise.dsperse.layout import Layout, find_layout, find_run, segment_count, slice_metadata
 from partwise.dsperse.prove import PROOFS, prove_run
 from partwise.dsperse.records import RunResult, is_sliced_run
@@ -21,7 +21,6 @@ __all__ = [
     "compile_slices",
     "find_layout",
     "find_run",
-    "integer_settings",
     "is_sliced_run",
     "parse_layers",
     "prove_run",

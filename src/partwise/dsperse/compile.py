@@ -10,6 +10,7 @@ import numpy as np
 
 from partwise.digest import file_digest
 from partwise.dsperse.chain import Chain, fixed_shape
+from partwise.dsperse.integers import Integers
 from partwise.dsperse.layout import Layout
 from partwise.dsperse.slice import write_onnx
 from partwise.errors import InputError, PackageError
@@ -17,7 +18,6 @@ from partwise.files import write_whole
 from partwise.ir import DType
 from partwise.packaging import Package, Port, open_package
 from partwise.runtime.inputs import open_inputs
-from partwise.verification.zk.choose import choose_chain
 from partwise.verification.zk.compile import Compiled, compile_segment, is_made_here, open_circuit
 from partwise.verification.zk.field import quantize
 from partwise.verification.zk.manifest import (
@@ -33,10 +33,8 @@ from partwise.verification.zk.pins import note_manifest
 from partwise.verification.zk.prover import Circuit, Prover
 from partwise.verification.zk.settings import CircuitSettings
 
-__all__ = ["CompileResult", "compile_slices", "integer_settings", "parse_layers"]
+__all__ = ["CompileResult", "compile_slices", "parse_layers"]
 
-LARGEST = 4.0
-"""Of the example request's magnitude: what integer circuits still hold. Assumed."""
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -68,27 +66,6 @@ def parse_layers(text: str | None, count: int) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def integer_settings(layout: Layout, settings: CircuitSettings, inputs: Path | None) -> dict[int, CircuitSettings]:
-    """Settings of every segment in integer mode, each chosen by predicted cost.
-
-    Args:
-        layout: of `slice`.
-        settings: `scale` is the digits of inputs and weights; its visibility is kept.
-        inputs: a request; values of `LARGEST` times its magnitude still fit.
-
-    Raises:
-        UnsupportedOpError: an operator that integers cannot compute exactly.
-    """
-    package = open_package(layout.package)
-    requests = list(open_inputs(inputs, package))
-    largest = max(float(np.abs(array).max()) for request in requests for array in request.values())
-    segments = [write_onnx(layout, package, number).read_bytes() for number in range(len(package.manifest.segments))]
-    chosen = choose_chain(
-        segments, bits=settings.scale, largest_input=max(1.0, LARGEST * largest), visibility=settings.visibility
-    )
-    return dict(enumerate(chosen))
-
-
 def compile_slices(
     layout: Layout,
     prover: Prover,
@@ -117,12 +94,15 @@ def compile_slices(
     requests = list(open_inputs(inputs, package))
     chains = [Chain(package, request) for request in requests]
     compiled = dict[int, Compiled]()
+    integers = Integers(package, requests)
     for number in range(len(package.manifest.segments)):
+        used = settings if isinstance(settings, CircuitSettings) else settings[number]
+        if used.integer:
+            integers.enter(number, write_onnx(layout, package, number), used, needed=number in chosen)
         if number in chosen:
-            used = settings if isinstance(settings, CircuitSettings) else settings[number]
             if on_progress:
                 on_progress(f"segment {number}", len(compiled), len(chosen))
-            compiled[number] = _compile(layout, package, number, prover, used, chains)
+            compiled[number] = _compile(layout, package, number, prover, used, chains, integers)
         for chain in chains:
             chain.run(number)
     manifest = _manifest(layout, package, prover)
@@ -132,26 +112,34 @@ def compile_slices(
 
 
 def _compile(
-    layout: Layout, package: Package, number: int, prover: Prover, settings: CircuitSettings, chains: list[Chain]
+    layout: Layout,
+    package: Package,
+    number: int,
+    prover: Prover,
+    settings: CircuitSettings,
+    chains: list[Chain],
+    integers: Integers,
 ) -> Compiled:
-    subject = f"segment {number}"
+    subject, folder, onnx = (
+        f"segment {number}",
+        layout.circuit(number, prover.name),
+        write_onnx(layout, package, number),
+    )
+    if settings.integer:
+        lowered, chosen, given = integers.lowered(number, onnx.with_name("circuit.onnx"), settings)
+        return compile_segment(prover, onnx, chosen, given, folder, subject, lowered=lowered)
     ports = package.manifest.segments[number].inputs
-    scales = settings.input_scales or (settings.scale,) * len(ports)
     examples = [
-        tuple(
-            _example(chain.plain_inputs(number)[port.tensor], port, scale, subject)
-            for port, scale in zip(ports, scales, strict=True)
-        )
+        tuple(_example(chain.plain_inputs(number)[port.tensor], port, settings, subject) for port in ports)
         for chain in chains
     ]
-    folder = layout.circuit(number, prover.name)
-    return compile_segment(prover, write_onnx(layout, package, number), settings, examples, folder, subject)
+    return compile_segment(prover, onnx, settings, examples, folder, subject)
 
 
-def _example(array: np.ndarray, port: Port, scale: int, subject: str) -> tuple[int, ...]:
+def _example(array: np.ndarray, port: Port, settings: CircuitSettings, subject: str) -> tuple[int, ...]:
     fixed_shape(port)
     is_float = port.dtype in (DType.FLOAT32, DType.FLOAT64, DType.FLOAT16)
-    return quantize(array, scale if is_float else 0, f"{subject}, `{port.tensor}`")
+    return quantize(array, settings.scale if is_float else 0, f"{subject}, `{port.tensor}`")
 
 
 def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest:

@@ -30,7 +30,7 @@ def test_cells_by_hand() -> None:
 def test_cells_by_hand_of_a_checked_product() -> None:
     work = (ProofWork(ProofStep.CHECKED, 1, 9, (144, 4)),)
     assert count_cells(work, 2, 3) == (0, 144 * 4 + 144 * 9 + 9 * 4 + 9 + 144)
-    assert count_cells(work, 2, 3, checks_products=False) == (144 * 4 * 2 * 5, 0)
+    assert count_cells(work, 2, 3, product_checks=False) == (144 * 4 * 2 * 5, 0)
 
 
 def test_a_rebase_is_what_integer_mode_saves() -> None:

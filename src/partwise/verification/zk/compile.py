@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -25,7 +25,7 @@ from partwise.verification.zk.pins import note_circuit, noted_circuit
 from partwise.verification.zk.prover import Circuit, Prover
 from partwise.verification.zk.settings import CircuitSettings
 
-__all__ = ["Compiled", "compile_segment", "is_made_here", "open_circuit"]
+__all__ = ["Compiled", "Lowered", "compile_segment", "is_made_here", "open_circuit"]
 
 _RECORD = "circuit.json"
 
@@ -36,6 +36,22 @@ class Compiled:
 
     circuit: Circuit
     reused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lowered:
+    """A segment in integer mode: another ONNX file of the same interface, whose integers have digits of their own."""
+
+    path: Path
+    input_digits: tuple[int, ...]
+    """Binary digits after the point of each input's integers."""
+    output_digits: tuple[int, ...]
+
+    def rescaled(self, circuit: Circuit) -> Circuit:
+        """The circuit with the scales that its values have outside; inside the prover they have none."""
+        inputs = (scale + more for scale, more in zip(circuit.input_scales, self.input_digits, strict=True))
+        outputs = (scale + more for scale, more in zip(circuit.output_scales, self.output_digits, strict=True))
+        return replace(circuit, input_scales=tuple(inputs), output_scales=tuple(outputs))
 
 
 class _Record(msgspec.Struct, frozen=True):
@@ -50,6 +66,8 @@ def compile_segment(
     examples: Sequence[tuple[Values, ...]],
     folder: Path,
     subject: str,
+    *,
+    lowered: Lowered | None = None,
 ) -> Compiled:
     """A segment's circuit and keys in `folder`.
 
@@ -60,18 +78,21 @@ def compile_segment(
         examples: see `Prover.setup`; other examples alone do not make a finished circuit again.
         folder: of the circuit.
         subject: what errors are about.
+        lowered: the segment in integer mode, proved in its place.
 
     Raises:
         UnsupportedOpError: an operator that the prover lacks.
         ProverError: the prover failed.
         PackageError: the disk refuses.
     """
-    question = _question(prover, segment, settings)
+    question = _question(prover, segment, settings, lowered)
     known = _open(folder) if is_made_here(folder) else None
     if known is not None and known.question == question and _is_whole(folder, known.circuit):
         return Compiled(circuit=known.circuit, reused=True)
     try:
-        return Compiled(circuit=_make(prover, segment, settings, examples, folder, subject, question), reused=False)
+        return Compiled(
+            circuit=_make(prover, lowered or segment, settings, examples, folder, subject, question), reused=False
+        )
     except OSError as error:
         hint = "call it again: what is finished stays."
         raise PackageError(str(folder), f"cannot be written ({error.strerror})", hint=hint) from None
@@ -106,14 +127,16 @@ def open_circuit(folder: Path, onnx: str, prover: Prover) -> Circuit | None:
     return known.circuit
 
 
-def _question(prover: Prover, segment: Path, settings: CircuitSettings) -> str:
-    asked = {"prover": prover.name, "version": prover.version, "onnx": file_digest(segment)}
+def _question(prover: Prover, segment: Path, settings: CircuitSettings, lowered: Lowered | None) -> str:
+    asked: dict[str, object] = {"prover": prover.name, "version": prover.version, "onnx": file_digest(segment)}
+    if lowered is not None:
+        asked |= {"circuit": file_digest(lowered.path), "digits": [*lowered.input_digits, *lowered.output_digits]}
     return canonical_json(asked | {"settings": msgspec.to_builtins(settings)}).decode()
 
 
 def _make(
     prover: Prover,
-    segment: Path,
+    segment: Path | Lowered,
     settings: CircuitSettings,
     examples: Sequence[tuple[Values, ...]],
     folder: Path,
@@ -125,7 +148,10 @@ def _make(
         shutil.rmtree(stale, ignore_errors=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        circuit = prover.setup(segment, settings, examples, partial, subject)
+        if isinstance(segment, Lowered):
+            circuit = segment.rescaled(prover.setup(segment.path, settings, examples, partial, subject))
+        else:
+            circuit = prover.setup(segment, settings, examples, partial, subject)
         record = _Record(question=question, circuit=circuit)
         data = canonical_json(msgspec.to_builtins(record))
         note_circuit(folder, sha256_digest(data))

@@ -24,6 +24,7 @@ from partwise.verification.zk.ezkl_proof import proof_files, read_proof, write_p
 from partwise.verification.zk.ezkl_settings import (
     explain_refusal,
     fewest_rows,
+    prover_scale,
     read_settings,
     run_args,
     used_settings,
@@ -189,7 +190,7 @@ class EzklProver:
                 model=segment,
                 settings=path,
                 target="resources",
-                scales=[settings.scale],
+                scales=[prover_scale(settings)],
                 scale_rebase_multiplier=[1],
             )
             data.unlink()

@@ -13,7 +13,7 @@ from partwise.errors import InputError, PartwiseError, ProverError, UnsupportedO
 from partwise.extras import require
 from partwise.verification.zk.settings import CircuitSettings, Visibility
 
-__all__ = ["explain_refusal", "fewest_rows", "read_settings", "run_args", "used_settings"]
+__all__ = ["explain_refusal", "fewest_rows", "prover_scale", "read_settings", "run_args", "used_settings"]
 
 _VISIBILITY = {
     Visibility.PUBLIC: "public",
@@ -35,8 +35,8 @@ def run_args(settings: CircuitSettings) -> dict[str, object]:
     """The prover's arguments."""
     word = _VISIBILITY[settings.visibility]
     return {
-        "input_scale": settings.scale,
-        "param_scale": settings.scale,
+        "input_scale": prover_scale(settings),
+        "param_scale": prover_scale(settings),
         "logrows": settings.logrows or _START,
         "num_inner_cols": settings.columns,
         "decomp_base": settings.base,
@@ -46,8 +46,13 @@ def run_args(settings: CircuitSettings) -> dict[str, object]:
         "param_visibility": "fixed",
         "check_mode": settings.check_mode,
         "ignore_range_check_inputs_outputs": not settings.boundary_checks,
-        "disable_freivalds": not settings.checks_products,
+        "disable_freivalds": not settings.product_checks,
     }
+
+
+def prover_scale(settings: CircuitSettings) -> int:
+    """At which the prover itself scales: not at all what is integers already."""
+    return 0 if settings.integer else settings.scale
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -60,7 +65,7 @@ def used_settings(asked: CircuitSettings, known: dict[str, Any]) -> CircuitSetti
     args = known["run_args"]
     return replace(
         asked,
-        scale=args["input_scale"],
+        scale=asked.scale if asked.integer else args["input_scale"],
         logrows=args["logrows"],
         columns=args["num_inner_cols"],
         base=args["decomp_base"],
@@ -68,7 +73,7 @@ def used_settings(asked: CircuitSettings, known: dict[str, Any]) -> CircuitSetti
         visibility=_visibility(args["input_visibility"]),
         check_mode=args["check_mode"].lower(),
         boundary_checks=not args["ignore_range_check_inputs_outputs"],
-        checks_products=not args["disable_freivalds"],
+        product_checks=not args["disable_freivalds"],
     )
 
 

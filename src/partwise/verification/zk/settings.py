@@ -24,7 +24,7 @@ class CircuitSettings:
     """Of one segment. Source of the words: ezkl 23.0.5, `PyRunArgs`."""
 
     scale: int = 7
-    """Fixed-point bits of inputs and weights: a value x becomes round(x · 2^scale). 0 in integer mode."""
+    """Fixed-point bits of inputs and weights: a value x becomes round(x · 2^scale)."""
     logrows: int | None = None
     """k: the circuit has 2^k rows; None lets the prover's calibration choose."""
     columns: int = 2
@@ -39,9 +39,7 @@ class CircuitSettings:
     """`safe` or `unsafe`: whether the prover checks values as it lays them out. The verifier does not depend on it."""
     boundary_checks: bool = True
     """Whether inputs and outputs are range-checked in the circuit."""
-    weight_bits: int | None = None
-    """Integer mode: a weight w becomes round(w · 2^weight_bits) and nothing is rebased; None: the prover scales."""
-    input_scales: tuple[int, ...] | None = None
-    """Integer mode: fixed-point bits of each input, in the order of the ONNX file; None: `scale` for all."""
-    checks_products: bool = True
+    integer: bool = False
+    """Weights and inputs are rounded beforehand to `scale` binary digits and nothing inside: the prover runs at 0."""
+    product_checks: bool = True
     """Products of several rows and columns by Freivalds' method; False: each output is a running sum."""
