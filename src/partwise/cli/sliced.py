@@ -37,9 +37,13 @@ from partwise.dsperse import (
 from partwise.errors import InputError
 from partwise.packaging import is_package
 from partwise.verification import Outcome
-from partwise.verification.zk import ProofVerdict, make_prover
+from partwise.verification.zk import CallLimits, ProofVerdict, Prover, make_prover
 
 __all__ = ["full_run_sliced", "is_archive", "run_sliced", "sliced_model", "verify_archived", "verify_sliced"]
+
+_VERIFY_S = 600.0
+_VERIFY_BYTES = 8 << 30
+"""Time and memory of checking one proof: tens of milliseconds and of megabytes in all that was measured."""
 
 
 def sliced_model(path: Path | None) -> Layout | None:
@@ -76,14 +80,14 @@ def verify_sliced(layout: Layout, path: Path | None, as_json: bool, given: dict[
     """`verify run/run_<n>`; returns the exit code."""
     run = find_run(layout, path or Path.cwd())
     with timed("verified"):
-        found = verify_sliced_run(layout, run, make_prover("ezkl"), **given)
+        found = verify_sliced_run(layout, run, _judge(), **given)
     return _judged(found, as_json)
 
 
 def verify_archived(path: Path, as_json: bool, given: dict[str, Any]) -> int:
     """`verify proofs.zip`; returns the exit code."""
     with timed("verified"):
-        found = verify_archive(path, make_prover("ezkl"), **given)
+        found = verify_archive(path, _judge(), **given)
     return _judged(found, as_json)
 
 
@@ -134,6 +138,11 @@ def _ask_input(folder: Path, inputs: Path | None) -> Path:
     usual = folder / "input.json"
     suggested = usual if usual.is_file() else None
     return asked_for(inputs, "Input file", click.Path(path_type=Path), option="--input", suggested=suggested)
+
+
+def _judge() -> Prover:
+    """The prover that checks what comes from anywhere: a hostile key gets no more than this."""
+    return make_prover("ezkl", limits=CallLimits(seconds=_VERIFY_S, memory_bytes=_VERIFY_BYTES))
 
 
 def _judged(found: ProofVerdict, as_json: bool) -> int:

@@ -171,7 +171,7 @@ def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest
         segments=tuple(segments),
     )
     if problems := list(proof_manifest_problems(manifest)):
-        hint = "compile all with the same --scale and --visibility."
+        hint = "compile all with the same --scale, --visibility and, for polycommit, --logrows."
         raise PackageError("circuits", f"cannot be linked: {problems[0]}", hint=hint)
     return manifest
 

@@ -100,7 +100,8 @@ def _judge(bundle: Bundle, prover: Prover, pin: Pin | None, inputs: Path | None,
 
 
 def _client_pin(bundle: Bundle, manifest: str | None) -> Pin | None:
-    digest = sha256_digest(bundle.manifest)
+    known = _parsed(bundle.manifest)
+    digest = sha256_digest(bundle.manifest) if known is None else known.digest
     if manifest is None:
         folder = noted_anywhere(digest)
         return None if folder is None else Pin(digest=digest, by=f"this machine's compile of {folder}")

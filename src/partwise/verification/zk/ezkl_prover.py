@@ -143,7 +143,7 @@ class EzklProver:
             case Visibility.HASHED:
                 return tuple(_Calls(subject, self._limits).call("poseidon_hash", message=elements).value)
             case Visibility.POLYCOMMIT:
-                srs = matching_srs(keys[VERIFIER_SRS], int(settings["run_args"]["logrows"]))
+                srs = matching_srs(keys[VERIFIER_SRS], int(settings["run_args"]["logrows"]), exact=True)
                 if srs is None:
                     return None
                 found = _Calls(subject, self._limits).call(
@@ -201,7 +201,8 @@ class EzklProver:
         path, circuit = folder / "settings.json", folder / "model.compiled"
         known = read_settings(path)
         known["run_args"]["logrows"] = logrows[0]
-        srs = find_srs(logrows[0], self._srs, insecure=self._insecure)
+        commits = used_settings(CircuitSettings(), known).visibility is Visibility.POLYCOMMIT
+        srs = find_srs(logrows[0], self._srs, insecure=self._insecure, exact=commits)
         path.write_text(json.dumps(known, separators=(",", ":")))
         calls.call("compile_circuit", model=segment, compiled_circuit=circuit, settings_path=path)
         try:

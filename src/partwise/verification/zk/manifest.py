@@ -16,7 +16,7 @@ from partwise.digest import canonical_json, is_digest, sha256_digest
 from partwise.errors import ManifestError
 from partwise.ir import DType, Output
 from partwise.verification.zk.prover import KeyFile, Sizes
-from partwise.verification.zk.settings import CircuitSettings
+from partwise.verification.zk.settings import CircuitSettings, Visibility
 
 __all__ = [
     "PROOF_VERSION",
@@ -164,8 +164,13 @@ def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
     if not names or len(set(names)) != len(names):
         yield "has no outputs, or one twice"
     yield from (f"output `{o.name}` is given by no segment" for o in manifest.outputs if o.tensor not in given)
-    if len({s.circuit.settings.visibility for s in manifest.segments if s.circuit}) > 1:
+    circuits = [segment.circuit for segment in manifest.segments if segment.circuit is not None]
+    ways = {circuit.settings.visibility for circuit in circuits}
+    if len(ways) > 1:
         yield "its circuits show their values in different ways, which cannot be compared"
+    if ways == {Visibility.POLYCOMMIT} and len({(c.settings.logrows, c.common) for c in circuits}) > 1:
+        most = max(circuit.settings.logrows or 0 for circuit in circuits)
+        yield f"commitments of circuits of different sizes cannot be compared: compile all with --logrows {most}"
 
 
 def _segment_problems(number: int, segment: ProvedSegment) -> Iterable[str]:

@@ -68,12 +68,13 @@ def open_srs(path: Path) -> Srs:
     return Srs(path=path, digest=digest, logrows=logrows, self_made=digest != PUBLIC_SRS[logrows])
 
 
-def find_srs(logrows: int, given: Path | None, *, insecure: bool) -> Srs:
+def find_srs(logrows: int, given: Path | None, *, insecure: bool, exact: bool = False) -> Srs:
     """An SRS for circuits of up to 2^logrows rows.
 
     Args:
         logrows: k.
         given: a file, or a folder of files `kzg<k>.srs`; the cache if None.
+        exact: whether it must have 2^logrows points: ezkl 23.0.5's `kzg_commit` uses all that there are.
         insecure: whether one that is not the public ceremony's may be used, and made where there is none.
 
     Raises:
@@ -81,36 +82,48 @@ def find_srs(logrows: int, given: Path | None, *, insecure: bool) -> Srs:
     """
     folder = srs_folder() if given is None else given
     if folder.is_file():
-        return _allowed(open_srs(folder), logrows, insecure)
-    for k in range(logrows, MOST_LOGROWS + 1):
+        return _allowed(open_srs(folder), logrows, insecure, exact)
+    for k in _sizes(logrows, exact):
         if (path := folder / f"kzg{k}.srs").is_file():
-            return _allowed(open_srs(path), logrows, insecure)
+            return _allowed(open_srs(path), logrows, insecure, exact)
     if not insecure:
         raise InputError("SRS", f"there is none for k = {logrows} in {folder}", expected=f"kzg{logrows}.srs",
                          hint="see docs/prove.md for the public one, or --insecure-srs for tests.")  # fmt: skip
-    return _self_made(logrows)
+    return _self_made(logrows, exact)
 
 
-def matching_srs(verifier: Path | None, logrows: int, digest: str | None = None) -> Srs | None:
+def matching_srs(verifier: Path | None, logrows: int, digest: str | None = None, *, exact: bool = False) -> Srs | None:
     """An SRS of the cache that was made with the same secret, or that has a digest; None if there is none.
 
     Args:
         verifier: the 516 bytes that a verifier has of it.
         logrows: k at least.
         digest: of the file itself.
+        exact: see `find_srs`.
     """
     folder = srs_folder()
     wanted = None if verifier is None else verifier.read_bytes()
     for path in sorted((*folder.glob("kzg*.srs"), *folder.glob("self-made/kzg*.srs"))):
         found = open_srs(path)
-        if found.logrows < logrows or (digest is not None and found.digest != digest):
+        if (
+            found.logrows < logrows
+            or (exact and found.logrows != logrows)
+            or (digest is not None and found.digest != digest)
+        ):
             continue
         if wanted is None or found.verifier_bytes() == wanted:
             return found
     return None
 
 
-def _allowed(srs: Srs, logrows: int, insecure: bool) -> Srs:
+def _sizes(logrows: int, exact: bool) -> range:
+    return range(logrows, logrows + 1 if exact else MOST_LOGROWS + 1)
+
+
+def _allowed(srs: Srs, logrows: int, insecure: bool, exact: bool) -> Srs:
+    if exact and srs.logrows != logrows:
+        raise InputError(str(srs.path), "has another size than the circuits, which commitments need",
+                         expected=f"k = {logrows}", got=srs.logrows)  # fmt: skip
     if srs.logrows < logrows:
         raise InputError(str(srs.path), "is too small for these circuits", expected=f"k ≥ {logrows}", got=srs.logrows)
     if srs.self_made and not insecure:
@@ -119,10 +132,10 @@ def _allowed(srs: Srs, logrows: int, insecure: bool) -> Srs:
     return srs
 
 
-def _self_made(logrows: int) -> Srs:
+def _self_made(logrows: int, exact: bool) -> Srs:
     """The smallest that was made here before and is large enough, or a new one."""
     folder = srs_folder() / "self-made"
-    for k in range(logrows, MOST_LOGROWS + 1):
+    for k in _sizes(logrows, exact):
         for path in sorted(folder.glob(f"kzg{k}-*.srs")):
             if path.stem.endswith(file_digest(path).removeprefix("sha256:")):
                 return open_srs(path)

@@ -61,3 +61,13 @@ def test_what_is_no_srs(tmp_path: Path) -> None:
         (tmp_path / "x.srs").write_bytes(data)
         with pytest.raises(InputError, match="no SRS"):
             open_srs(tmp_path / "x.srs")
+
+
+def test_commitments_need_a_file_of_their_own_size() -> None:
+    """ezkl's `kzg_commit` would use all points of a larger one, and give another commitment."""
+    large = find_srs(5, None, insecure=True)
+    small = find_srs(4, None, insecure=True, exact=True)
+    assert (small.logrows, find_srs(4, None, insecure=True).logrows) == (4, 4)
+    assert matching_srs(None, 4, large.digest, exact=True) is None
+    with pytest.raises(InputError, match="another size"):
+        find_srs(4, large.path, insecure=True, exact=True)
