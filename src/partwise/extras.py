@@ -18,6 +18,8 @@ _EXTRAS = {
     "onnx_ir": "onnx",
     "onnxruntime": "onnx",
     "ortools": "solvers",
+    "ray": "ray",
+    "zmq": "ray",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from partwise.errors import RunError
@@ -62,7 +62,8 @@ class Schedule:
         self,
         route: Route,
         *,
-        workers: int | Sequence[Capacity] | None = None,
+        workers: int | Sequence[Capacity] | Mapping[int, Capacity] | None = None,
+        own: bool = True,
         demands: Sequence[Demand] | None = None,
         in_flight: int = 1,
         queue: int = 1,
@@ -75,7 +76,8 @@ class Schedule:
 
         Args:
             route: the stages and what they send each other.
-            workers: how many it may start, or what each of them takes; by default one a stage. 0: all will join.
+            workers: how many it may start, or what each of them takes, by number if it is a mapping; by default one a stage. 0: all will join.
+            own: the schedule may start these workers; otherwise they are up, and come back by themselves.
             demands: what each stage needs; by default nothing, and equal work.
             in_flight: requests between `Offered` and `Answer` at most.
             queue: tasks that a worker has at most: the one it computes, and the next beside it.
@@ -88,10 +90,11 @@ class Schedule:
         self.route, self.policy, self.story = route, policy or Policy(), Story(remembered)
         self._demands = list(demands or [Demand()] * route.stages)
         count = route.stages if workers is None else workers
-        capacities = [Capacity()] * count if isinstance(count, int) else list(count)
+        given = [Capacity()] * count if isinstance(count, int) else count
+        capacities = given if isinstance(given, Mapping) else dict(enumerate(given))
         self.roster = Roster(queue)
-        for number, capacity in enumerate(capacities):
-            self.roster.members[number] = Member(number, capacity, own=True)
+        for number, capacity in capacities.items():
+            self.roster.members[number] = Member(number, capacity, own=own)
         self._in_flight, self._durable, self._supervised = in_flight, durable, supervised
         self._stream: Stream | None = None
         self._tasks: dict[int, _Task] = {}
@@ -116,7 +119,7 @@ class Schedule:
         found = list[Instruction]()
         for number, stages in assign(self._demands, capacities, self.route.active).items():
             self.roster.members[number].assigned = set(stages)
-            if stages:
+            if stages or not self.roster.members[number].own:
                 found += self._start(self.roster.members[number])
         if capacities:
             found += [i for stage in self.route.active if not self.roster.holders(stage) for i in self._homeless(stage)]

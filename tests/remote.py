@@ -1,0 +1,47 @@
+"""Workers of other machines without Ray: threads of this process, with real links between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from partwise.runtime.remote.handshake import Invitation
+from partwise.runtime.remote.members import Arrived, Change, Departed
+from partwise.runtime.remote.worker import Settings, Worker
+from partwise.runtime.schedule import Capacity
+
+__all__ = ["Threads"]
+
+
+class Threads:
+    """Members that are threads."""
+
+    def __init__(
+        self, count: int, cache: Path, *, package: str | None = None, capacity: Capacity | None = None
+    ) -> None:
+        self.workers: dict[int, Worker] = {}
+        self.count, self._capacity = count, capacity or Capacity()
+        self.settings = [Settings(cache=cache / str(number), package=package) for number in range(count)]
+
+    def start(self, invite: Callable[[int], Invitation], report: Callable[[Change], None]) -> int:
+        self._invite, self._report = invite, report
+        for number in range(self.count):
+            self.arrive(number)
+        return self.count
+
+    def arrive(self, number: int) -> None:
+        worker = self.workers[number] = Worker(self._invite(number), self.settings[number], address="127.0.0.1")
+        self._report(Arrived(number, worker.statement, self._capacity))
+
+    def kill(self, number: int) -> None:
+        """As if its machine had lost power: its links fall silent."""
+        self.workers.pop(number).close()
+        self._report(Departed(number, "killed"))
+
+    def restart(self, number: int) -> None:
+        self.kill(number)
+        self.arrive(number)
+
+    def close(self) -> None:
+        while self.workers:
+            self.workers.popitem()[1].close()
