@@ -27,6 +27,7 @@ VERBS = {
     "verify": "Judge a package or a run.",
     "full-run": "All of it in one go.",
     "devices": "List the hardware that times are predicted on.",
+    "worker": "Let this machine compute parts for others.",
     "calibrate": "Measure this machine as one of them.",
 }
 """Verb and one line about it, in the order of the pipeline; each lives in the module of its name."""

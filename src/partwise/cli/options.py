@@ -164,11 +164,12 @@ _RUN = (
     _INPUT,
     click.option(
         "--executor",
-        type=click.Choice(["processes", "in-process"]),
+        type=click.Choice(["processes", "in-process", "ray"]),
         default="processes",
         show_default=True,
-        help="One process a stage, or all in this one.",
+        help="One process a stage, all in this one, or the workers of a cluster.",
     ),
+    click.option("--address", metavar="HOST:PORT", help="Of the cluster, with --executor ray (see `worker`)."),
     click.option("--threads", type=click.IntRange(1), help="Threads of each stage's engine."),
     click.option("--in-flight", type=click.IntRange(1), help="Requests of a stream under way at once."),
     click.option("--size", "sizes", multiple=True, type=Size(), help="Of random inputs, as batch=4; repeatable."),
@@ -220,7 +221,7 @@ _PLAN_ARGUMENTS = (
 def take_run_options(given: dict[str, Any]) -> dict[str, Any]:
     """Take the options of `run_options` out of a verb's arguments, as arguments of `api.run`."""
     sizes = dict(given.pop("sizes"))
-    names = ("inputs", "executor", "threads", "in_flight", "seed", "run_dir")
+    names = ("inputs", "executor", "address", "threads", "in_flight", "seed", "run_dir")
     return {"sizes": sizes} | {name: given.pop(name) for name in names}
 
 

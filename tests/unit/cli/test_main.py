@@ -65,10 +65,13 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
     assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
     assert found["devices"] == sorted(["--here", "--json", "--links"])
-    running = ["--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
+    running = ["--address", "--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     working = ["--cpu-fallback", "--max-layers", "--max-parameters", "--memory", "--workers"]
     assert found["run"] == sorted([*running, *working, "--json", "--output", "--trace", "--trace-nodes"])
+    joining = ["--cache", "--head", "--host", "--join", "--package", "--port", "--store", "--temp-dir"]
+    limits = ["--max-layers", "--max-nodes", "--max-parameters", "--memory", "--workers"]
+    assert found["worker"] == sorted([*joining, *limits, "--json"])
     assert found["verify"] == sorted(
         ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 
 import numpy as np
@@ -47,6 +48,15 @@ _ALONE_S = 120.0
 _Come = Change | tuple[str, wire.Word, list[memoryview]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A task that a worker has."""
+
+    task: Compute
+    sizes: Mapping[str, int]
+    sent_s: float
+
+
 class Hands:
     """Obeys a schedule; see `executors.drive.Hands`."""
 
@@ -68,7 +78,7 @@ class Hands:
         self._alone_s = time.monotonic()
         self._story: Story | None = None
         self._errors: dict[int, PartwiseError] = {}
-        self._tasks: dict[int, tuple[Compute, Mapping[str, int]]] = {}
+        self._tasks: dict[int, _Given] = {}
         self._attempts: dict[tuple[int, int], int] = {}
         self._inputs: dict[int, dict[str, np.ndarray]] = {}
         self._places: dict[tuple[int, int], int] = {}
@@ -135,7 +145,7 @@ class Hands:
         self._errors[number] = error
         del self._numbers[stated.key]
         self._link.forget(stated.key)
-        self._tasks = {ticket: known for ticket, known in self._tasks.items() if known[0].worker != number}
+        self._tasks = {ticket: known for ticket, known in self._tasks.items() if known.task.worker != number}
         for other in self._stated.values():
             self._link.send(other.key, wire.encode(wire.Gone(stated.key)))
         if self._story is None:
@@ -186,7 +196,7 @@ class Hands:
         self._attempts[task.request, task.stage] = attempt
         work = Work(run=self._run, package=self._package.digest, stage=task.stage, request=task.request,
                     attempt=attempt, sizes=dict(sizes), tensors=tensor_heads(given, digests=False))  # fmt: skip
-        self._tasks[task.ticket] = task, sizes
+        self._tasks[task.ticket] = _Given(task, sizes, time.monotonic())
         self._post(task.worker, wire.Task(task.ticket, sources), encode_packet(work, given))
 
     def discard(self, ticket: int) -> None:
@@ -277,7 +287,7 @@ class Hands:
     def _failed(self, worker: int, ticket: int, fault: Fault, frames: list[memoryview]) -> Event:
         known = self._tasks.pop(ticket, None)
         packet = decode_packet(frames)[0]
-        if known is None or known[0].worker != worker or not isinstance(packet, Failure):
+        if known is None or known.task.worker != worker or not isinstance(packet, Failure):
             return self._lied(worker, ticket, RunError(f"worker {worker}", "answers what nobody asked"))
         error = self._errors[worker] = error_of(packet)
         return Failed(ticket, fault, str(error))
@@ -287,29 +297,30 @@ class Hands:
         known = self._tasks.pop(done.ticket, None)
         try:
             packet, values = decode_packet(frames)
-            if known is None or known[0].worker != worker or not isinstance(packet, Result):
+            if known is None or known.task.worker != worker or not isinstance(packet, Result):
                 raise RunError(f"worker {worker}", "answers what nobody asked")
-            task, sizes = known
-            checked(self._interfaces, task, sizes, done, packet)
+            task = known.task
+            checked(self._interfaces, task, known.sizes, done, packet)
         except PartwiseError as error:
             return self._lied(worker, done.ticket, error)
         self._places[task.request, task.stage] = worker
         self._senders.setdefault(task.request, {}).update(dict.fromkeys((h.name for h in done.heads), task.stage))
         self._returned[task.request, task.stage] = values
-        self._trace(worker, done)
+        self._trace(worker, done, known.sent_s)
         return Finished(done.ticket, done.segment.end_s - done.segment.start_s)
 
     def _lied(self, worker: int, ticket: int, error: PartwiseError) -> Event:
         self._errors[worker] = error
         return Failed(ticket, Fault.LIED, str(error))
 
-    def _trace(self, worker: int, done: wire.Done) -> None:
+    def _trace(self, worker: int, done: wire.Done, sent_s: float) -> None:
         trace = self._options.trace
         if trace is None:
             return
         offset_s = self._clocks[worker] = min(self._clocks[worker], time.monotonic() - done.now_s)
         trace.segments.append(shifted(done.segment, offset_s))
-        trace.handovers.extend(shifted(span, offset_s) for span in done.handovers)
+        for span in (shifted(span, offset_s) for span in done.handovers):
+            trace.handovers.append(replace(span, start_s=sent_s) if span.sender == CALLER else span)
         trace.nodes.extend(shifted(span, offset_s) for span in done.nodes)
 
     def _source(self, request: int, stage: int, names: list[str]) -> wire.Source:

@@ -75,8 +75,9 @@ def refuse_strangers(invited: Invitation, stated: Statement) -> None:
     """
     subject = f"worker {invited.number} on {stated.host} (process {stated.pid})"
     if (stated.version, stated.packets) != (invited.version, PACKET_VERSION):
-        raise RunError(subject, "is of another version of Partwise", expected=f"{invited.version}, {PACKET_VERSION}",
-                       got=f"{stated.version}, {stated.packets}", hint="install the same version everywhere.")  # fmt: skip
+        ours, theirs = f"{invited.version}, {PACKET_VERSION}", f"{stated.version}, {stated.packets}"
+        raise RunError(subject, "is of another version of Partwise", expected=ours, got=theirs,
+                       hint="install the same version everywhere.")  # fmt: skip
     if stated.package is not None and stated.package != invited.package:
         raise RunError(subject, "has other weights: another package", expected=invited.package, got=stated.package,
                        hint="start it without --package, and it fetches what it needs.")  # fmt: skip

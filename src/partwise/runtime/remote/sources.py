@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import http.client
 import queue
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -109,10 +108,10 @@ class HttpStore:
         self.name = url.rstrip("/")
 
     def read(self, digest: str, offset: int, size: int) -> Iterator[bytes]:
-        request = urllib.request.Request(f"{self.name}/blobs/sha256/{digest.removeprefix('sha256:')}")  # noqa: S310
+        request = urllib.request.Request(f"{self.name}/blobs/sha256/{digest.removeprefix('sha256:')}")
         request.add_header("Range", f"bytes={offset}-")
         try:
-            with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:
                 skip = 0 if answer.status == http.client.PARTIAL_CONTENT else offset
                 while skip:
                     skip -= len(answer.read(min(skip, PART_BYTES)) or _end(self.name))

@@ -22,8 +22,8 @@ from partwise.runtime.schedule import Fault
 from partwise.runtime.trace import HandoverSpan, NodeSpan, SegmentSpan
 
 __all__ = [
-    "Admit", "Ask", "Coming", "Done", "Drop", "Failed", "Fetched", "Gone", "Have", "Lack", "Load", "NoBlob", "Part", "Ping", "Pong",
-    "Ready", "Refused", "Source", "Task", "Unload", "Want", "Word", "decode", "encode",
+    "Admit", "Ask", "Coming", "Done", "Drop", "Failed", "Fetched", "Gone", "Have", "Lack", "Load", "NoBlob", "Part",
+    "Ping", "Pong", "Ready", "Refused", "Source", "Task", "Unload", "Want", "Word", "decode", "encode",
 ]  # fmt: skip
 
 

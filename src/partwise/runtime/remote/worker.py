@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
+import msgspec
 import numpy as np
 
 import partwise.errors
@@ -62,6 +63,7 @@ from partwise.runtime.remote.wire import (
     decode,
     encode,
 )
+from partwise.runtime.route import CALLER
 from partwise.runtime.schedule import Fault
 from partwise.runtime.stage import Stage
 from partwise.runtime.trace import HandoverSpan
@@ -207,10 +209,13 @@ class Worker:
 
     def _begin(self, task: Task, frames: Sequence[Frame]) -> None:
         """Ask for all that a task reads; it is computed once everything is here."""
+        start_s = time.monotonic()
         work, values = decode_packet(frames)
         if not isinstance(work, Work):
             raise RunError("a task", "came without its work")
         known = self._underway[task.ticket] = _Underway(task.ticket, work, dict(values))
+        if values:
+            known.handovers.append(_span(work, CALLER, values, start_s, start_s))
         for source in task.sources:
             if not source.key:
                 self._give_up(known, "what it reads is gone with the worker that made it")
@@ -221,7 +226,10 @@ class Worker:
                 if held is None:
                     self._give_up(known, "its own values are gone")
                     return
-                known.values.update((name, held[name]) for name in source.names)
+                own = {name: held[name] for name in source.names}
+                known.values.update(own)
+                now_s = time.monotonic()
+                known.handovers.append(_span(work, source.stage, own, now_s, now_s, now_s))
                 continue
             number, self._questions = self._questions, self._questions + 1
             known.missing[number] = source, time.monotonic()
@@ -236,7 +244,7 @@ class Worker:
         if held is None or result is None or not held.keys() >= set(names):
             return encode(Lack(number))
         values = {name: held[name] for name in names}
-        packet = Result(**{f: getattr(result, f) for f in _RESULT} | {"tensors": tensor_heads(values, digests=False)})
+        packet = msgspec.structs.replace(result, tensors=tensor_heads(values, digests=False))
         return encode(Have(number), encode_packet(packet, values))
 
     def _take(self, number: int, frames: list[memoryview]) -> None:
@@ -246,20 +254,8 @@ class Worker:
         source, asked_s = known.missing.pop(number)
         start_s = time.monotonic()
         _, values = decode_packet(frames)
-        end_s = time.monotonic()
         known.values.update(values)
-        known.handovers.append(
-            HandoverSpan(
-                request=known.work.request,
-                sender=source.stage,
-                receiver=known.work.stage,
-                start_s=asked_s,
-                end_s=end_s,
-                copy_s=end_s - start_s,
-                bytes=sum(value.nbytes for value in values.values()),
-                values=len(values),
-            )
-        )
+        known.handovers.append(_span(known.work, source.stage, values, asked_s, start_s))
         self._go(known)
 
     def _miss(self, number: int) -> None:
@@ -382,7 +378,21 @@ class Worker:
         self._link.send(self._invited.key, encode(word, frames))
 
 
-_RESULT = ("run", "package", "stage", "request", "attempt", "settings", "compute_s", "trace")
+def _span(
+    work: Work, sender: int, values: Mapping[str, np.ndarray], start_s: float, copied_s: float, end_s: float = 0.0
+) -> HandoverSpan:
+    """Values that have been asked for, have come, and have been copied into memory of our own by now."""
+    end_s = end_s or time.monotonic()
+    return HandoverSpan(
+        request=work.request,
+        sender=sender,
+        receiver=work.stage,
+        start_s=start_s,
+        end_s=end_s,
+        copy_s=end_s - copied_s,
+        bytes=sum(value.nbytes for value in values.values()),
+        values=len(values),
+    )
 
 
 def _kind(error: PartwiseError) -> str:

@@ -76,7 +76,8 @@ class Schedule:
 
         Args:
             route: the stages and what they send each other.
-            workers: how many it may start, or what each of them takes, by number if it is a mapping; by default one a stage. 0: all will join.
+            workers: how many it may start, or what each of them takes (by number if it is a mapping); by default one a
+                stage. 0: all will join.
             own: the schedule may start these workers; otherwise they are up, and come back by themselves.
             demands: what each stage needs; by default nothing, and equal work.
             in_flight: requests between `Offered` and `Answer` at most.

@@ -18,11 +18,12 @@ import pytest
 
 from partwise.errors import DigestMismatchError, InputError, InterfaceMismatchError, WorkerLostError
 from partwise.packaging import Package, open_package
-from partwise.runtime.executors import EXECUTORS, Options, Values, start_executor
+from partwise.runtime.executors import EXECUTORS, Options, Values
 from partwise.runtime.executors.processes import Processes
 from partwise.runtime.schedule import Policy
 from partwise.runtime.trace import Probe, Trace
 from tests.packages import example, small_package
+from tests.remote import start_executor
 
 OPTIONS = Options(engine="null", threads=1)
 
