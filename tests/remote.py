@@ -10,7 +10,7 @@ from partwise.packaging import Package
 from partwise.runtime import executors
 from partwise.runtime.executors import Executor, Options
 from partwise.runtime.remote.executor import Remote
-from partwise.runtime.remote.handshake import Invitation
+from partwise.runtime.remote.handshake import Invitation, Statement
 from partwise.runtime.remote.members import Arrived, Change, Departed
 from partwise.runtime.remote.worker import Settings, Worker
 from partwise.runtime.schedule import Capacity
@@ -44,8 +44,11 @@ class Threads:
         return self.count
 
     def arrive(self, number: int) -> None:
-        worker = self.workers[number] = Worker(self._invite(number), self.settings[number], address="127.0.0.1")
-        self._report(Arrived(number, worker.statement, self._capacity))
+        self.workers[number] = Worker(self._invite(number), self.settings[number], address="127.0.0.1")
+        self._report(Arrived(number, self.stated(number), self._capacity))
+
+    def stated(self, number: int) -> Statement:
+        return self.workers[number].statement
 
     def kill(self, number: int) -> None:
         """As if its machine had lost power: its links fall silent."""

@@ -92,7 +92,10 @@ def test_the_command_and_a_wrong_token(package: Package, one_node: Cluster, tmp_
     (found,) = [path for path in tmp_path.iterdir() if path.is_dir()]
     assert _bytes(load_run(found).outputs) == in_process(package, [example()])[0]
     (tmp_path / "token").write_text("0" * 64)
-    one_node.environment["RAY_AUTH_TOKEN_PATH"], right = str(tmp_path / "token"), one_node.environment["RAY_AUTH_TOKEN_PATH"]
+    one_node.environment["RAY_AUTH_TOKEN_PATH"], right = (
+        str(tmp_path / "token"),
+        one_node.environment["RAY_AUTH_TOKEN_PATH"],
+    )
     try:
         refused = run(one_node, package, tmp_path)
     finally:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import queue
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -120,6 +121,9 @@ class HttpStore:
                     piece = answer.read(min(left, PART_BYTES)) or _end(self.name)
                     left -= len(piece)
                     yield piece
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise PackageError(f"{self.name}, blob {digest}", f"cannot be fetched (HTTP {error.code})") from None
         except (OSError, http.client.HTTPException) as error:
             raise PackageError(f"{self.name}, blob {digest}", f"cannot be fetched ({error})") from None
 
