@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from partwise.ir import Graph
 
 settings.register_profile("shared", suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")  # on a busy machine generation is slow, which says nothing of the test
 
 _ALLOWED_SKIPS = ("no GPU", "no arithmetic")
 """Reasons that CI accepts: hardware it does not have, a question that does not apply."""
+
+
+@pytest.fixture(scope="session")
+def cached_llama(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Graph]:
+    """The folder of a tiny Llama without weights, and its graph, captured with K/V of 64 tokens."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from partwise.frontends.open import open_model
+    from partwise.frontends.source import CaptureOptions
+    from tiny_models import LLAMA, write_config
+
+    folder = write_config(tmp_path_factory.mktemp("llama"), LLAMA)
+    return folder, open_model(folder, CaptureOptions(cache=64, weights=False)).capture()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
+from typing import Any
 
-from partwise.ir import DType, Format, Graph, Mutation, Node, Output, Ref, TensorSpec, Weight
+from partwise.ir import DType, Format, Graph, Mutation, Node, Output, Ref, Symbol, TensorSpec, Weight
 
-__all__ = ["Builder", "chain", "diamond", "random_graph", "transformer"]
+__all__ = ["Builder", "chain", "decoder", "diamond", "random_graph", "transformer"]
 
 
 class Builder:
@@ -165,3 +167,62 @@ def _feed_forward(make: Builder, x: str, hidden: int) -> str:
     gate = make.node("aten.silu.default", [make.linear(x, hidden)], (make.shape(x)[0], hidden))
     product = make.node("aten.mul.Tensor", [gate, make.linear(x, hidden)], make.shape(gate))
     return make.linear(product, make.shape(x)[1])
+
+
+def decoder(
+    layers: int, *, capacity: int | None, heads: int = 4, shared: int = 2, width: int = 8, symbolic: bool = False
+) -> Graph:
+    """Layers of attention over `shared` K/V heads: with buffers of a capacity, or over the tokens alone.
+
+    Two sequences of four tokens; with `symbolic` all of these and the capacity are symbols.
+    """
+    make, total = _Sized(capacity, symbolic), heads * width
+    batch, rows = make.batch, make.rows
+    ids, slots = make.input((batch, rows), DType.INT64), make.input((batch, rows), DType.INT64)
+    x = make.node("aten.embedding.default", [make.weight((16, total)), ids], (batch, rows, total))
+    for _ in range(layers):
+        query = _split(make, x, heads, width)
+        key, value = (_kept(make, _split(make, x, shared, width), slots, heads) for _ in range(2))
+        mixed = make.node("aten.scaled_dot_product_attention.default", [query, key, value], make.shape(query))
+        turned = make.node("aten.transpose.int", [mixed, 1, 2], (batch, rows, heads, width))
+        joined = make.node("aten._unsafe_view.default", [turned], (batch, rows, total))
+        product = make.node("aten.linear.default", [joined, make.weight((total, total))], (batch, rows, total))
+        x = make.add(x, product)
+    return replace(make.graph(make.relu(x)), symbols=make.symbols(ids))
+
+
+class _Sized(Builder):
+    """A builder of language models, with their sizes."""
+
+    def __init__(self, capacity: int | None, symbolic: bool) -> None:
+        super().__init__()
+        self.hints: dict[str, int] = {"batch": 2, "sequence": 4, "logits": 1} if symbolic else {}
+        self.hints |= {"capacity": capacity} if symbolic and capacity is not None else {}
+        self.batch: Any = "batch" if symbolic else 2
+        self.rows: Any = "sequence" if symbolic else 4
+        self.capacity: Any = capacity if capacity is None or not symbolic else "capacity"
+
+    def symbols(self, ids: str) -> tuple[Symbol, ...]:
+        return tuple(Symbol(name=name, hint=hint, input=ids, dim=0) for name, hint in self.hints.items())
+
+
+def _split(make: _Sized, x: str, heads: int, width: int) -> str:
+    batch, rows, total = make.shape(x)
+    made = make.node("aten.linear.default", [x, make.weight((heads * width, total))], (batch, rows, heads * width))
+    parted = make.node("aten.view.default", [made], (batch, rows, heads, width))
+    return make.node("aten.transpose.int", [parted, 1, 2], (batch, heads, rows, width))
+
+
+def _kept(make: _Sized, new: str, slots: str, heads: int) -> str:
+    """All tokens' keys or values: written into a buffer; or the new ones, repeated for each head."""
+    batch, shared, rows, width = make.shape(new)
+    if make.capacity is not None:
+        buffer = make.input((batch, shared, make.capacity, width))
+        turned = make.node("aten.transpose.int", [new, 1, 2], (batch, rows, shared, width))
+        written = make.node("aten.index_put.default", [buffer, (None, None, Ref(slots)), turned], make.shape(buffer))
+        make.mutations.append(Mutation(target=buffer, tensor=written))
+        return written
+    each = make.node("aten.unsqueeze.default", [new, 2], (batch, shared, 1, rows, width))
+    wide = make.node("aten.expand.default", [each], (batch, shared, heads // shared, rows, width))
+    own = make.node("aten.clone.default", [wide], make.shape(wide))
+    return make.node("aten.view.default", [own], (batch, heads, rows, width))

@@ -34,13 +34,15 @@ from partwise.planning import (
     Front,
     Limits,
     Objective,
+    PhasePlan,
     Placement,
     Plan,
+    Reserve,
     parse_objectives,
     place,
     plan_to_data,
 )
-from partwise.profiling import Estimate, Profile, Rules, Unit
+from partwise.profiling import Estimate, Logits, Phase, Profile, Rules, Unit
 from partwise.runtime import Run, is_run, load_run
 from partwise.units import parse_bytes
 from partwise.verification import Original, Outcome, Verdict
@@ -54,9 +56,11 @@ __all__ = [
     "estimate_counted",
     "explain",
     "load_plan",
+    "package_of",
     "pareto",
     "place_workload",
     "plan",
+    "plan_phases",
     "profile",
     "run",
     "sizes_for",
@@ -166,6 +170,9 @@ def plan(
     stages: int | None = None,
     max_parameters: int | None = None,
     max_layers: int | None = None,
+    cache: int | None = None,
+    sequences: int | None = None,
+    overhead: str | int | None = None,
     objective: str | Blend | Sequence[str] | None = None,
     cluster: Cluster | str | Path | None = None,
     constraints: Constraints | str | Path | None = None,
@@ -181,6 +188,9 @@ def plan(
         stages: exactly so many.
         max_parameters: of a stage.
         max_layers: of a stage; a layer is a node with weights and the weightless nodes after it.
+        cache: tokens of each sequence whose K/V every stage has room for; by default those of a graph with buffers.
+        sequences: so many under way at once; by default the batch.
+        overhead: what an engine takes for itself on each device, for example `400MiB`.
         objective: one, several in order, or a text as `stages,traffic`, or weighted as `0.7*throughput+0.3*traffic`,
             where each is divided by its own best value.
         cluster: devices and links, or the path of their TOML file; by default as many reference devices as needed.
@@ -198,12 +208,72 @@ def plan(
         max_parameters=max_parameters,
         max_layers=max_layers,
     )
-    options: dict[str, Any] = {"solver": solver, "constraints": read_constraints(constraints)} | (
+    reserve = Reserve(cache=cache, sequences=sequences, overhead_bytes=_overhead(overhead))
+    options: dict[str, Any] = {"solver": solver, "constraints": read_constraints(constraints), "reserve": reserve} | (
         {} if effort is None else {"effort": effort}
     )
     known = REFERENCE_CLUSTER if cluster is None else read_cluster(cluster)
     made = profiling.profile(graph, sizes)
     return planning.plan(graph, made, limits, _objectives(objective), cluster=known, **options)
+
+
+def plan_phases(
+    graph: Graph,
+    *,
+    prompt: int,
+    generate: int,
+    batch: int = 1,
+    memory: str | int | None = None,
+    stages: int | None = None,
+    cache: int | None = None,
+    sequences: int | None = None,
+    overhead: str | int | None = None,
+    cluster: Cluster | str | Path | None = None,
+    constraints: Constraints | str | Path | None = None,
+    solver: str = "auto",
+    effort: int | None = None,
+) -> PhasePlan:
+    """How to serve a request of a language model the quickest: one division, or prompt here and answer there.
+
+    Args:
+        graph: captured with `cache`.
+        prompt: tokens of each sequence that are read.
+        generate: tokens of each sequence that are made.
+        batch: sequences.
+        memory: as for `plan`, as all that follow; K/V of prompt and answer are counted unless `cache` says otherwise.
+        stages: of each phase.
+        cache: see `plan`.
+        sequences: see `plan`.
+        overhead: see `plan`.
+        cluster: see `plan`.
+        constraints: see `plan`.
+        solver: see `plan`.
+        effort: see `plan`.
+
+    Raises:
+        InfeasibleError: no plan of some phase keeps the limits.
+        InputError: a graph without K/V buffers, or whose sizes are fixed.
+    """
+    filled = {
+        Phase.PREFILL: prompt,
+        Phase.DECODE: prompt + max(1, generate // 2),
+    }  # on the mean: its time is all but linear
+    profiles = {
+        phase: profiling.profile(graph, profiling.phase_sizes(graph, phase, tokens, batch, Logits.LAST))
+        for phase, tokens in filled.items()
+    }
+    return planning.plan_phases(
+        graph,
+        profiles,
+        Limits(memory_bytes=None if memory is None else parse_bytes(memory), stages=stages),
+        prompt=prompt,
+        generate=generate,
+        cluster=REFERENCE_CLUSTER if cluster is None else read_cluster(cluster),
+        constraints=read_constraints(constraints),
+        reserve=Reserve(cache=cache, sequences=sequences, overhead_bytes=_overhead(overhead)),
+        solver=solver,
+        **({} if effort is None else {"effort": effort}),
+    )
 
 
 def pareto(
@@ -214,6 +284,9 @@ def pareto(
     stages: int | Sequence[int] | None = None,
     max_parameters: int | None = None,
     max_layers: int | None = None,
+    cache: int | None = None,
+    sequences: int | None = None,
+    overhead: str | int | None = None,
     cluster: Cluster | str | Path | None = None,
     constraints: Constraints | str | Path | None = None,
     effort: int | None = None,
@@ -228,6 +301,9 @@ def pareto(
         stages: numbers of stages to try, for example `range(2, 13)`.
         max_parameters: of a stage.
         max_layers: of a stage.
+        cache: as for `plan`.
+        sequences: as for `plan`.
+        overhead: as for `plan`.
         cluster: as for `plan`.
         constraints: as for `plan`.
         effort: of each question, in steps of the solver's own.
@@ -247,11 +323,17 @@ def pareto(
     if isinstance(wanted, Blend):
         raise InputError("pareto", "its axes are weighed against each other, not summed", got=", ".join(axes))
     known = REFERENCE_CLUSTER if cluster is None else read_cluster(cluster)
-    options = {} if effort is None else {"effort": effort}
+    options: dict[str, Any] = {} if effort is None else {"effort": effort}
+    options["reserve"] = Reserve(cache=cache, sequences=sequences, overhead_bytes=_overhead(overhead))
     made = profiling.profile(graph, sizes)
     return planning.pareto(
         graph, made, limits, wanted, stages=counts, cluster=known, constraints=read_constraints(constraints), **options
     )
+
+
+def _overhead(amount: str | int | None) -> int:
+    """Bytes; nothing said is none."""
+    return parse_bytes(amount) if amount else 0
 
 
 def explain(plan: Plan, *, effort: int | None = None) -> Explanation:
@@ -328,10 +410,21 @@ def run(package: Package | str | Path, inputs: object = None, **options: Any) ->
         RunError: a stage failed, or its process died.
     """
     if isinstance(package, str | Path) and is_run(Path(package)):
-        done = load_run(package)
-        inputs = _recorded(done) if inputs is None else inputs
-        package = _beside(done) or _refuse_alone(package)
+        inputs = _recorded(load_run(package)) if inputs is None else inputs
+        package = package_of(package)
     return runtime.run_package(package, inputs, **options)
+
+
+def package_of(path: str | Path) -> Package:
+    """The package at a path, or that of the saved run at it.
+
+    Raises:
+        PackageError: there is none.
+        InputError: a run whose package does not lie beside it.
+    """
+    if is_run(Path(path)):
+        return _beside(load_run(path)) or _refuse_alone(path)
+    return open_package(path)
 
 
 def verify(
@@ -341,6 +434,8 @@ def verify(
     *,
     package: Package | str | Path | None = None,
     threads: int | None = None,
+    engine: str | None = None,
+    max_difference: float = runtime.DIFFERENCE_LIMIT,
     config: str | None = None,
     module: str | None = None,
 ) -> Verdict:
@@ -352,6 +447,8 @@ def verify(
         inputs: as for `run`; by default those that the run recorded, or seeded random values.
         package: that a run is of, where it no longer lies where it was run.
         threads: of the engine, for a package; a run is judged at its own.
+        engine: of the chain, for a package; a run is judged on its own.
+        max_difference: how far an engine without an exact way may be, over an output's largest value.
         config: Hugging Face config for a file of weights.
         module: `package.module:function` that builds the module for a file of weights.
 
@@ -365,8 +462,10 @@ def verify(
     except StalePlanError as error:
         return Verdict(outcome=Outcome.INCONCLUSIVE, reason=str(error))
     if run is not None:
-        return verification.verify_run(run, opened, original, inputs)
-    return verification.verify_package(opened, original, inputs, threads=threads)
+        return verification.verify_run(run, opened, original, inputs, max_difference=max_difference)
+    return verification.verify_package(
+        opened, original, inputs, threads=threads, engine=engine, max_difference=max_difference
+    )
 
 
 def sizes_for(graph: Graph, options: CaptureOptions) -> dict[str, int]:

@@ -4,7 +4,7 @@ PartwiseError
 ├ InputError (3)    ModelError · UnsupportedOpError · GraphError · DeviceError · UnsafeFileError
 ├ PlanError (4)     InfeasibleError · StalePlanError
 ├ PackageError (5)  ManifestError · DigestMismatchError
-├ RunError (6)      InterfaceMismatchError · EngineError · WorkerLostError
+├ RunError (6)      InterfaceMismatchError · EngineError (EngineMissingError · EngineMemoryError) · WorkerLostError
 ├ VerifyError (7)   the tool itself failed; a rejected output is a Verdict
 ├ RegistryError (8)
 └ MissingExtraError (9)
@@ -21,6 +21,8 @@ __all__ = [
     "DeviceError",
     "DigestMismatchError",
     "EngineError",
+    "EngineMemoryError",
+    "EngineMissingError",
     "GraphError",
     "InfeasibleError",
     "InputError",
@@ -146,6 +148,21 @@ class InterfaceMismatchError(RunError):
 
 class EngineError(RunError):
     """An engine refused or failed on a segment."""
+
+    kind: ClassVar[str] = "failed"
+    """What a scheduler can act on: `failed`, `missing` or `memory`."""
+
+
+class EngineMissingError(EngineError):
+    """The engine is here, the device that it was to use is not."""
+
+    kind = "missing"
+
+
+class EngineMemoryError(EngineError):
+    """A segment or a task does not fit into the device's memory."""
+
+    kind = "memory"
 
 
 class WorkerLostError(RunError):

@@ -17,9 +17,14 @@ _EXTRAS = {
     "onnx": "onnx",
     "onnx_ir": "onnx",
     "onnxruntime": "onnx",
+    "openvino": "openvino",
     "ortools": "solvers",
     "ray": "ray",
     "zmq": "ray",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "opentelemetry": "telemetry",
 }
 
 

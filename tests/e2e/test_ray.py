@@ -78,13 +78,15 @@ def test_a_killed_actor_costs_no_request_and_changes_no_bit(
 def run(cluster: Cluster, package: Package, out: Path, *words: str, inside: tuple[str, ...] = ()) -> Any:
     """`partwise run` as a user does."""
     return subprocess.run(
-        [*inside, sys.executable, "-m", "partwise.cli", "run", str(package.path), "--executor", "ray", "--run-dir", str(out),
-         "--address", cluster.address, "--threads", "1", *words],
+        [*inside, sys.executable, "-m", "partwise.cli", "run", str(package.path), "--executor", "ray",
+         "--run-dir", str(out), "--address", cluster.address, "--threads", "1", *words],
         capture_output=True, text=True, env=cluster.environment, timeout=200,
     )  # fmt: skip
 
 
-def test_the_command_and_a_wrong_token(package: Package, one_node: Cluster, tmp_path: Path) -> None:
+def test_the_command_and_a_wrong_token(
+    package: Package, one_node: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     np.savez(tmp_path / "x.npz", **example())
     done = run(one_node, package, tmp_path, "--input", str(tmp_path / "x.npz"), "--json")
     assert done.returncode == 0, done.stderr
@@ -92,14 +94,8 @@ def test_the_command_and_a_wrong_token(package: Package, one_node: Cluster, tmp_
     (found,) = [path for path in tmp_path.iterdir() if path.is_dir()]
     assert _bytes(load_run(found).outputs) == in_process(package, [example()])[0]
     (tmp_path / "token").write_text("0" * 64)
-    one_node.environment["RAY_AUTH_TOKEN_PATH"], right = (
-        str(tmp_path / "token"),
-        one_node.environment["RAY_AUTH_TOKEN_PATH"],
-    )
-    try:
-        refused = run(one_node, package, tmp_path)
-    finally:
-        one_node.environment["RAY_AUTH_TOKEN_PATH"] = right
+    monkeypatch.setitem(one_node.environment, "RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    refused = run(one_node, package, tmp_path)
     assert refused.returncode == 6, refused.stderr
     assert "token" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -335,13 +335,13 @@ _TABLE: dict[str, tuple[str, str, dict[str, Any], Callable[[], dict[str, Any]]]]
 }  # fmt: skip
 
 
-def build(family: str) -> Built:
-    """The model and its inputs."""
+def build(family: str, **others: Any) -> Built:
+    """The model and its inputs; `others` are settings of its config in place of the table's."""
     torch.manual_seed(zlib.crc32(family.encode()))
     if family in _BUILT:
         return _BUILT[family]()
     model, config, options, inputs = _TABLE[family]
-    settings = dict(options)
+    settings = dict(options) | others
     dtype = getattr(torch, settings.pop("dtype", "float32"))
     module = getattr(transformers, model)(getattr(transformers, config)(**settings))
     return module.to(dtype).eval(), inputs()

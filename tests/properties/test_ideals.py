@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import permutations, product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from graphs import random_graph
@@ -112,6 +112,7 @@ def test_unequal_devices(graph, objective: Objective, shares: tuple[float, float
 
 
 @settings(max_examples=80, deadline=None)
+@example(random_graph(7103, 6), Objective.THROUGHPUT, 1.763671875)  # over by one byte: one peak may stay, not both
 @given(graphs, objectives, st.floats(0.8, 2))
 def test_devices_that_share_memory(graph, objective: Objective, share: float) -> None:
     whole = profile(graph).peak_bytes

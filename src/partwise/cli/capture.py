@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,14 @@ __all__ = ["capture"]
 @click.command()
 @model_argument
 @capture_options
+@click.option(
+    "--cache",
+    type=click.IntRange(1),
+    help="A language model with preallocated K/V of so many tokens a sequence: one graph for prefill and decode.",
+)
 @click.option("-o", "--output", type=PATH, help="Save the graph here, as JSON.")
 @json_option
-def capture(model: str, output: Path | None, as_json: bool, **given: Any) -> None:
+def capture(model: str, output: Path | None, cache: int | None, as_json: bool, **given: Any) -> None:
     """Read a model as a graph and say what it is.
 
     MODEL is an ONNX file, a Hugging Face folder or hub name, weights with --config or --module, a .pt2, a saved
@@ -30,10 +36,11 @@ def capture(model: str, output: Path | None, as_json: bool, **given: Any) -> Non
 
     \b
     Example:  partwise capture resnet50.onnx -o graph.json
+              partwise capture llama/ --no-weights --cache 4096 -o llama.json
     """
     check_parent(output)
     with timed("captured"):
-        graph = api.capture_with(model, take_capture_options(given))
+        graph = api.capture_with(model, replace(take_capture_options(given), cache=cache))
     data = graph_to_data(graph)
     if output is not None:
         write_whole(output, canonical_json(data))

@@ -15,7 +15,9 @@ from partwise.calibration import entry_text, this_machine
 from partwise.cli.options import json_option
 from partwise.cli.output import print_json
 from partwise.cli.render import console, table
+from partwise.cli.render_inventory import show_inventory
 from partwise.hardware import Device, Link, catalog
+from partwise.measurement import take_inventory
 from partwise.units import format_bytes, format_count, format_seconds
 
 __all__ = ["devices"]
@@ -25,10 +27,11 @@ _NO_FIGURES = frozenset({"name", "title", "kind", "aliases", "sources", "memory_
 
 @click.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--here", is_flag=True, help="What this machine has, as an entry of a hardware file.")
+@click.option("--here", is_flag=True, help="What this machine has, and which engine reaches it.")
+@click.option("--toml", is_flag=True, help="With --here: its processor as an entry of a hardware file.")
 @click.option("--links", is_flag=True, help="The ways between devices.")
 @json_option
-def devices(names: tuple[str, ...], here: bool, links: bool, as_json: bool) -> None:
+def devices(names: tuple[str, ...], here: bool, toml: bool, links: bool, as_json: bool) -> None:
     """List the devices that `--hardware` knows; of named ones every figure with its source.
 
     A NAME may also be a TOML file of the same format.
@@ -36,12 +39,20 @@ def devices(names: tuple[str, ...], here: bool, links: bool, as_json: bool) -> N
     \b
     Example:  partwise devices
               partwise devices h100-pcie
-              partwise devices --here > here.toml
+              partwise devices --here
+              partwise devices --here --toml > here.toml
     """
     found: Sequence[Device | Link] = (
         (this_machine(),) if here else catalog().links if links else api.devices(names or ("all",))
     )
-    if as_json:
+    if toml and not here:
+        raise click.UsageError("--toml writes what --here finds.")
+    inventory = take_inventory() if here and not toml else None
+    if as_json and inventory is not None:
+        print_json({"devices": msgspec.to_builtins(found), "here": msgspec.to_builtins(inventory)})
+    elif inventory is not None:
+        show_inventory(inventory)
+    elif as_json:
         print_json({"links" if links else "devices": msgspec.to_builtins(found)})
     elif here:
         click.echo(entry_text(this_machine()), nl=False)

@@ -25,6 +25,8 @@ VERBS = {
     "cut": "Write the parts as a package.",
     "run": "Run a package.",
     "verify": "Judge a package or a run.",
+    "bench": "Measure a package, or this machine.",
+    "serve": "Answer requests over HTTP.",
     "full-run": "All of it in one go.",
     "devices": "List the hardware that times are predicted on.",
     "worker": "Let this machine compute parts for others.",

@@ -13,12 +13,15 @@ from click.shell_completion import CompletionItem
 from partwise.errors import InputError
 from partwise.frontends import CaptureOptions
 from partwise.planning import SOLVERS, Blend, Objective, parse_objectives
+from partwise.runtime import DIFFERENCE_LIMIT
 from partwise.units import parse_bytes
 
 __all__ = [
+    "Bytes",
     "capture_options",
     "check_parent",
     "json_option",
+    "max_difference_option",
     "model_argument",
     "optional_model_argument",
     "other_capture_options",
@@ -148,6 +151,9 @@ _PLAN = (
     click.option("--stages", type=Stages(), help="Exactly so many stages."),
     click.option("--max-parameters", type=click.IntRange(1), help="Parameters of a stage at most."),
     click.option("--max-layers", type=click.IntRange(1), help="Layers of a stage at most."),
+    click.option("--cache", type=click.IntRange(1), help="Tokens of each sequence whose K/V a stage has room for."),
+    click.option("--sequences", type=click.IntRange(1), help="So many under way at once (by default: the batch)."),
+    click.option("--overhead", type=Bytes(), help="What an engine takes for itself, for example 400MiB."),
     click.option(
         "--objective",
         type=Objectives(),
@@ -158,6 +164,13 @@ _PLAN = (
     click.option("--constraints", type=PATH, help="TOML file: what runs where, what stays together, what is not cut."),
     click.option("--solver", type=click.Choice(["auto", *SOLVERS]), default="auto", help="By default by the question."),
     click.option("--effort", type=click.IntRange(1), help="Steps of the solver: orders tried, ideals looked at."),
+)
+max_difference_option = click.option(
+    "--max-difference",
+    type=click.FloatRange(0),
+    default=DIFFERENCE_LIMIT,
+    show_default=True,
+    help="How far an engine without an exact way may be, over an output's largest value.",
 )
 _INPUT = click.option("--input", "inputs", type=PATH, help="An .npz or .json file, or a folder of them.")
 _RUN = (
@@ -170,6 +183,8 @@ _RUN = (
         help="One process a stage, all in this one, or the workers of a cluster.",
     ),
     click.option("--address", metavar="HOST:PORT", help="Of the cluster, with --executor ray (see `worker`)."),
+    click.option("--engine", help="By default the one it was cut for; per stage as torch,compile or 1=openvino:GPU."),
+    max_difference_option,
     click.option("--threads", type=click.IntRange(1), help="Threads of each stage's engine."),
     click.option("--in-flight", type=click.IntRange(1), help="Requests of a stream under way at once."),
     click.option("--size", "sizes", multiple=True, type=Size(), help="Of random inputs, as batch=4; repeatable."),
@@ -214,14 +229,15 @@ def take_plan_options(given: dict[str, Any], *, allow_range: bool = False) -> di
 
 
 _PLAN_ARGUMENTS = (
-    "memory", "stages", "max_parameters", "max_layers", "objective", "cluster", "constraints", "solver", "effort",
+    "memory", "stages", "max_parameters", "max_layers", "cache", "sequences", "overhead", "objective", "cluster",
+    "constraints", "solver", "effort",
 )  # fmt: skip
 
 
 def take_run_options(given: dict[str, Any]) -> dict[str, Any]:
     """Take the options of `run_options` out of a verb's arguments, as arguments of `api.run`."""
     sizes = dict(given.pop("sizes"))
-    names = ("inputs", "executor", "address", "threads", "in_flight", "seed", "run_dir")
+    names = ("inputs", "executor", "address", "engine", "max_difference", "threads", "in_flight", "seed", "run_dir")
     return {"sizes": sizes} | {name: given.pop(name) for name in names}
 
 

@@ -24,12 +24,15 @@ from partwise.cli.options import (
 )
 from partwise.cli.output import print_json, timed
 from partwise.cli.pareto import check_plot, pareto_options, save_plot, show_front
+from partwise.cli.phases import give_phases, phase_options, take_phase, take_phase_options
 from partwise.cli.pipeline import Pipeline, pipeline_options, predicted, show_pipeline, take_pipeline_options
 from partwise.cli.render import show_placement, show_plan
 from partwise.digest import canonical_json
 from partwise.files import write_whole
+from partwise.frontends import CaptureOptions
 from partwise.ir import Graph
 from partwise.planning import Explanation, Objective, Plan, plan_to_data
+from partwise.profiling import Logits, Phase, phase_sizes
 
 __all__ = ["plan"]
 
@@ -44,6 +47,7 @@ __all__ = ["plan"]
 @explain_option
 @emit_option
 @pipeline_options
+@phase_options
 @json_option
 def plan(model: str | None, workload: Path | None, output: Path | None, as_json: bool, **given: Any) -> None:
     """Divide a model into stages, and say how good the division can be at most.
@@ -58,11 +62,15 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
               partwise plan graph.json --stages 2..8 --pareto memory,time,traffic --plot front.svg
               partwise plan llama/ --no-weights --cluster home.toml --emit vllm
               partwise plan vit/ --no-weights --stages 4 --microbatches 8
+              partwise plan llama-8b/ --no-weights --cluster laptop.toml --prompt 512 --generate 128
               partwise plan --workload bert_l-6_op_inference.json
     """
     asked = _Asked(**{name: given.pop(name) for name in ("target", "pareto", "plot", "explain")})
     asked.check(workload, output, given["objective"] is not None or given["solver"] != "auto")
     pipeline = take_pipeline_options(given, is_shown=not (asked.target or asked.pareto or workload))
+    plain = not (asked.target or asked.pareto or asked.explain or workload or pipeline or given["static"])
+    phase = take_phase(given)
+    tokens = take_phase_options(given, is_shown=plain and given["sequence"] is None)
     if workload is not None:
         _place(model, workload, output, as_json)
         return
@@ -70,11 +78,18 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
         raise click.UsageError("Missing argument 'MODEL' (or --workload FILE).")
     check_parent(output)
     limits, options = take_plan_options(given, allow_range=asked.pareto is not None), take_capture_options(given)
-    if not options.weights:
+    if tokens is not None:
+        options = replace(options, cache=tokens.all)
+    elif phase is not None:
+        options = replace(options, cache=options.sequence)
+    elif not options.weights:
         options = replace(options, static=True)
     with timed("captured"):
         graph = api.capture_with(model, options)
-    limits["sizes"] = api.sizes_for(graph, options)
+    if tokens is not None:
+        give_phases(graph, tokens, options.batch or 1, limits, output, as_json=as_json)
+        return
+    limits["sizes"] = api.sizes_for(graph, options) if phase is None else _sizes(graph, phase, options)
     if asked.pareto is not None:
         _front(graph, asked, as_json, limits)
         return
@@ -87,6 +102,10 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
         write_whole(output, canonical_json(plan_to_data(made, with_graph=True)))
     explanation = take_explanation(made, effort=limits["effort"]) if asked.explain else None
     _show(made, explanation, pipeline, as_json)
+
+
+def _sizes(graph: Graph, phase: Phase, options: CaptureOptions) -> dict[str, int]:
+    return phase_sizes(graph, phase, options.sequence or 1, options.batch or 1, Logits.LAST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

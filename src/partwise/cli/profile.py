@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from partwise.cli.render_estimates import (
     show_check,
     show_comparison,
     show_estimate,
+    show_key_values,
     show_parallelism,
     show_unknown,
 )
@@ -30,7 +31,17 @@ from partwise.frontends import CaptureOptions
 from partwise.frontends.zoo import ZOO
 from partwise.hardware import Device, resident_threads
 from partwise.ir import Graph
-from partwise.profiling import Estimate, Profile, Rules, concurrency, saturating_batch
+from partwise.profiling import (
+    Estimate,
+    Logits,
+    Phase,
+    Profile,
+    Rules,
+    concurrency,
+    key_value_traffic,
+    phase_sizes,
+    saturating_batch,
+)
 
 __all__ = ["profile"]
 
@@ -60,6 +71,18 @@ class Sizes(click.ParamType[tuple[int, ...]]):
 @click.option("--hardware", multiple=True, help="Device of the catalog, `all`, or a TOML file; several with commas.")
 @click.option("--batch", "batches", type=Sizes(), help="Batch size, or several to sweep: 1,8,64.")
 @click.option("--sequence", "sequences", type=Sizes(), help="Tokens, or several to sweep.")
+@click.option(
+    "--phase",
+    type=click.Choice([str(phase) for phase in Phase]),
+    help="A language model with K/V: reading --sequence tokens, or making the last one of so many.",
+)
+@click.option(
+    "--logits",
+    type=click.Choice([str(logits) for logits in Logits]),
+    default=str(Logits.ALL),
+    show_default=True,
+    help="Of which tokens prefill computes logits.",
+)
 @click.option("--price", type=click.FloatRange(0, min_open=True), help="Of the device, in $ an hour.")
 @click.option(
     "--estimator",
@@ -89,11 +112,13 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
     Example:  partwise profile resnet50.onnx --hardware h100-pcie
               partwise profile --models resnet18 mobilenet_v2 --hardware all --csv table.csv
               partwise profile vit_b16 --hardware a100,rtx4090 --batch 1,8,64
+              partwise profile llama-8b/ --no-weights --hardware rtx4090 --sequence 99 --phase decode
     """
     del several  # the models follow it as arguments; one model needs no flag
     hardware, price, depth, file = (given.pop(name) for name in ("hardware", "price", "depth", "table_file"))
     estimator, fuse, trace = (given.pop(name) for name in ("estimator", "fuse", "trace"))
     batches, sequences = given.pop("batches"), given.pop("sequences")
+    stage = _stage(given.pop("phase"), given.pop("logits"), sequences)
     check_parent(file)
     known = api.devices([name for text in hardware for name in text.split(",")])
     if price is not None and not known:
@@ -102,7 +127,7 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
         raise InputError("--csv", "compares devices, and no device is named", hint="add --hardware NAME or all.")
     options = take_capture_options(given | {"batch": None, "sequence": None})
     counted = [
-        found for model in models for found in _counted(model, options, batches or (None,), sequences or (None,))
+        found for model in models for found in _counted(model, options, batches or (None,), sequences or (None,), stage)
     ]
     rows = [
         _row(name, found, device, api.estimate_counted(graph, found, device, estimator, fuse), price)
@@ -113,20 +138,48 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
     if file is not None:
         write_whole(file, csv_text(rows).encode())
     if as_json:
-        print_json(_data(counted, rows, checked))
+        print_json(_data(counted, rows, checked, stage))
     else:
         _show(counted, rows, depth, known)
+        if stage is not None:
+            show_key_values(counted)
         if len(rows) == 1 or (batches is not None and len(batches) > 1):
             show_parallelism(_parallelism(counted, known))
         if checked is not None:
             show_check(checked)
 
 
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A phase of a language model."""
+
+    phase: Phase
+    logits: Logits
+
+
+def _stage(phase: str | None, logits: str, sequences: Sequence[int] | None) -> _Stage | None:
+    if phase is None:
+        if logits != Logits.ALL:
+            raise InputError("--logits", "is of a phase, and none is named", hint="add --phase prefill.")
+        return None
+    if sequences is None:
+        raise InputError("--phase", "needs --sequence: how many tokens are there")
+    return _Stage(Phase(phase), Logits(logits))
+
+
 def _counted(
-    model: str, options: CaptureOptions, batches: Sequence[int | None], sequences: Sequence[int | None]
+    model: str,
+    options: CaptureOptions,
+    batches: Sequence[int | None],
+    sequences: Sequence[int | None],
+    stage: _Stage | None,
 ) -> Iterator[Counted]:
     """One capture, counted at every pair of sizes."""
     options = replace(options, weights=options.weights and model not in ZOO)
+    if stage is not None:
+        if options.static:
+            raise InputError("--static", "fixes every size, and a phase is a choice of sizes")
+        options = replace(options, cache=max(size or 1 for size in sequences))
     if options.static:
         if len(batches) > 1 or len(sequences) > 1:
             raise InputError("--static", "fixes every size, so there is none to sweep")
@@ -138,16 +191,18 @@ def _counted(
             yield (
                 Path(model).name,
                 graph,
-                api.profile(graph, _sizes(graph, batch, sequence, options.static)),
+                api.profile(graph, _sizes(graph, batch, sequence, options.static, stage)),
             )
 
 
-def _sizes(graph: Graph, batch: int | None, sequence: int | None, static: bool) -> dict[str, int]:
+def _sizes(graph: Graph, batch: int | None, sequence: int | None, static: bool, stage: _Stage | None) -> dict[str, int]:
     """Values of the graph's symbols.
 
     Raises:
         InputError: a size that the graph has fixed at another value.
     """
+    if stage is not None:
+        return phase_sizes(graph, stage.phase, sequence or 1, batch or 1, stage.logits)
     asked = {"batch": batch, "sequence": sequence}
     given = {name: value for name, value in asked.items() if value is not None and not static}
     if unknown := [name for name in given if name not in graph.hints]:
@@ -186,17 +241,24 @@ def _row(name: str, found: Profile, device: Device, made: Estimate, price: float
     return Row(name, found, device, made, None if cost is None else made.usd_per_1000(cost))
 
 
-def _data(counted: Sequence[Counted], rows: Sequence[Row], checked: Comparison | None) -> dict[str, Any]:
+def _data(
+    counted: Sequence[Counted], rows: Sequence[Row], checked: Comparison | None, stage: _Stage | None
+) -> dict[str, Any]:
     """The record; of one model as it was before there were several, with what it takes on devices."""
     profiles = [
         msgspec.to_builtins(found)
         | {"model": name, "macs": found.macs, "flops": found.flops, "traffic_bytes": found.traffic_bytes}
         | {"unknown": msgspec.to_builtins(found.unknown)}
-        for name, _, found in counted
+        | ({} if stage is None else _moved(stage, graph, found))
+        for name, graph, found in counted
     ]
     first = profiles[0] if len(profiles) == 1 else {"profiles": profiles}
     found = {} if checked is None else {"check": msgspec.to_builtins(checked) | {"error": checked.error}}
     return first | {"estimates": [row.as_data() for row in rows]} | found
+
+
+def _moved(stage: _Stage, graph: Graph, found: Profile) -> dict[str, Any]:
+    return {"phase": stage.phase, "key_values": msgspec.to_builtins(key_value_traffic(graph, found))}
 
 
 def _show(counted: Sequence[Counted], rows: Sequence[Row], depth: int, known: Sequence[Device]) -> None:

@@ -14,6 +14,7 @@ from partwise.packaging import Package
 from partwise.planning import Objective, Placement, Plan
 from partwise.profiling import Profile
 from partwise.runtime import Run
+from partwise.runtime.engines import engine_names, engine_text
 from partwise.units import format_bytes, format_count, format_seconds
 from partwise.verification import Outcome, Verdict
 
@@ -67,8 +68,10 @@ def show_graph(graph: Graph, profile: Profile) -> None:
         ("peak memory", format_bytes(profile.peak_bytes)),
         ("symbols", sizes),
     ]
-    rows += [("input", _tensor(graph, name, name)) for name in graph.inputs]
-    rows += [("output", _tensor(graph, output.name, output.tensor)) for output in graph.outputs]
+    states = set(graph.writes.values())
+    rows += [("input", _tensor(graph, name, name)) for name in graph.inputs if name not in states]
+    rows += [("output", _tensor(graph, o.name, o.tensor)) for o in graph.outputs if o.name not in states]
+    rows += [("state", text) for text in _states(graph, [name for name in graph.inputs if name in states])]
     rows += [("note", note) for note in graph.notes]
     grid = Table(
         title=graph.name, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False
@@ -78,6 +81,14 @@ def show_graph(graph: Graph, profile: Profile) -> None:
     for name, value in rows:
         grid.add_row(name, Text(value))
     console().print(grid)
+
+
+def _states(graph: Graph, names: Sequence[str]) -> list[str]:
+    """K/V buffers, those of one shape in one line: inputs and outputs alike."""
+    by_shape: dict[str, list[str]] = {}
+    for name in names:
+        by_shape.setdefault(_tensor(graph, name, name).partition(": ")[2], []).append(name)
+    return [f"{found[0]} … {found[-1]} ({len(found)}): {shape}" for shape, found in by_shape.items()]
 
 
 def show_profile(profile: Profile, depth: int = 3, most: int = 30) -> None:
@@ -101,6 +112,7 @@ def show_profile(profile: Profile, depth: int = 3, most: int = 30) -> None:
 def show_plan(plan: Plan) -> None:
     """Stages, cuts, and how good the plan can be at most."""
     out = console()
+    is_kept = any(stage.kept_bytes for stage in plan.stages)
     stages = [
         (
             str(stage.index),
@@ -108,13 +120,15 @@ def show_plan(plan: Plan) -> None:
             str(len(stage.nodes)),
             format_count(stage.parameters),
             format_bytes(stage.weight_bytes),
+            *([format_bytes(stage.kept_bytes)] if is_kept else []),
             format_bytes(stage.peak_bytes),
             format_count(stage.flops),
             format_seconds(stage.time_s),
         )
         for stage in plan.stages
     ]
-    columns = ("stage", "device", "nodes", "parameters", "weights", "peak memory", "FLOPs", "time")
+    kept = ["K/V, engine"] if is_kept else []
+    columns = ("stage", "device", "nodes", "parameters", "weights", *kept, "peak memory", "FLOPs", "time")
     out.print(table("Stages", columns, stages, left=2))
     cuts = [
         (f"{cut.source} → {cut.target}", _names(cut.tensors), str(len(cut.tensors)), format_bytes(cut.bytes))
@@ -170,9 +184,10 @@ def show_run(run: Run, most: int = 5) -> None:
         for name, value in request.outputs.items()
     ]
     out.print(table("Outputs", ("request", "output", "tensor", "sha256"), rows, left=4))
-    engine = record.engines[0]
+    engine, names = record.engines[0], engine_names(tuple(map(engine_text, record.engines)))
     seconds = f" in {format_seconds(run.seconds)}" if run.seconds is not None else ""
-    claim = f"{engine.engine} {engine.version} on {engine.device}, {engine.threads} threads a stage"
+    one = f"{engine.engine} {engine.version} on {engine.device}"
+    claim = f"{one if len(set(record.engines)) == 1 else names}, {engine.threads} threads a stage"
     count = f"{len(record.requests)} request" + ("s" if len(record.requests) > 1 else "")
     if run.seconds and len(record.requests) > 1:
         seconds += f" ({len(record.requests) / run.seconds:.1f}/s)"
@@ -183,6 +198,13 @@ def show_run(run: Run, most: int = 5) -> None:
         out.print(Text(f"and {len(record.incidents) - most} more incidents: see the record"))
     if record.origin.kind == "random":
         out.print(Text(f"inputs: random, seed {record.origin.seed}"))
+    if record.inexact is not None:
+        name, worst = max(record.inexact.relative.items(), key=lambda pair: pair[1])
+        limit = f"limit {record.inexact.limit:g}"
+        out.print(Text(f"not exact: `{name}` within {worst:.2g} of {record.inexact.against}'s ({limit}), request 0"))
+    for number, settings in enumerate(record.engines):
+        if settings.fake is not None:
+            out.print(Text(f"stage {number} ran on a fake device ({settings.fake}): no figure of real hardware"))
     if run.path is not None:
         out.print(Text(f"left in {run.path}"))
 

@@ -14,10 +14,20 @@ from rich.text import Text
 from partwise.calibration import Comparison
 from partwise.cli.render import console, table
 from partwise.hardware import Device
-from partwise.profiling import Estimate, GroupEstimate, Profile
+from partwise.ir import Graph
+from partwise.profiling import Estimate, GroupEstimate, Profile, key_value_traffic
 from partwise.units import format_bytes, format_count, format_seconds
 
-__all__ = ["Row", "csv_text", "show_check", "show_comparison", "show_estimate", "show_parallelism", "show_unknown"]
+__all__ = [
+    "Row",
+    "csv_text",
+    "show_check",
+    "show_comparison",
+    "show_estimate",
+    "show_key_values",
+    "show_parallelism",
+    "show_unknown",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +119,15 @@ def show_estimate(row: Row, depth: int = 3, most: int = 30) -> None:
     console().print(table(f"{row.model} on {row.device.title or row.device.name}", columns, shown))
     console().print(Text(_totals(row)))
     _show_notes([row])
+
+
+def show_key_values(counted: Sequence[tuple[str, Graph, Profile]]) -> None:
+    """What a phase of a language model moves of keys and values, a line a set of sizes."""
+    for name, graph, found in counted:
+        moved = key_value_traffic(graph, found)
+        sizes = ", ".join(f"{symbol}={value}" for symbol, value in found.sizes.items())
+        both = f"K/V read {format_bytes(moved.read_bytes)}, written {format_bytes(moved.written_bytes)}"
+        console().print(Text(f"{name}, {sizes}: {both}"))
 
 
 def show_parallelism(rows: Sequence[tuple[str, ...]]) -> None:

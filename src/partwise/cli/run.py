@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from partwise import api
+from partwise.cli.config import config_option, given_to_run
 from partwise.cli.options import PATH, check_parent, json_option, run_options, take_run_options
 from partwise.cli.output import counted, print_json
 from partwise.cli.render import show_run
+from partwise.cli.watch import Watch, watched
 from partwise.cli.worker_options import take_worker_options, worker_options
 from partwise.files import copy_whole
-from partwise.runtime import run_to_data
+from partwise.runtime import TRACE_FORMATS, run_to_data
+from partwise.runtime.config import Config, check_config, make_pace
 
 __all__ = ["run"]
 
@@ -25,8 +29,27 @@ __all__ = ["run"]
 @click.option("-o", "--output", type=PATH, help="Copy the outputs here, as .npz.")
 @click.option("--trace", type=PATH, help="Write what each segment and hand-over took here, as JSON.")
 @click.option("--trace-nodes", is_flag=True, help="With --trace: each node too.")
+@click.option(
+    "--trace-format",
+    type=click.Choice(list(TRACE_FORMATS)),
+    default="partwise",
+    show_default=True,
+    help="Of --trace: ours, or what Perfetto and chrome://tracing open.",
+)
+@click.option("--watch", is_flag=True, help="A table of the stages while it runs, on stderr.")
+@config_option(given_to_run)
 @json_option
-def run(package: Path, output: Path | None, trace: Path | None, trace_nodes: bool, as_json: bool, **given: Any) -> None:
+def run(
+    package: Path,
+    config: Config | None,
+    output: Path | None,
+    trace: Path | None,
+    trace_nodes: bool,
+    trace_format: str,
+    watch: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Run a package on inputs, or on seeded random values, and leave run_<n>/ beside it.
 
     PACKAGE may be a saved run: its package is run again, on the inputs that it recorded.
@@ -40,8 +63,17 @@ def run(package: Path, output: Path | None, trace: Path | None, trace_nodes: boo
     check_parent(output)
     check_parent(trace)
     options = take_run_options(given) | take_worker_options(given)
-    with counted("run") as on_progress:
-        done = api.run(package, trace=trace, trace_nodes=trace_nodes, on_progress=on_progress, **options)
+    if config is not None:
+        check_config(config, api.package_of(package))
+        options["pace"] = make_pace(config)
+        if config.faults is not None:
+            fallback = config.faults.cpu_fallback or options["policy"].cpu_fallback
+            options["policy"] = replace(config.faults, cpu_fallback=fallback)
+    tracing: dict[str, Any] = {"trace": trace, "trace_nodes": trace_nodes, "trace_format": trace_format}
+    with watched(keep=trace is not None) if watch else counted("run") as progress:
+        if isinstance(progress, Watch):
+            tracing["live"] = progress.trace
+        done = api.run(package, on_progress=progress, **tracing, **options)
     if output is not None and done.path is not None:
         copy_whole(done.path / "outputs.npz", output)
     if as_json:

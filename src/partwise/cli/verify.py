@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from partwise import api
-from partwise.cli.options import PATH, json_option
+from partwise.cli.options import PATH, json_option, max_difference_option
 from partwise.cli.output import print_json, timed
 from partwise.cli.render import show_verdict
 from partwise.verification import Outcome, verdict_to_data
@@ -20,6 +20,8 @@ __all__ = ["verify"]
 @click.option("--against", help="The model that the package was cut from.")
 @click.option("--input", "inputs", type=PATH, help="An .npz or .json file, or a folder of them.")
 @click.option("--package", type=PATH, help="Where a run's package lies, if it has moved.")
+@click.option("--engine", help="Of a package, if not the one it was cut for; a run is judged on its own.")
+@max_difference_option
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engine; a run is judged at its own.")
 @click.option("--config", help="Hugging Face config for a file of weights.")
 @click.option("--module", help="package.module:function that builds the module for a file of weights.")
@@ -31,6 +33,8 @@ def verify(
     against: str | None,
     inputs: Path | None,
     package: Path | None,
+    engine: str | None,
+    max_difference: float,
     threads: int | None,
     config: str | None,
     module: str | None,
@@ -44,7 +48,8 @@ def verify(
     Example:  partwise verify package/ --against resnet50.onnx --input x.npz
     """
     with timed("verified"):
-        verdict = api.verify(path, against, inputs, package=package, threads=threads, config=config, module=module)
+        verdict = api.verify(path, against, inputs, package=package, threads=threads, engine=engine,
+                             max_difference=max_difference, config=config, module=module)  # fmt: skip
     if as_json:
         print_json(verdict_to_data(verdict))
     else:

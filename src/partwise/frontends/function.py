@@ -33,7 +33,7 @@ def open_module(module: Any, options: CaptureOptions) -> Source:
     """An `nn.Module`; one of transformers gets example inputs from its config where none are given."""
     transformers = sys.modules.get("transformers")
     known = transformers is not None and isinstance(module, transformers.PreTrainedModel)
-    if options.example_inputs is None and known:
+    if options.example_inputs is None and options.cache is None and known:
         return PretrainedModule(module, options)
     return TorchModel(module, options)
 

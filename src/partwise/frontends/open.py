@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from partwise.errors import ModelError
 from partwise.frontends.source import CaptureOptions, Source
 from partwise.frontends.unknown import unknown
 from partwise.frontends.zoo import is_zoo_name
@@ -47,6 +48,8 @@ def open_model(model: Any, options: CaptureOptions | None = None) -> Source:
     name = str(model)
     for matches, target in _FORMATS:
         if matches(name, Path(name)):
+            if options.cache is not None and target.startswith(_WITHOUT_CACHE):
+                raise ModelError(name, "cannot be captured with a cache", expected="a language model of transformers")
             return _opener(target)(name, options)
     raise unknown(name)
 
@@ -86,6 +89,8 @@ def _is_hub_name(name: str, path: Path) -> bool:
     return _HUB_NAME.match(name) is not None and not path.parent.exists() and path.suffix.lower() not in files
 
 
+_WITHOUT_CACHE = ("partwise.frontends.onnx", "partwise.frontends.pt2")
+"""Frontends that read graphs which were made before."""
 _HUGGINGFACE = "partwise.frontends.huggingface"
 _FORMATS: tuple[tuple[Callable[[str, Path], bool], str], ...] = (
     (lambda _, path: _is_file(path, ".onnx"), "partwise.frontends.onnx.model:OnnxModel"),

@@ -17,29 +17,36 @@ __all__ = ["SavedGraph", "open_saved"]
 
 
 def open_saved(path: str, options: CaptureOptions) -> SavedGraph:
-    """A graph that `partwise capture -o` wrote; the options of a capture no longer apply to it."""
-    del options
-    return SavedGraph(Path(path))
+    """A graph that `partwise capture -o` wrote; the options of a capture no longer apply to it.
+
+    Raises:
+        ModelError: when it is captured with a cache and the graph has none.
+    """
+    return SavedGraph(Path(path), needs_cache=options.cache is not None)
 
 
 class SavedGraph:
     """A graph without its model: it can be profiled and planned, not cut."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, needs_cache: bool = False) -> None:
+        self._path, self._needs_cache = path, needs_cache
 
     def capture(self) -> Graph:
         """The graph in the file.
 
         Raises:
-            ModelError: the file is no JSON.
+            ModelError: the file is no JSON, or holds no graph with a cache where one is asked for.
             GraphError: another version, or a broken invariant.
         """
         try:
             data = msgspec.json.decode(self._path.read_bytes())
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ModelError(str(self._path), f"is no JSON ({error})") from None
-        return graph_from_data(data, str(self._path))
+        graph = graph_from_data(data, str(self._path))
+        if self._needs_cache and not graph.writes:
+            raise ModelError(str(self._path), "was captured without a cache",
+                             hint="capture the model itself: partwise capture MODEL --cache CAPACITY.")  # fmt: skip
+        return graph
 
     def weights(self, graph: Graph) -> Mapping[str, np.ndarray]:
         """Never: the file holds none."""

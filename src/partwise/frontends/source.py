@@ -30,6 +30,8 @@ class CaptureOptions:
     """Hugging Face: the class to build (`BertForMaskedLM`); by default the one that the config names."""
     static: bool = False
     """Fix every size."""
+    cache: int | None = None
+    """Tokens of a sequence that preallocated K/V have room for: a language model's graph then takes and gives them."""
     weights: bool = True
     """False: the weights' values are never read."""
     optimize: str | None = None

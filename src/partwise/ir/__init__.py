@@ -6,7 +6,7 @@ contraction that says which values can cross a cut. Never: a framework, a file, 
 
 from partwise.ir.arguments import Argument, Enum, Ref, Sym
 from partwise.ir.check import check_graph
-from partwise.ir.contraction import Closure, Contraction, contract
+from partwise.ir.contraction import Closure, Contraction, contract, storage_roots
 from partwise.ir.dims import Dim
 from partwise.ir.dtypes import DType
 from partwise.ir.graph import Constant, Format, Graph, Mutation, Node, Output, Symbol, TensorSpec, Weight
@@ -45,4 +45,5 @@ __all__ = [
     "graph_to_data",
     "operator",
     "prune",
+    "storage_roots",
 ]

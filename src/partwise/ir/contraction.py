@@ -12,14 +12,15 @@ Sound only on a functional graph: a node's result depends on its arguments alone
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from partwise.ir.dtypes import DType
 from partwise.ir.graph import Graph, Node
 from partwise.ir.operators import Kind, Operator, operator
 
-__all__ = ["Closure", "Contraction", "contract"]
+__all__ = ["Closure", "Contraction", "contract", "storage_roots"]
 
 _SHORT_CONTRACTION = 4  # a rotary table is positions [.., 1] @ inverse frequencies [1, ..]: length 1
 _LARGE_WEIGHT_BYTES = 1 << 20
@@ -65,8 +66,18 @@ class Contraction:
     def reads(self, index: int) -> Closure:
         """What a placed node needs besides itself."""
         if index not in self._reads:
-            self._reads[index] = self.needs(self.graph.nodes[index].inputs)
+            self._reads[index] = self.needs(self.graph.reads[index])
         return self._reads[index]
+
+    @property
+    def closures(self) -> Mapping[int, Closure]:
+        """`reads` of every placed node, each worked out when it is asked for."""
+        return _Closures(self)
+
+    @cached_property
+    def roots(self) -> Mapping[str, str]:
+        """For each tensor the one whose memory it looks at."""
+        return storage_roots(self.graph)
 
     def is_placed(self, index: int) -> bool:
         """Whether a node belongs to exactly one stage."""
@@ -95,13 +106,38 @@ class Contraction:
                 received.add(name)
             elif index not in repeated:
                 repeated.add(index)
-                waiting.extend(graph.nodes[index].inputs)
+                waiting.extend(graph.reads[index])
         return Closure(frozenset(repeated), frozenset(received), frozenset(weights))
+
+
+class _Closures(Mapping[int, Closure]):
+    """The closures of a contraction's placed nodes."""
+
+    def __init__(self, contraction: Contraction) -> None:
+        self._contraction = contraction
+
+    def __getitem__(self, index: int) -> Closure:
+        return self._contraction.reads(index)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._contraction.placed)
+
+    def __len__(self) -> int:
+        return len(self._contraction.placed)
 
 
 def contract(graph: Graph) -> Contraction:
     """A graph seen through its placed nodes (see the module)."""
     return Contraction(graph)
+
+
+def storage_roots(graph: Graph) -> dict[str, str]:
+    """For each tensor the one whose memory it looks at: itself unless a view made it."""
+    roots = {name: name for name in graph.spec}
+    for node, names in zip(graph.nodes, graph.reads, strict=True):
+        if names and operator(node.op).kind is Kind.VIEW:
+            roots.update(dict.fromkeys(node.outputs, roots[names[0]]))
+    return roots
 
 
 def _repeated(graph: Graph) -> frozenset[int]:
@@ -123,9 +159,9 @@ def _derived(graph: Graph) -> frozenset[int]:
     past: dict[str, int] = dict.fromkeys(free, 0)
     found: set[int] = set()
     for index, node in enumerate(graph.nodes):
-        if not all(name in past for name in node.inputs) or not _is_cheap(graph, node, operator(node.op)):
+        if not all(name in past for name in graph.reads[index]) or not _is_cheap(graph, node, operator(node.op)):
             continue
-        nodes = 1 + sum(past[name] for name in node.inputs)
+        nodes = 1 + sum(past[name] for name in graph.reads[index])
         if nodes > _MOST_REPEATED and (nodes := _count_past(graph, index, found)) > _MOST_REPEATED:
             continue
         past.update(dict.fromkeys(node.outputs, nodes))
@@ -137,7 +173,7 @@ def _count_past(graph: Graph, index: int, derived: set[int]) -> int:
     """How many derived nodes a node needs, itself included; stops counting above the limit."""
     seen, waiting = {index}, [index]
     while waiting and len(seen) <= _MOST_REPEATED:
-        makers = {graph.producer.get(name) for name in graph.nodes[waiting.pop()].inputs}
+        makers = {graph.producer.get(name) for name in graph.reads[waiting.pop()]}
         new = [maker for maker in makers if maker is not None and maker in derived and maker not in seen]
         seen.update(new)
         waiting.extend(new)

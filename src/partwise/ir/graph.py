@@ -6,11 +6,12 @@ its name; every tensor has one producer: a node, the caller (an input) or the so
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from partwise.ir.arguments import Argument, references
+from partwise.ir.arguments import Argument, Ref, references
 from partwise.ir.dims import Dim, count
 from partwise.ir.dtypes import DType
 
@@ -91,9 +92,14 @@ class Node:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors it reads, first use first, each once."""
-        found = (name for argument in (*self.args, *(v for _, v in self.kwargs)) for name in references(argument))
-        return tuple(dict.fromkeys(found))
+        """Names of the tensors it reads, first use first, each once; of all nodes at once: `Graph.reads`."""
+        found: dict[str, None] = {}
+        for argument in (*self.args, *(value for _, value in self.kwargs)):
+            if isinstance(argument, Ref):
+                found[argument.name] = None
+            elif isinstance(argument, tuple):
+                found.update(dict.fromkeys(references(argument)))
+        return tuple(found)
 
     @property
     def name(self) -> str:
@@ -154,11 +160,16 @@ class Graph:
         return {name: index for index, node in enumerate(self.nodes) for name in node.outputs}
 
     @cached_property
+    def reads(self) -> tuple[tuple[str, ...], ...]:
+        """`inputs` of each node: a look-up for what asks many times."""
+        return tuple(node.inputs for node in self.nodes)
+
+    @cached_property
     def consumers(self) -> dict[str, tuple[int, ...]]:
         """Indices of the nodes that read a tensor, ascending; absent when nobody does."""
         found: dict[str, list[int]] = {}
-        for index, node in enumerate(self.nodes):
-            for name in node.inputs:
+        for index, names in enumerate(self.reads):
+            for name in names:
                 found.setdefault(name, []).append(index)
         return {name: tuple(indices) for name, indices in found.items()}
 
@@ -166,6 +177,35 @@ class Graph:
     def held(self) -> dict[str, Weight]:
         """Weight by the name of its tensor."""
         return {weight.tensor: weight for weight in self.weights}
+
+    @cached_property
+    def writes(self) -> dict[int, str]:
+        """The states among the inputs (K/V buffers) that nodes write in place, by the node's index: such a node reads
+        the state first and makes its next value."""
+        states = {m.tensor: m.target for m in self.mutations if m.target in self.inputs}
+        found = {self.producer[made]: target for made, target in states.items() if made in self.producer}
+        return {index: target for index, target in found.items() if self.nodes[index].inputs[:1] == (target,)}
+
+    def sizes(self, bindings: Mapping[str, int]) -> Mapping[str, int]:
+        """Bytes of each tensor at the given sizes, in the order of `tensors`; worked out once for each."""
+        at = tuple(sorted(bindings.items()))
+        if at not in self._sizes:
+            self._sizes[at] = self._sizes_at(dict(bindings))
+        return self._sizes[at]
+
+    @cached_property
+    def _sizes(self) -> dict[tuple[tuple[str, int], ...], dict[str, int]]:
+        return {}
+
+    def _sizes_at(self, bindings: dict[str, int]) -> dict[str, int]:
+        """Equal shapes are counted once."""
+        known, found = dict[object, int](), dict[str, int]()
+        for tensor in self.tensors:
+            key = tensor.dtype, tensor.shape
+            if key not in known:
+                known[key] = tensor.bytes(bindings)
+            found[tensor.name] = known[key]
+        return found
 
     @property
     def hints(self) -> dict[str, int]:

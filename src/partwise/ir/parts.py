@@ -47,7 +47,7 @@ def divide(contraction: Contraction, assignment: Sequence[Sequence[int]]) -> tup
     home = {name: s for s, nodes in enumerate(assignment) for i in nodes for name in graph.nodes[i].outputs}
     returned = _returned(contraction, home, len(assignment))
     closures = [
-        contraction.needs([*(name for i in nodes for name in graph.nodes[i].inputs), *returned[s]])
+        contraction.needs([*(name for i in nodes for name in graph.reads[i]), *returned[s]])
         for s, nodes in enumerate(assignment)
     ]
     inputs = [tuple(sorted(n for n in c.received if home.get(n) != s)) for s, c in enumerate(closures)]

@@ -11,8 +11,10 @@ from partwise.planning.emitting import Emission, Target, emission_to_data, emit
 from partwise.planning.explain import explain_plan
 from partwise.planning.explain_records import BoundaryReason, Explanation, Move, StageReason, WhatIf
 from partwise.planning.pareto import AXES, Front, FrontPoint, pareto
+from partwise.planning.phases import Alternative, Answer, PhasePlan, plan_phases
 from partwise.planning.plan import default_objectives, plan
 from partwise.planning.records import Blend, Bound, Cut, Level, Limits, Objective, Plan, Share, Stage
+from partwise.planning.reserve import Reserve
 from partwise.planning.serialize import plan_digest, plan_from_data, plan_to_data
 from partwise.planning.weighted_text import parse_objectives
 from partwise.planning.workload import Placement, Workload, parse_workload, place
@@ -21,6 +23,8 @@ __all__ = [
     "AXES",
     "SOLVERS",
     "UNCONSTRAINED",
+    "Alternative",
+    "Answer",
     "Blend",
     "Bound",
     "BoundaryReason",
@@ -34,9 +38,11 @@ __all__ = [
     "Limits",
     "Move",
     "Objective",
+    "PhasePlan",
     "Pin",
     "Placement",
     "Plan",
+    "Reserve",
     "Share",
     "Stage",
     "StageReason",
@@ -56,6 +62,7 @@ __all__ = [
     "plan",
     "plan_digest",
     "plan_from_data",
+    "plan_phases",
     "plan_to_data",
     "violations",
 ]

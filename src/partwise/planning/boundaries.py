@@ -15,7 +15,7 @@ from partwise.planning.line import Line
 from partwise.planning.problem import Floats, Ints
 from partwise.planning.room import Room
 
-__all__ = ["boundaries"]
+__all__ = ["boundaries", "narrowest"]
 
 _WORK = 600_000_000  # stages × positions²; about 2 s of numpy for each objective and order
 _MOST = 4096
@@ -35,7 +35,7 @@ def boundaries(line: Line, room: Room, stages: int | None) -> Ints:
     if line.length + 1 <= most:
         return np.arange(line.length + 1)
     kept = {0, line.length, *(room.greedy() or ())}
-    kept.update(_narrowest(line, max(1, most - len(kept))))
+    kept.update(narrowest(line, max(1, most - len(kept))))
     if stages and len(kept) <= stages:  # windows of one position can fall together
         others = [position for position in range(line.length) if position not in kept]
         kept.update(others[: stages + 1 - len(kept)])
@@ -50,7 +50,7 @@ def _most(line: Line, room: Room, stages: int) -> int:
     return stages + 1 + min(_MOST, scanned, int((_WORK / max(1, stages)) ** 0.5))
 
 
-def _narrowest(line: Line, windows: int) -> list[int]:
+def narrowest(line: Line, windows: int) -> list[int]:
     """In each of equally heavy windows the position that the fewest bytes cross, the first of equals."""
     crossing, weight = _crossing_bytes(line), _weight(line)
     shares = np.arange(windows + 1, dtype=np.float64) * (weight.sum() / windows)

@@ -60,7 +60,7 @@ def unit_working_bytes(problem: Problem) -> Ints:
 def _fewest_stages(problem: Problem, limits: Limits) -> Bound:
     found = [Bound(value=1, origin="one stage at least", plans="")]
     if limits.memory_bytes is not None:
-        room = limits.memory_bytes - int(unit_working_bytes(problem).min())
+        room = limits.memory_bytes - problem.overhead_bytes - int(unit_working_bytes(problem).min())
         count = fewest_bins(_indivisible(problem, problem.weight_bytes), room)
         found.append(Bound(value=count, origin="weights packed into memory less the least activations", plans=""))
     if limits.max_parameters is not None:

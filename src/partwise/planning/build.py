@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from math import fsum
 
@@ -12,6 +12,7 @@ from partwise.hardware import Cluster, Member
 from partwise.planning.bounds import unit_working_bytes
 from partwise.planning.goals import GOALS, Amounts, Join, amounts_of
 from partwise.planning.ideals import Cap, Channel, Instance
+from partwise.planning.needs import flat
 from partwise.planning.problem import Floats, Pairs, Problem
 from partwise.planning.records import Limits, Objective
 
@@ -69,7 +70,8 @@ def build(
     """
     layout = _Layout(problem)
     held = _held(problem, layout)
-    rooms = [min(limits.room_bytes, group[0].room_bytes) for group in types.members]
+    overhead = problem.overhead_bytes
+    rooms = [min(limits.room_bytes, group[0].room_bytes) - overhead for group in types.members]
 
     def channels(wanted: Objective) -> tuple[Channel, ...]:
         return tuple(layout.channel(amounts_of(problem, wanted, group[0])) for group in types.members)
@@ -95,6 +97,7 @@ def build(
         room=tuple(rooms),
         held=held.bytes,
         value_bytes=problem.tensor_bytes[layout.values].astype(float),
+        homes=_homes(problem, types),
         exactly=limits.stages,
         working=unit_working_bytes(problem).astype(float),
         is_simple=np.array([len(nodes) == 1 for nodes in problem.units]),
@@ -138,6 +141,12 @@ def _at_home(
     return loads, [Cap(load=strangers, limit=0.5)]
 
 
+def _homes(problem: Problem, types: Types) -> tuple[int | None, ...]:
+    """[types] The unit pinned to a device, where there is one."""
+    units = {name: unit for unit, name in problem.homes.items()}
+    return tuple(units.get(group[0].name) for group in types.members) if units else ()
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
     bytes: Channel
@@ -163,13 +172,13 @@ class _Layout:
         self.edges = np.unique(np.stack((maker[crossing], unit), axis=1), axis=0)
         self.values, place = np.unique(tensor, return_inverse=True)
         self.readers = Pairs(unit, place)
-        self._own: dict[str, list[tuple[int, int]]] = {"node": [], "weight": []}
+        self._own: dict[str, Pairs] = {}
         self._shared: dict[tuple[int, ...], list[tuple[str, int]]] = {}
         single = [end for end in problem.ends if len(end.makers) == 1]  # of several the last one returns it
         returned = [(end.makers[0], node) for end in single for node in end.repeated]
-        self._gather("node", [*_repeated(problem), *returned])
+        self._gather("node", _repeated(problem), returned, len(problem.node_seconds))
         kept = [(end.makers[0], weight) for end in single for weight in end.weights]
-        self._gather("weight", [*_pairs(problem.holds), *kept])
+        self._gather("weight", problem.holds, kept, len(problem.weight_bytes))
         groups = [(unit, item) for item, units in enumerate(self._shared) for unit in units]
         self.needs = Pairs(*(np.array(groups, np.int64).reshape(-1, 2).T))
 
@@ -181,8 +190,7 @@ class _Layout:
     def spread(self, kind: str, amount: Floats, work: Floats, amounts: Amounts | None = None) -> Channel:
         """Amounts of nodes or weights, laid over the units that alone need them and over items."""
         work = work.copy()
-        for unit, thing in self._own[kind]:
-            work[unit] += amount[thing]
+        np.add.at(work, self._own[kind].unit, amount[self._own[kind].item])
         again = [sum(amount[thing] for each, thing in things if each == kind) for things in self._shared.values()]
         none = np.zeros(len(self.values))
         given = amounts or Amounts()
@@ -194,15 +202,18 @@ class _Layout:
             fixed=given.fixed,
         )
 
-    def _gather(self, kind: str, pairs: Iterable[tuple[int, int]]) -> None:
+    def _gather(self, kind: str, pairs: Pairs, more: Sequence[tuple[int, int]], count: int) -> None:
+        """Sort out the things, fewer than `count`, that one unit alone needs."""
+        extra = np.array(more, np.int64).reshape(-1, 2)
+        units, things = np.concatenate((pairs.unit, extra[:, 0])), np.concatenate((pairs.item, extra[:, 1]))
+        found = flat(Pairs(units, things), count)
+        alone = np.bincount(found.item, minlength=count)[found.item] == 1
+        self._own[kind] = Pairs(found.unit[alone], found.item[alone])
         users: dict[int, list[int]] = {}
-        for unit, thing in sorted(set(pairs)):
+        for unit, thing in zip(found.unit[~alone].tolist(), found.item[~alone].tolist(), strict=True):
             users.setdefault(thing, []).append(unit)
-        for thing, units in users.items():
-            if len(units) == 1:
-                self._own[kind].append((units[0], thing))
-            else:
-                self._shared.setdefault(tuple(units), []).append((kind, thing))
+        for thing, sharing in users.items():
+            self._shared.setdefault(tuple(sharing), []).append((kind, thing))
 
 
 def _held(problem: Problem, layout: _Layout) -> _Held:
@@ -214,10 +225,6 @@ def _held(problem: Problem, layout: _Layout) -> _Held:
     )
 
 
-def _repeated(problem: Problem) -> list[tuple[int, int]]:
+def _repeated(problem: Problem) -> Pairs:
     again = ~problem.is_placed[problem.runs.item]
-    return _pairs(Pairs(problem.runs.unit[again], problem.runs.item[again]))
-
-
-def _pairs(pairs: Pairs) -> list[tuple[int, int]]:
-    return list(zip(pairs.unit.tolist(), pairs.item.tolist(), strict=True))
+    return Pairs(problem.runs.unit[again], problem.runs.item[again])

@@ -30,7 +30,7 @@ def check_plan(plan: Plan, subject: str = "plan") -> None:
         PlanError: the first violation, and how many more there are.
     """
     contraction = contract(plan.graph)
-    found = list(violations(plan, contraction, RateTable(profile(plan.graph, plan.sizes), plan.cluster)))
+    found = list(violations(plan, contraction, RateTable(profile(plan.graph, plan.sizes), plan.cluster, plan.reserve)))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise PlanError(subject, f"is not a plan of its graph: {found[0]}{more}")
@@ -108,8 +108,8 @@ def _misplaced(plan: Plan, contraction: Contraction) -> Iterator[str]:
 def _parted(plan: Plan, contraction: Contraction) -> Iterator[str]:
     """Units whose nodes are not in one stage."""
     home = {node: stage.index for stage in plan.stages for node in stage.nodes}
-    for unit in units(contraction, {node: contraction.reads(node) for node in contraction.placed}):
-        if len({home[node] for node in unit}) > 1:
+    for unit in units(contraction):
+        if len(unit) > 1 and len({home[node] for node in unit}) > 1:
             yield f"nodes {', '.join(map(str, unit))} share a state, but not a stage"
     for name, nodes in stated_groups(contraction, plan.constraints):
         if len({home[node] for node in nodes}) > 1:

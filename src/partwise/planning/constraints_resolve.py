@@ -13,7 +13,7 @@ from difflib import get_close_matches
 
 from partwise.errors import InputError
 from partwise.hardware import Cluster
-from partwise.ir import Closure, Contraction
+from partwise.ir import Contraction
 from partwise.planning.colocation import merged, state_groups, units
 from partwise.planning.constraints import UNCONSTRAINED, Constraints, Pin
 
@@ -35,9 +35,7 @@ class Settled:
     """What the constraints take along though nobody named it."""
 
 
-def settle(
-    contraction: Contraction, reads: Mapping[int, Closure], constraints: Constraints, cluster: Cluster
-) -> Settled:
+def settle(contraction: Contraction, constraints: Constraints, cluster: Cluster) -> Settled:
     """The units under constraints, and their homes.
 
     Raises:
@@ -45,15 +43,15 @@ def settle(
             cluster, two pins that contradict each other, cyclic colocation.
     """
     if constraints == UNCONSTRAINED:
-        return Settled(units=units(contraction, reads), homes={})
+        return Settled(units=units(contraction), homes={})
     pinned = [(pin, nodes_named(contraction, pin.name)) for pin in constraints.pins]
     _check_devices(constraints.pins, cluster)
     groups = list(stated_groups(contraction, constraints))
     if not cluster.is_open:
         groups += _pin_groups(pinned)
-    found = units(contraction, reads, [nodes for _, nodes in groups])
+    found = units(contraction, [nodes for _, nodes in groups])
     homes = dict(_homes(contraction, found, pinned))
-    _refuse_cycles(contraction, reads, found, groups)
+    _refuse_cycles(contraction, found, groups)
     return Settled(units=found, homes={} if cluster.is_open else homes, notes=tuple(_notes(found, groups)))
 
 
@@ -163,11 +161,9 @@ def _why(contraction: Contraction, one: int, other: int) -> str:
     return f"nodes `{names[0]}` and `{names[1]}` share a stage (a state, a group, or what lies between two of one)"
 
 
-def _refuse_cycles(
-    contraction: Contraction, reads: Mapping[int, Closure], found: Sequence[Sequence[int]], groups: Sequence[Group]
-) -> None:
+def _refuse_cycles(contraction: Contraction, found: Sequence[Sequence[int]], groups: Sequence[Group]) -> None:
     """Groups that share no node, yet became one unit."""
-    classes = merged([nodes for _, nodes in groups], state_groups(contraction, reads))
+    classes = merged([nodes for _, nodes in groups], state_groups(contraction))
     unit_of = {node: unit for unit, nodes in enumerate(found) for node in nodes}
     seen: dict[int, tuple[str, int]] = {}
     for name, nodes in groups:

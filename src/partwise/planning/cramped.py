@@ -77,6 +77,7 @@ def _largest(problem: Problem) -> tuple[str, int]:
     """The node that needs the most memory alone, and how much."""
     need = unit_working_bytes(problem).astype(np.int64)
     np.add.at(need, problem.holds.unit, problem.weight_bytes[problem.holds.item])
+    need += problem.overhead_bytes
     unit = int(need.argmax())
     node = problem.contraction.graph.nodes[problem.units[unit][0]]
     return f"`{node.name}`" + (f" ({node.module})" if node.module else ""), int(need[unit])

@@ -23,6 +23,7 @@ class Evaluator:
     def __init__(self, contraction: Contraction, rates: RateTable) -> None:
         self.contraction, self.rates = contraction, rates
         self.profile, self.cluster = rates.profile, rates.cluster
+        self._last: tuple[object, tuple[tuple[Stage, ...], tuple[Cut, ...]]] | None = None
 
     def on(self, cluster: Cluster) -> Evaluator:
         """The same graph on other members of the same devices."""
@@ -30,7 +31,10 @@ class Evaluator:
 
     def price(self, assignment: Assignment, devices: Sequence[str]) -> tuple[tuple[Stage, ...], tuple[Cut, ...]]:
         """Stages and cuts of a division whose stages are on these members."""
-        return price(self.contraction, self.rates, assignment, devices)
+        asked = assignment, tuple(devices)
+        if self._last is None or self._last[0] != asked:  # the last answer is mostly asked for again
+            self._last = asked, price(self.contraction, self.rates, assignment, devices)
+        return self._last[1]
 
     def values(
         self, assignment: Assignment, devices: Sequence[str], objectives: Sequence[Objective]

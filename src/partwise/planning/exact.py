@@ -85,6 +85,8 @@ def _bound(demand: Demand, answer: Answer) -> Bound | None:
     plans = f"acyclic partitions into {stages} stages" if stages else "acyclic partitions"
     if answer.proved:
         return Bound(value=answer.bound, origin="search over all ideals", plans=plans)
-    if GOALS[demand.objectives[0]].join is Join.SUM and answer.bound > 0:
-        return Bound(value=answer.bound, origin="what every node pays at least", plans=plans)
-    return None
+    if answer.bound <= 0:
+        return None
+    is_sum = GOALS[demand.objectives[0]].join is Join.SUM
+    origin = "what every node pays at least" if is_sum else "slack of the stages without the nodes that float"
+    return Bound(value=answer.bound, origin=origin, plans=plans)

@@ -32,7 +32,7 @@ def explain_plan(plan: Plan, profile: Profile, *, effort: int = _EFFORT, seed: i
         effort: of each question with more hardware.
         seed: of the random orders there.
     """
-    evaluator = Evaluator(contract(plan.graph), RateTable(profile, plan.cluster))
+    evaluator = Evaluator(contract(plan.graph), RateTable(profile, plan.cluster, plan.reserve))
     return Explanation(
         stages=_stage_reasons(plan),
         boundaries=tuple(boundary_reasons(plan, evaluator)),

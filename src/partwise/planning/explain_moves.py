@@ -37,7 +37,7 @@ class _Moves:
         self.plan, self.evaluator = plan, evaluator
         contraction = evaluator.contraction
         reads = {index: contraction.reads(index) for index in contraction.placed}
-        settled = settle(contraction, reads, plan.constraints, plan.cluster)
+        settled = settle(contraction, plan.constraints, plan.cluster)
         self.units, self.homes = settled.units, settled.homes
         unit_of = {node: unit for unit, nodes in enumerate(self.units) for node in nodes}
         stage_of = {node: stage.index for stage in plan.stages for node in stage.nodes}

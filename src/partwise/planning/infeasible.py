@@ -141,7 +141,8 @@ def _name(line: Line, position: int) -> str:
 def _amount(need: Need, field: _Field) -> str:
     if field.limit != "memory_bytes":
         return f"{getattr(need, field.need)} {field.title}"
-    split = f"weights {format_bytes(need.weight_bytes)}, activations {format_bytes(need.activation_bytes)}"
+    kept = f"K/V and the engine {format_bytes(need.kept_bytes)}, " if need.kept_bytes else ""
+    split = f"weights {format_bytes(need.weight_bytes)}, {kept}activations {format_bytes(need.activation_bytes)}"
     return f"{format_bytes(need.memory_bytes)} ({split})"
 
 

@@ -42,7 +42,9 @@ def solve_least_memory(problem: Problem, demand: Demand, solve: Solve) -> Soluti
     if best is None:
         return None
     kept = [value * (1 + _SAME) for value in best.values[:place]]
-    first_bound, is_proved = best.bound, best.bound is not None and not problem.cluster.pools
+    first_bound = best.bound
+    is_proved = first_bound is not None and best.values[0] <= first_bound.value * (1 + _SAME)
+    is_proved &= not problem.cluster.pools
     low, peak, refused = least_peak(problem, demand.limits), _peak(best, demand), 0
     for _ in range(_STEPS * demand.effort):
         if low >= peak:
@@ -62,12 +64,13 @@ def solve_least_memory(problem: Problem, demand: Demand, solve: Solve) -> Soluti
 
 
 def least_peak(problem: Problem, limits: Limits) -> int:
-    """Bytes that the largest stage of any plan needs at least: some unit alone, or all weights shared out."""
+    """Bytes that the largest stage of any plan needs at least: some unit alone, or all weights and K/V shared out."""
     need = unit_working_bytes(problem)
     np.add.at(need, problem.holds.unit, problem.weight_bytes[problem.holds.item])
     members = len(problem.units) if problem.cluster.is_open else len(problem.cluster.members)
     weights = int(problem.weight_bytes[np.unique(problem.holds.item)].sum())
-    return max(int(need.max()), ceil(weights / (limits.stages or min(members, len(problem.units)))))
+    shared = ceil(weights / (limits.stages or min(members, len(problem.units))))
+    return problem.overhead_bytes + max(int(need.max()), shared)
 
 
 def _peak(solution: Solution, demand: Demand) -> int:

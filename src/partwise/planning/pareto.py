@@ -19,6 +19,7 @@ from partwise.planning.evaluator import Evaluator
 from partwise.planning.problem import Problem, formulate
 from partwise.planning.rates import RateTable
 from partwise.planning.records import Limits, Objective, Stage
+from partwise.planning.reserve import NOTHING, Reserve
 from partwise.planning.solvers import Demand, Solution
 from partwise.profiling import Profile
 
@@ -68,6 +69,7 @@ def pareto(
     stages: Sequence[int] = (),
     cluster: Cluster = REFERENCE_CLUSTER,
     constraints: Constraints = UNCONSTRAINED,
+    reserve: Reserve = NOTHING,
     effort: int = _EFFORT,
     seed: int = 0,
 ) -> Front:
@@ -81,6 +83,7 @@ def pareto(
         stages: numbers of stages to ask for; empty: those of the limits, or free on the devices of a cluster.
         cluster: the devices.
         constraints: what runs where, what stays together.
+        reserve: what every stage's memory holds beside weights and activations.
         effort: of each question; more means more memory limits, too.
         seed: of the random orders.
 
@@ -93,7 +96,7 @@ def pareto(
     counts: Sequence[int | None] = stages or (limits.stages,)
     if cluster.is_open and None in counts:
         raise InputError("pareto", "nothing says how many stages there may be", hint="--stages 2..12, or --cluster.")
-    evaluator = Evaluator(contract(graph), RateTable(profile, cluster))
+    evaluator = Evaluator(contract(graph), RateTable(profile, cluster, reserve))
     if not evaluator.contraction.placed:
         raise InputError("pareto", "the graph has nothing to divide")
     problem = formulate(evaluator.contraction, evaluator.rates, constraints)

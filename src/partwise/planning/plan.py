@@ -9,6 +9,7 @@ from math import inf
 from partwise.errors import InfeasibleError, InputError, PlanError
 from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph, contract
+from partwise.planning.alone import why_alone
 from partwise.planning.bounds import find_bound
 from partwise.planning.check import gap_of, value_of, violations
 from partwise.planning.choose import SOLVERS, solve
@@ -22,15 +23,17 @@ from partwise.planning.orders import orders
 from partwise.planning.problem import Problem, formulate
 from partwise.planning.rates import RateTable
 from partwise.planning.records import Blend, Bound, Level, Limits, Objective, Plan
+from partwise.planning.reserve import NOTHING, Reserve
 from partwise.planning.solvers import Demand, Solution
 from partwise.planning.weighted import solve_blend
 from partwise.profiling import Profile
 
-__all__ = ["default_objectives", "plan"]
+__all__ = ["default_objectives", "plan", "record"]
 
 _EFFORT = 10  # orders tried
 _WITH_COUNT = (Objective.BALANCE, Objective.TRAFFIC)
 _WITHOUT_COUNT = (Objective.STAGES, Objective.TRAFFIC, Objective.BALANCE)
+_NOTHING = Bound(value=0.0, origin="none known", plans="")
 _ROUNDING = 1e-9  # relative; a bound and a value of the same sums may differ by this
 
 
@@ -50,6 +53,7 @@ def plan(
     *,
     cluster: Cluster = REFERENCE_CLUSTER,
     constraints: Constraints = UNCONSTRAINED,
+    reserve: Reserve = NOTHING,
     solver: str = "auto",
     effort: int = _EFFORT,
     seed: int = 0,
@@ -66,6 +70,7 @@ def plan(
             objective divided by its own best value.
         cluster: the devices; by default as many of the reference device as are asked for.
         constraints: what runs where, what stays together.
+        reserve: what every stage's memory holds beside weights and activations.
         solver: a name of `choose.SOLVERS`, or `auto`.
         effort: in steps: orders tried, ideals looked at.
         seed: of the random orders among them.
@@ -80,7 +85,7 @@ def plan(
     named = [s.objective for s in objectives.shares] if isinstance(objectives, Blend) else objectives
     wanted = tuple(dict.fromkeys(named)) or default_objectives(limits, cluster)
     contraction = contract(graph)
-    evaluator = Evaluator(contraction, RateTable(profile, cluster))
+    evaluator = Evaluator(contraction, RateTable(profile, cluster, reserve))
     demand = Demand(limits=limits, objectives=wanted, effort=effort, seed=seed, evaluator=evaluator)
     if not contraction.placed:
         return _finish(_whole(wanted, limits, cluster), demand, constraints)
@@ -88,9 +93,11 @@ def plan(
     if blend is not None:
         return _blended(problem, demand, (blend, constraints), solver)
     solution = _solution(problem, demand, solver)
-    bound = solution.bound or _bound(problem, limits, wanted, solution)
-    solution = replace(solution, notes=(*solution.notes, *problem.notes))
-    return _finish((solution, bound), demand, constraints)
+    bound = solution.bound
+    if bound is None or bound.value < solution.values[0]:
+        bound = max(bound or _NOTHING, _bound(problem, limits, wanted, solution), key=lambda one: one.value)
+    notes = (*solution.notes, *problem.notes, *why_alone(problem, demand, solution))
+    return _finish((replace(solution, notes=notes), bound), demand, constraints)
 
 
 def _solution(problem: Problem, demand: Demand, solver: str) -> Solution:
@@ -201,6 +208,26 @@ def _finish(
     weights: Sequence[tuple[float, float]] = (),
 ) -> Plan:
     """The record, priced and checked; `weights` holds a weight and a scale for each objective of a weighted sum."""
+    made = record(answer, demand, constraints, weights)
+    if found := list(violations(made, demand.evaluator.contraction, demand.evaluator.rates)):
+        raise PlanError("the solver's answer", f"breaks an invariant (a bug, please report): {found[0]}")
+    return made
+
+
+def record(
+    answer: tuple[Solution, Bound],
+    demand: Demand,
+    constraints: Constraints = UNCONSTRAINED,
+    weights: Sequence[tuple[float, float]] = (),
+) -> Plan:
+    """A division as a plan, priced and not yet checked.
+
+    Args:
+        answer: the division, and a bound for all that it is compared with.
+        demand: what was asked for.
+        constraints: what was to be kept.
+        weights: a weight and a scale for each objective of a weighted sum.
+    """
     evaluator, wanted = demand.evaluator, demand.objectives
     solution, bound = answer
     contraction, profile = evaluator.contraction, evaluator.profile
@@ -214,10 +241,11 @@ def _finish(
     value, least = value_of(levels), float(bound.value)
     if value <= least * (1 + _ROUNDING):
         least = value
-    made = Plan(
+    return Plan(
         graph=contraction.graph,
         sizes=profile.sizes,
         limits=demand.limits,
+        reserve=evaluator.rates.reserve,
         constraints=constraints,
         levels=levels,
         value=value,
@@ -231,6 +259,3 @@ def _finish(
         cuts=cuts,
         notes=solution.notes,
     )
-    if found := list(violations(made, contraction, evaluator.rates)):
-        raise PlanError("the solver's answer", f"breaks an invariant (a bug, please report): {found[0]}")
-    return made

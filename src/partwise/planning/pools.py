@@ -1,8 +1,8 @@
 """Memory that several devices share: branch and bound over how much of it each one gets.
 
 Without the pool's own limit a solver answers a relaxed question. Where its stages need p1 + p2 > P, every plan that
-fits has either at most x in the first device or at most P − x in the second, whatever x: two questions of the same
-kind. With p1 > x and p2 > P − x neither has the old answer, and the best one left is a bound for the rest.
+fits has either at most x bytes in the first device or at most P − x − 1 in the second, whatever x: two questions of
+the same kind. With p1 > x and p2 > P − x − 1 neither has the old answer, and the best one left is a bound for the rest.
 """
 
 from __future__ import annotations
@@ -82,11 +82,11 @@ def _narrower(question: _Question, demand: Demand) -> Iterator[Cluster]:
         peaks = {s.device: s.peak_bytes for s in stages if cluster.member(s.device).pool == pool}
         over = sum(peaks.values()) - size
         if over > 0:
-            share = over // len(peaks)  # each gets its peak less a share of what is too much; together just the pool
-            limits = {name: peak - share for name, peak in peaks.items()}
+            share = (over - 1) // len(peaks)  # each less than its peak; a byte more each overfills
+            limits = {name: peak - 1 - share for name, peak in peaks.items()}
             last = next(reversed(limits))
-            limits[last] -= over - share * len(peaks)
-            yield from (_limited(cluster, name, limit) for name, limit in limits.items() if limit < peaks[name])
+            limits[last] -= over - 1 - share * len(peaks)
+            yield from (_limited(cluster, name, limit) for name, limit in limits.items())
             return
 
 

@@ -10,7 +10,7 @@ from partwise.hardware import Cluster, Member
 from partwise.ir import Contraction, Graph, Part, divide
 from partwise.planning.rates import RateTable
 from partwise.planning.records import Cut, Objective, Stage
-from partwise.profiling import Profile, storage_roots, timeline
+from partwise.profiling import Profile, peak_bytes
 
 __all__ = ["measure", "price", "price_per_second", "transfers"]
 
@@ -27,8 +27,8 @@ def price(
         devices: for each stage the name of its member.
     """
     parts = divide(contraction, assignment)
-    roots, homes = storage_roots(contraction.graph), zip(parts, devices, strict=True)
-    stages = tuple(_stage(contraction, rates, index, home, roots) for index, home in enumerate(homes))
+    homes = zip(parts, devices, strict=True)
+    stages = tuple(_stage(contraction, rates, index, home) for index, home in enumerate(homes))
     return stages, _cuts(contraction, rates.profile, parts)
 
 
@@ -101,15 +101,16 @@ def transfers(
     return found, [list(given.values()) for given in sent]
 
 
-def _stage(
-    contraction: Contraction, rates: RateTable, index: int, home: tuple[Part, str], roots: dict[str, str]
-) -> Stage:
+def _stage(contraction: Contraction, rates: RateTable, index: int, home: tuple[Part, str]) -> Stage:
     part, device = home
     graph, profile, cost = contraction.graph, rates.profile, rates.of(device)
     sizes = profile.sizes
     weights = [name for name in part.weights if name in graph.held]
-    weight_bytes = sum(graph.spec[name].bytes(sizes) for name in weights)
-    activations = timeline(graph, part.nodes, part.inputs, part.outputs, sizes, roots).peak_bytes
+    size = graph.sizes(sizes)
+    weight_bytes = sum(size[name] for name in weights)
+    kept = rates.kept(graph)
+    activations = peak_bytes(graph, part.nodes, part.inputs, part.outputs, sizes, contraction.roots, kept.apart)
+    kept_bytes = sum(kept.nodes.get(index, 0) for index in part.placed) + kept.overhead_bytes
     macs = sum(profile.nodes[i].macs for i in part.nodes)
     return Stage(
         index=index,
@@ -117,7 +118,8 @@ def _stage(
         nodes=part.placed,
         parameters=sum(graph.spec[n].elements(sizes) for n in weights if graph.held[n].trainable),
         weight_bytes=weight_bytes,
-        peak_bytes=weight_bytes + activations,
+        kept_bytes=kept_bytes,
+        peak_bytes=weight_bytes + kept_bytes + activations,
         macs=macs,
         flops=2 * macs,
         time_s=fsum(cost.seconds[i] for i in part.nodes),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from math import fsum
 
 import numpy as np
@@ -16,38 +17,13 @@ from numpy.typing import NDArray
 
 from partwise.hardware import Cluster, Link
 from partwise.ir import Closure, Contraction
+from partwise.planning.arrays import Floats, Ints, Pairs, Rows
 from partwise.planning.constraints import UNCONSTRAINED, Constraints
 from partwise.planning.constraints_resolve import settle
+from partwise.planning.needs import flat, flow_rows, node_needs
 from partwise.planning.rates import RateTable
-from partwise.profiling import storage_roots
 
 __all__ = ["End", "Floats", "Ints", "Pairs", "Problem", "Rows", "formulate"]
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Which units need which items, each pair once."""
-
-    unit: Ints
-    item: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """A list of tensors for each node: those of node i are `items[starts[i]:starts[i + 1]]`."""
-
-    starts: Ints
-    items: Ints
-
-    def of(self, nodes: Ints) -> tuple[Ints, Ints]:
-        """For some nodes: the places (0, 1, …) in `nodes` and the items there, flat and in their order."""
-        counts = self.starts[nodes + 1] - self.starts[nodes]
-        places = np.repeat(np.arange(len(nodes)), counts)
-        shift = self.starts[nodes] - np.cumsum(counts) + counts
-        return places, self.items[np.arange(len(places)) + np.repeat(shift, counts)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +58,11 @@ class Problem:
     """Compute of each node of the graph, for the repeated ones."""
     tensor_bytes: Ints
     weight_bytes: Ints
-    """Bytes of a tensor if it is a weight, else 0."""
+    """Bytes of a tensor if it is a weight, else 0; and of what is kept for the node that makes it (`kept_bytes`)."""
+    kept_bytes: Ints
+    """K/V kept by the stage of a node, at its first output; such an output is held as weights are."""
+    overhead_bytes: int = 0
+    """What the engine takes for itself in every stage."""
     parameters: Ints
     """Elements of a tensor if it is a trainable weight, else 0."""
     maker: Ints
@@ -118,10 +98,7 @@ class Problem:
     @property
     def _placed_units(self) -> Ints:
         """The unit of each placed node."""
-        found = np.zeros(len(self.node_seconds), np.int64)
-        for unit, nodes in enumerate(self.units):
-            found[list(nodes)] = unit
-        return found[list(self.contraction.placed)]
+        return _unit_of(self.units, len(self.node_seconds))[list(self.contraction.placed)]
 
     @property
     def transfer_seconds(self) -> Floats:
@@ -142,34 +119,41 @@ def formulate(contraction: Contraction, rates: RateTable, constraints: Constrain
     """
     profile, cluster = rates.profile, rates.cluster
     graph, first = contraction.graph, cluster.members[0]
-    closures = {index: contraction.reads(index) for index in contraction.placed}
-    settled = settle(contraction, closures, constraints, cluster)
-    grouped = settled.units
-    unit_of = {index: unit for unit, nodes in enumerate(grouped) for index in nodes}
     ids = {spec.name: number for number, spec in enumerate(graph.tensors)}
+    settled = settle(contraction, constraints, cluster)
+    needs, unit_of = node_needs(contraction, ids), _unit_of(settled.units, len(graph.nodes))
+    placed = np.array(contraction.placed, np.int64)
+    made = flow_rows([graph.nodes[index].outputs for index in contraction.placed], ids)
     maker = np.full(len(ids), -1, np.int64)
-    for index, unit in unit_of.items():
-        maker[[ids[name] for name in graph.nodes[index].outputs]] = unit
+    maker[made.items] = unit_of[placed].repeat(np.diff(made.starts))
+    kept = rates.kept(graph)
+    first_made = {index: graph.nodes[index].name for index in kept.nodes}
+    kept_bytes = _amounts(ids, {first_made[index]: amount for index, amount in kept.nodes.items()})
+    keeps = Pairs(*(np.array(each, np.int64) for each in (list(first_made), [ids[n] for n in first_made.values()])))
     seconds = np.array(rates.of(first.name).seconds)
-    joined = [contraction.join(closures[index] for index in nodes) for nodes in grouped]
-    sizes = {spec.name: spec.bytes(profile.sizes) for spec in graph.tensors}
-    trainable = {weight.tensor for weight in graph.weights if weight.trainable}
+    sizes = graph.sizes(profile.sizes)
+    weights = {weight.tensor: graph.spec[weight.tensor].elements(profile.sizes) for weight in graph.weights}
+    trainable = _amounts(ids, {weight.tensor: 1 for weight in graph.weights if weight.trainable})
+    layered = np.unique(needs.holds.unit[trainable[needs.holds.item] > 0])
+    runs = _both(Pairs(placed, placed), needs.repeats)
     return Problem(
         contraction=contraction,
-        units=grouped,
+        units=settled.units,
         rates=rates,
         cluster=cluster,
         link=cluster.fastest(first.name),
-        seconds=np.array([fsum(seconds[index] for index in nodes) for nodes in grouped]),
-        layers=np.array([sum(not trainable.isdisjoint(closures[i].weights) for i in nodes) for nodes in grouped]),
+        seconds=_unit_seconds(settled.units, seconds),
+        layers=np.bincount(unit_of[layered], minlength=len(settled.units)).astype(np.int64),
         node_seconds=seconds,
-        tensor_bytes=np.array(list(sizes.values()), np.int64),
-        weight_bytes=np.array([sizes[s.name] if s.name in graph.held else 0 for s in graph.tensors], np.int64),
-        parameters=np.array([s.elements(profile.sizes) if s.name in trainable else 0 for s in graph.tensors], np.int64),
+        tensor_bytes=np.fromiter((0 if n in kept.apart else size for n, size in sizes.items()), np.int64, len(sizes)),
+        weight_bytes=_amounts(ids, {name: sizes[name] for name in weights}) + kept_bytes,
+        kept_bytes=kept_bytes,
+        overhead_bytes=kept.overhead_bytes,
+        parameters=_amounts(ids, weights) * trainable,
         maker=maker,
-        reads=_pairs([_numbers(ids, closure.received) for closure in joined]),
-        holds=_pairs([_numbers(ids, closure.weights) for closure in joined]),
-        runs=_pairs([sorted({*nodes, *c.repeated}) for nodes, c in zip(grouped, joined, strict=True)]),
+        reads=_of_units(needs.reads, unit_of, len(ids)),
+        holds=_of_units(_both(needs.holds, keeps), unit_of, len(ids)),
+        runs=_of_units(runs, unit_of, len(graph.nodes)),
         ends=tuple(_ends(contraction, ids, maker)),
         homes=settled.homes,
         notes=settled.notes,
@@ -177,22 +161,44 @@ def formulate(contraction: Contraction, rates: RateTable, constraints: Constrain
     )
 
 
+def _unit_of(units: Sequence[Sequence[int]], nodes: int) -> Ints:
+    """[nodes] The unit of each node; -1 of a repeated one."""
+    found = np.full(nodes, -1, np.int64)
+    members = np.fromiter(chain.from_iterable(units), np.int64)
+    found[members] = np.repeat(np.arange(len(units)), [len(unit) for unit in units])
+    return found
+
+
+def _unit_seconds(units: Sequence[Sequence[int]], seconds: Floats) -> Floats:
+    """[units] Compute of each unit's nodes."""
+    first = seconds[[unit[0] for unit in units]]
+    for number, unit in enumerate(units):
+        if len(unit) > 1:
+            first[number] = fsum(seconds[list(unit)])
+    return first
+
+
+def _amounts(ids: Mapping[str, int], amounts: Mapping[str, int]) -> Ints:
+    """[tensors] The amounts of some tensors; 0 of the others."""
+    found = np.zeros(len(ids), np.int64)
+    found[[ids[name] for name in amounts]] = list(amounts.values())
+    return found
+
+
+def _both(one: Pairs, other: Pairs) -> Pairs:
+    return Pairs(np.concatenate((one.unit, other.unit)), np.concatenate((one.item, other.item)))
+
+
+def _of_units(pairs: Pairs, unit_of: Ints, count: int) -> Pairs:
+    return flat(Pairs(unit_of[pairs.unit], pairs.item), count)
+
+
 def _numbers(ids: Mapping[str, int], names: Iterable[str]) -> list[int]:
     return sorted(ids[name] for name in names)
 
 
-def _pairs(rows: Sequence[Sequence[int]]) -> Pairs:
-    table = _rows(rows)
-    return Pairs(np.repeat(np.arange(len(rows)), np.diff(table.starts)), table.items)
-
-
-def _rows(rows: Sequence[Sequence[int]]) -> Rows:
-    starts = np.concatenate(([0], np.cumsum([len(row) for row in rows], dtype=np.int64)))
-    return Rows(starts, np.array([item for row in rows for item in row], np.int64))
-
-
 def _ends(contraction: Contraction, ids: Mapping[str, int], maker: Ints) -> Iterable[End]:
-    graph, roots = contraction.graph, storage_roots(contraction.graph)
+    graph, roots = contraction.graph, contraction.roots
     tensors = [output.tensor for output in graph.outputs] + [mutation.tensor for mutation in graph.mutations]
     for tensor in dict.fromkeys(tensors):
         closure: Closure = contraction.of(tensor)
@@ -208,11 +214,26 @@ def _ends(contraction: Contraction, ids: Mapping[str, int], maker: Ints) -> Iter
 
 def _memory(contraction: Contraction, ids: Mapping[str, int]) -> dict[str, Rows]:
     """Memory that each node looks at and makes, by the rules of `profiling.timeline`."""
-    graph, roots = contraction.graph, storage_roots(contraction.graph)
-    resting = {*graph.held, *(constant.tensor for constant in graph.constants)}
-    seen = [dict.fromkeys(roots[name] for name in node.inputs) for node in graph.nodes]
-    made = [[name for name in node.outputs if roots[name] == name] for node in graph.nodes]
+    graph = contraction.graph
+    root = np.fromiter((ids[contraction.roots[spec.name]] for spec in graph.tensors), np.int64, len(ids))
+    resting = np.zeros(len(ids), bool)
+    resting[[ids[name] for name in graph.held]] = True
+    resting[[ids[constant.tensor] for constant in graph.constants]] = True
+    seen = flow_rows(graph.reads, ids)
+    made = flow_rows((node.outputs for node in graph.nodes), ids)
+    looked = Pairs(_nodes_of(seen), root[seen.items])
+    kept = ~resting[looked.item]
+    own = root[made.items] == made.items
     return {
-        "node_inputs": _rows([[ids[name] for name in names if name not in resting] for names in seen]),
-        "node_outputs": _rows([[ids[name] for name in names] for names in made]),
+        "node_inputs": _rows(flat(Pairs(looked.unit[kept], looked.item[kept]), len(ids)), len(graph.nodes)),
+        "node_outputs": _rows(Pairs(_nodes_of(made)[own], made.items[own]), len(graph.nodes)),
     }
+
+
+def _nodes_of(rows: Rows) -> Ints:
+    return np.repeat(np.arange(len(rows.starts) - 1), np.diff(rows.starts))
+
+
+def _rows(pairs: Pairs, count: int) -> Rows:
+    """Pairs that are sorted by their first number as lists."""
+    return Rows(np.searchsorted(pairs.unit, np.arange(count + 1)), pairs.item)

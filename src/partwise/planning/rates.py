@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from partwise.errors import DeviceError
 from partwise.hardware import Cluster, Device
-from partwise.profiling import Profile, node_joules, node_seconds
+from partwise.ir import Graph
+from partwise.planning.reserve import NOTHING, Kept, Reserve, kept_in
+from partwise.profiling import Profile, node_joules, node_rates
 
 __all__ = ["RateTable", "Rates"]
 
@@ -23,15 +24,22 @@ class Rates:
 class RateTable:
     """Rates of one profile on the devices of a cluster, worked out once a device."""
 
-    def __init__(self, profile: Profile, cluster: Cluster) -> None:
-        self.profile, self.cluster = profile, cluster
+    def __init__(self, profile: Profile, cluster: Cluster, reserve: Reserve = NOTHING) -> None:
+        self.profile, self.cluster, self.reserve = profile, cluster, reserve
         self._known: dict[str, Rates] = {}
+        self._kept: Kept | None = None
 
     def on(self, cluster: Cluster) -> RateTable:
         """The same for another cluster; devices of the same name are the same ones."""
-        found = RateTable(self.profile, cluster)
-        found._known = self._known
+        found = RateTable(self.profile, cluster, self.reserve)
+        found._known, found._kept = self._known, self._kept
         return found
+
+    def kept(self, graph: Graph) -> Kept:
+        """What stages of the profile's graph keep beside weights and activations."""
+        if self._kept is None:
+            self._kept = kept_in(graph, self.profile.sizes, self.reserve)
+        return self._kept
 
     def of(self, name: str) -> Rates:
         """The rates on a member."""
@@ -49,8 +57,5 @@ class RateTable:
         return self.of(name).joules or node_joules(self.profile, self.cluster.member(name).device)
 
     def _rates(self, device: Device) -> Rates:
-        try:
-            joules = node_joules(self.profile, device)
-        except DeviceError:  # it states no power: the energy is unknown, not nothing
-            joules = None
-        return Rates(node_seconds(self.profile, device), joules)
+        found = node_rates(self.profile, device)
+        return Rates(found.seconds, found.joules)  # without stated power the energy is unknown, not nothing

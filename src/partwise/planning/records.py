@@ -9,6 +9,7 @@ from math import inf
 from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph
 from partwise.planning.constraints import UNCONSTRAINED, Constraints
+from partwise.planning.reserve import NOTHING, Reserve
 
 __all__ = ["Blend", "Bound", "Cut", "Level", "Limits", "Objective", "Plan", "Share", "Stage"]
 
@@ -68,8 +69,10 @@ class Stage:
     """Placed nodes; the cutter adds the views and cheap derived nodes that they need."""
     parameters: int
     weight_bytes: int
+    kept_bytes: int = 0
+    """K/V of the sequences under way, and what the engine takes for itself."""
     peak_bytes: int
-    """Weights and the highest sum of activations alive at once, received and sent values included."""
+    """Weights, what is kept, and the highest sum of activations alive at once, received and sent values included."""
     macs: int
     flops: int
     time_s: float
@@ -139,6 +142,8 @@ class Plan:
     sizes: dict[str, int]
     """Values of the graph's symbols at which bytes and times below are stated."""
     limits: Limits
+    reserve: Reserve = NOTHING
+    """What every stage's memory holds beside weights and activations."""
     constraints: Constraints = UNCONSTRAINED
     levels: tuple[Level, ...]
     value: float

@@ -27,14 +27,16 @@ class Need:
     """What one stage would need of each limited thing."""
 
     weight_bytes: int
+    kept_bytes: int
+    """K/V, and what the engine takes for itself."""
     activation_bytes: int
     parameters: int
     layers: int
 
     @property
     def memory_bytes(self) -> int:
-        """Weights and the highest sum of activations alive at once."""
-        return self.weight_bytes + self.activation_bytes
+        """Weights, what is kept, and the highest sum of activations alive at once."""
+        return self.weight_bytes + self.kept_bytes + self.activation_bytes
 
 
 class Room:
@@ -72,12 +74,14 @@ class Room:
             return -1
         if limits.max_parameters is not None and self._parameters(i, j) > limits.max_parameters:
             return -1
-        return inf if limits.memory_bytes is None else limits.memory_bytes - self._weights(i, j)
+        return inf if limits.memory_bytes is None else limits.memory_bytes - self._held(i, j)
 
     def need(self, i: int, j: int) -> Need:
         """What the stage [i, j) needs."""
+        kept = self._kept(i, j)
         return Need(
-            weight_bytes=self._weights(i, j),
+            weight_bytes=self._held(i, j) - kept,
+            kept_bytes=kept,
             activation_bytes=self._activations(i, j),
             parameters=self._parameters(i, j),
             layers=int(self._layers[j] - self._layers[i]),
@@ -103,8 +107,14 @@ class Room:
                 return None
         return found
 
-    def _weights(self, i: int, j: int) -> int:
-        return int(self.line.problem.weight_bytes[self.line.holds.within(i, j)].sum())
+    def _held(self, i: int, j: int) -> int:
+        """Weights and what is kept."""
+        problem = self.line.problem
+        return int(problem.weight_bytes[self.line.holds.within(i, j)].sum()) + problem.overhead_bytes
+
+    def _kept(self, i: int, j: int) -> int:
+        problem = self.line.problem
+        return int(problem.kept_bytes[self.line.holds.within(i, j)].sum()) + problem.overhead_bytes
 
     def _parameters(self, i: int, j: int) -> int:
         return int(self.line.problem.parameters[self.line.holds.within(i, j)].sum())

@@ -16,6 +16,7 @@ from partwise.errors import InputError, PlanError, StalePlanError
 from partwise.ir import Graph, graph_digest, graph_from_data, graph_to_data
 from partwise.planning.check import check_plan
 from partwise.planning.records import Plan
+from partwise.planning.reserve import NOTHING, Reserve
 
 __all__ = ["PLAN_VERSION", "plan_digest", "plan_from_data", "plan_to_data"]
 
@@ -29,7 +30,8 @@ _PlanRow: type[Any] = make_dataclass(
     [
         ("version", Literal["partwise.plan/1"]),
         ("graph", str | dict[str, Any]),
-        *((name, _HINTS[name]) for name in _SHARED_FIELDS),
+        *((name, _HINTS[name]) for name in _SHARED_FIELDS if name != "reserve"),
+        ("reserve", Reserve, NOTHING),  # plans of before it was there keep nothing
     ],
     frozen=True,
     slots=True,

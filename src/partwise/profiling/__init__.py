@@ -9,9 +9,10 @@ from partwise.profiling.cost import Bound, Cost
 from partwise.profiling.estimate import Estimate, Group, GroupEstimate, estimate, node_groups
 from partwise.profiling.fusion import FAST_MEMORY_BYTES, Fusion, Rules, fuse
 from partwise.profiling.fusion_flow import Unit
-from partwise.profiling.latency import node_joules, node_seconds
-from partwise.profiling.liveness import Timeline, storage_roots, timeline
+from partwise.profiling.latency import NodeRates, node_joules, node_rates, node_seconds
+from partwise.profiling.liveness import Timeline, peak_bytes, storage_roots, timeline
 from partwise.profiling.memory import Alive, Memory, memory
+from partwise.profiling.phase import KeyValueTraffic, Logits, Phase, key_value_traffic, phase_sizes
 from partwise.profiling.products import Parallelism
 from partwise.profiling.profile import Profile, Unknown, profile
 from partwise.profiling.simple import simple_estimate
@@ -26,8 +27,12 @@ __all__ = [
     "Fusion",
     "Group",
     "GroupEstimate",
+    "KeyValueTraffic",
+    "Logits",
     "Memory",
+    "NodeRates",
     "Parallelism",
+    "Phase",
     "Profile",
     "Rules",
     "Timeline",
@@ -36,10 +41,14 @@ __all__ = [
     "concurrency",
     "estimate",
     "fuse",
+    "key_value_traffic",
     "memory",
     "node_groups",
     "node_joules",
+    "node_rates",
     "node_seconds",
+    "peak_bytes",
+    "phase_sizes",
     "profile",
     "saturating_batch",
     "simple_estimate",

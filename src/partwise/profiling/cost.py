@@ -48,7 +48,8 @@ class Cost:
     output_bytes: int
     """Activations written; 0 for a view."""
     weight_bytes: int
-    """Weights read, each tensor once; of an embedding's table the rows that are looked up."""
+    """Weights read, each tensor once; of an embedding's table the rows that are looked up, of experts those that some
+    token may be sent to."""
     dtype: str
     """Of the first output."""
     kind: Kind = Kind.ELEMENTWISE
@@ -103,14 +104,15 @@ def node_cost(graph: Graph, index: int, bindings: Mapping[str, int], sizes: Mapp
     """
     node = graph.nodes[index]
     row = operator(node.op, node.module)
+    kind = Kind.STATE if index in graph.writes else row.kind
     macs = row.count_macs(graph, node, bindings)
     call = Call(node, graph.spec, bindings)
-    read, written, held = _traffic(graph, node, row.kind, sizes)
+    read, written, held = _traffic(graph, node, kind, sizes, call)
     return Cost(
         node=index,
         op=node.op,
         module=node.module,
-        kind=row.kind,
+        kind=kind,
         macs=macs,
         input_bytes=read,
         output_bytes=written,
@@ -123,7 +125,7 @@ def node_cost(graph: Graph, index: int, bindings: Mapping[str, int], sizes: Mapp
     )
 
 
-def _traffic(graph: Graph, node: Node, kind: Kind, sizes: Mapping[str, int]) -> tuple[int, int, int]:
+def _traffic(graph: Graph, node: Node, kind: Kind, sizes: Mapping[str, int], call: Call) -> tuple[int, int, int]:
     """Activation bytes read and written, and bytes of weights read: one rule a kind."""
     inputs = node.inputs
     read = sum(sizes[name] for name in inputs if name not in graph.held)
@@ -136,11 +138,19 @@ def _traffic(graph: Graph, node: Node, kind: Kind, sizes: Mapping[str, int]) -> 
             return 0, 0, 0
         case Kind.EMBEDDING:
             return read, written, min(held, written)
-        case Kind.STATE if len(inputs) > 1:  # in place: of the buffer only what is written
+        case Kind.EXPERTS:
+            return read, written, held * _met(call) // call.shape(3)[0]
+        case Kind.STATE if len(inputs) > 1:  # in place: of the buffer only what is written, the last argument
             changed = read - (sizes[inputs[0]] if inputs[0] not in graph.held else 0)
-            return changed, min(changed, written), 0
+            return changed, min(sizes[inputs[-1]], written), 0
         case _:
             return read, written, held
+
+
+def _met(call: Call) -> int:
+    """Experts that some token is sent to, at most: each token chooses several."""
+    tokens, chosen = call.shape(1)
+    return min(call.shape(3)[0], tokens * chosen)
 
 
 def _unknown(graph: Graph, node: Node, kind: Kind) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import fsum
+from operator import attrgetter
 from typing import Protocol
 
 from partwise.errors import DeviceError
@@ -30,7 +31,7 @@ from partwise.profiling.cost import Bound, Cost
 from partwise.profiling.profile import Profile
 from partwise.profiling.vector_work import reread_bytes, vector_flops
 
-__all__ = ["Estimate", "Group", "GroupEstimate", "estimate", "node_groups"]
+__all__ = ["Estimate", "Group", "GroupEstimate", "estimate", "node_groups", "node_rows"]
 
 CACHE_SPEED = 3.0
 """Bandwidth of a shared last-level cache against that of the memory. Source: 2.2 TB/s against 0.75 on V100 is 2.9
@@ -139,16 +140,7 @@ class Estimate:
 
 def node_groups(profile: Profile) -> tuple[Group, ...]:
     """Every node that does something, alone."""
-    return tuple(
-        _Single(
-            nodes=(cost.node,),
-            input_bytes=cost.input_bytes,
-            output_bytes=cost.output_bytes,
-            weight_bytes=cost.weight_bytes,
-        )
-        for cost in profile.nodes
-        if cost.macs or cost.traffic_bytes
-    )
+    return tuple(_alone(cost) for cost in profile.nodes if cost.macs or cost.traffic_bytes)
 
 
 def estimate(profile: Profile, device: Device, groups: Iterable[Group] | None = None) -> Estimate:
@@ -178,6 +170,36 @@ def estimate(profile: Profile, device: Device, groups: Iterable[Group] | None = 
     )
 
 
+def node_rows(profile: Profile, device: Device) -> tuple[list[GroupEstimate | None], tuple[str, ...]]:
+    """The row of each node run alone, None for one that does nothing; and what is not known.
+
+    Nodes with equal counts share a row, which names the first of them.
+    """
+    rules, known = _Rules(profile, device), dict[object, GroupEstimate | None]()
+    found: list[GroupEstimate | None] = []
+    for cost in profile.nodes:
+        counts = _counts_of(cost)
+        if counts not in known:
+            known[counts] = rules.group(_alone(cost)) if cost.macs or cost.traffic_bytes else None
+        found.append(known[counts])
+    return found, rules.notes()
+
+
+_counts_of = attrgetter(
+    *"op kind macs input_bytes output_bytes weight_bytes dtype products parallelism row_elements".split()
+)
+"""What a node's row depends on."""
+
+
+def _alone(cost: Cost) -> Group:
+    return _Single(
+        nodes=(cost.node,),
+        input_bytes=cost.input_bytes,
+        output_bytes=cost.output_bytes,
+        weight_bytes=cost.weight_bytes,
+    )
+
+
 class _Rules:
     """A device's figures, looked up once."""
 
@@ -190,7 +212,7 @@ class _Rules:
         self._vector_rate = device.vector_flops_per_s or device.flops_per_s
         self._pass_rate = self._vector_rate * device.efficiency.get("vector", 1.0)
         self._idle, self._per_byte = idle_watts(device), joules_per_byte(device)
-        self._rates = {cost.dtype: device.peak(cost.dtype) for cost in profile.nodes}
+        self._rates = {dtype: device.peak(dtype) for dtype in dict.fromkeys(cost.dtype for cost in profile.nodes)}
         self._not_known: dict[str, None] = {}
         self.power = self._power()
 

@@ -129,7 +129,7 @@ class Flow:
         return self.unit(self.working).traffic_bytes
 
 
-_COUNTED = (Kind.STATE, Kind.CONTROL)
+_COUNTED = (Kind.STATE, Kind.CONTROL, Kind.EXPERTS)
 """Kinds that stand alone and do not read or write whole values: the profile knows what they move."""
 
 

@@ -6,13 +6,13 @@ leaves the part stays alive to the end. A view owns nothing and keeps what it lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from partwise.ir import Graph, Kind, operator
+from partwise.ir import Graph, storage_roots
 
-__all__ = ["Lifetime", "Timeline", "lifetimes", "storage_roots", "timeline"]
+__all__ = ["Lifetime", "Timeline", "lifetimes", "peak_bytes", "storage_roots", "timeline"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +47,6 @@ class Timeline:
         return tuple(sorted(alive, key=lambda value: -value.bytes))
 
 
-def storage_roots(graph: Graph) -> dict[str, str]:
-    """For each tensor the one whose memory it looks at: itself unless a view made it."""
-    roots = {name: name for name in graph.spec}
-    for node in graph.nodes:
-        if operator(node.op).kind is Kind.VIEW and node.inputs:
-            roots.update(dict.fromkeys(node.outputs, roots[node.inputs[0]]))
-    return roots
-
-
 def lifetimes(
     graph: Graph,
     nodes: Sequence[int],
@@ -65,21 +56,49 @@ def lifetimes(
     roots: Mapping[str, str],
 ) -> tuple[Lifetime, ...]:
     """When each memory is alive while `nodes` run in this order; the arguments are those of `timeline`."""
-    sizes, end = dict(bindings), len(nodes)
+    born, last = _lives(graph, nodes, received, sent, roots)
+    sizes = graph.sizes(bindings)
+    return tuple(Lifetime(tensor=name, born=step, last=last[name], bytes=sizes[name]) for name, step in born.items())
+
+
+def peak_bytes(
+    graph: Graph,
+    nodes: Sequence[int],
+    received: Iterable[str],
+    sent: Iterable[str],
+    bindings: Mapping[str, int],
+    roots: Mapping[str, str],
+    apart: Collection[str] = (),
+) -> int:
+    """`timeline(...).peak_bytes`, without the record of every value; memories that are `apart` count elsewhere."""
+    born, last = _lives(graph, nodes, received, sent, roots)
+    sizes, change = graph.sizes(bindings), [0] * (len(nodes) + 2)
+    for name, step in born.items():
+        size = 0 if name in apart else sizes[name]
+        change[step] += size
+        change[last[name] + 1] -= size
+    if not nodes:
+        return change[0]
+    return max(accumulate(change[: len(nodes)]))
+
+
+def _lives(
+    graph: Graph, nodes: Sequence[int], received: Iterable[str], sent: Iterable[str], roots: Mapping[str, str]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """The step at which each memory is made, and that of its last use."""
+    end, reads, made = len(nodes), graph.reads, graph.nodes
     born = {roots[name]: 0 for name in received}
     last = dict.fromkeys(born, end)
     for step, index in enumerate(nodes):
-        node = graph.nodes[index]
-        last.update({roots[name]: step for name in node.inputs})
-        for name in node.outputs:
+        for name in reads[index]:
+            last[roots[name]] = step
+        for name in made[index].outputs:
             if roots[name] == name:
                 born.setdefault(name, step)
                 last[name] = step
-    last.update({roots[name]: end for name in sent})
-    return tuple(
-        Lifetime(tensor=name, born=step, last=last[name], bytes=graph.spec[name].bytes(sizes))
-        for name, step in born.items()
-    )
+    for name in sent:
+        last[roots[name]] = end
+    return born, last
 
 
 def timeline(

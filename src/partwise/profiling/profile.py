@@ -83,7 +83,7 @@ def profile(graph: Graph, sizes: Mapping[str, int] | None = None) -> Profile:
         UnsupportedOpError: an operator without a row.
     """
     bindings = bind(graph, sizes)
-    sizes_of = {tensor.name: tensor.bytes(bindings) for tensor in graph.tensors}
+    sizes_of = graph.sizes(bindings)
     made = [o.tensor for o in graph.outputs] + [m.tensor for m in graph.mutations]
     activations = timeline(graph, range(len(graph.nodes)), graph.inputs, made, bindings).peak_bytes
     weight_bytes = sum(sizes_of[w.tensor] for w in graph.weights)

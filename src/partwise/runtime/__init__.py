@@ -5,17 +5,20 @@ or a piece of shared memory that outlives the run.
 """
 
 from partwise.runtime.engines import ENGINES
+from partwise.runtime.exactness import DIFFERENCE_LIMIT
 from partwise.runtime.executors import EXECUTORS, Progress
 from partwise.runtime.folder import is_run, load_run, run_to_data
 from partwise.runtime.inputs import Inputs, open_inputs
 from partwise.runtime.record import Run, RunRecord, RunRequest
-from partwise.runtime.run import run_package
+from partwise.runtime.run import TRACE_FORMATS, run_package
 from partwise.runtime.schedule import Capacity, Incident, Policy
 from partwise.runtime.threads import default_threads
 
 __all__ = [
+    "DIFFERENCE_LIMIT",
     "ENGINES",
     "EXECUTORS",
+    "TRACE_FORMATS",
     "Capacity",
     "Incident",
     "Inputs",

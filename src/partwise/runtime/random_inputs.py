@@ -23,6 +23,8 @@ _TABLES = frozenset({"aten.embedding.default", "onnx.Gather"})
 """Operators whose second argument chooses rows of their first."""
 _FOLLOWED = frozenset({"aten._to_copy.default", "aten.clone.default", "aten.contiguous.default", "onnx.Cast"})
 """Operators that hand on the numbers they are given; so do views."""
+_PLACES = ("position", "logits_at")
+"""Inputs of a graph with a cache (docs/capture.md) that say where its tokens go and whose logits it gives."""
 
 
 def random_inputs(
@@ -62,9 +64,12 @@ def chosen_sizes(manifest: Manifest, sizes: Mapping[str, int]) -> dict[str, int]
 
 
 def table_rows(graph: Graph) -> dict[str, int]:
-    """For each input whose integers choose rows of a table: how many rows the smallest such table has."""
+    """For each input whose integers choose rows of a table: how many rows the smallest such table has.
+
+    Where K/V are written, the places are the first ones: any others may lie beyond the buffers, or the tokens.
+    """
     origin = {name: name for name in graph.inputs}
-    found: dict[str, int] = {}
+    found: dict[str, int] = dict.fromkeys(_PLACES, 1) if graph.writes else {}
     for node in graph.nodes:
         if node.op in _TABLES:
             _note_table(graph, node, origin, found)

@@ -12,6 +12,7 @@ from partwise.errors import InputError
 from partwise.packaging.arrays import stride_order, tensor_digest
 from partwise.runtime.archive import read_members
 from partwise.runtime.engines.engine import EngineSettings
+from partwise.runtime.exactness import Inexact
 from partwise.runtime.inputs import Origin
 from partwise.runtime.schedule import Incident
 
@@ -48,12 +49,14 @@ class RunRecord:
     engines: tuple[EngineSettings, ...]
     """What each stage's engine claims about how it computed."""
     exact: bool | None
-    """What the package says of itself: chain equal to whole, bit for bit."""
+    """What the package says of itself: chain equal to whole, bit for bit; False where an engine has no exact way."""
     origin: Origin
     stream: bool
     """Whether the inputs came as a stream, be it of one request."""
     requests: tuple[RequestRecord, ...]
     notes: tuple[str, ...] = ()
+    inexact: Inexact | None = None
+    """How far engines without an exact way are from the exact one; None where all are exact."""
     incidents: tuple[Incident, ...] = ()
     """What went wrong on the way, and what was done about it: workers replaced, tasks repeated, stages divided. Empty
     where nothing failed."""

@@ -12,6 +12,7 @@ from partwise.packaging import Package, Segment
 from partwise.runtime.engines.engine import Engine, LoadedSegment, NodeObserver
 from partwise.runtime.piece import PieceFile, piece_segment
 from partwise.runtime.sizes import Interface
+from partwise.runtime.telemetry.ranges import annotated
 from partwise.runtime.trace import NodeSpan, Probe, SegmentSpan, measured
 
 __all__ = ["Computed", "LyingOutputError", "Stage"]
@@ -77,9 +78,10 @@ class Stage:
         def observe(node: str, start_s: float, end_s: float) -> None:
             nodes.append(NodeSpan(request=request, stage=self.number, node=node, start_s=start_s, end_s=end_s))
 
-        outputs, took = measured(
-            lambda: self._run(values, sizes, observe if probe.nodes else None), memory=probe.memory
-        )
+        with annotated(f"stage {self.number} request {request}"):
+            outputs, took = measured(
+                lambda: self._run(values, sizes, observe if probe.nodes else None), memory=probe.memory
+            )
         span = SegmentSpan(
             request=request,
             stage=self.number,

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import numpy as np
 
+from partwise.runtime.difference import difference
+
 __all__ = ["RELATIVE_LIMIT", "Comparison", "Outcome", "Verdict", "compare", "verdict_to_data", "worst"]
 
 RELATIVE_LIMIT = 1e-5
@@ -86,26 +88,11 @@ def worst(comparisons: Iterable[tuple[Comparison, ...]]) -> tuple[Comparison, ..
 
 
 def _compare(name: str, got: np.ndarray | None, expected: np.ndarray) -> Comparison:
-    if got is None or got.shape != expected.shape or got.dtype != expected.dtype:
+    if got is None:
         return Comparison(output=name, equal=False, largest_difference=math.inf, relative_difference=math.inf)
-    if got.tobytes() == expected.tobytes():
-        return Comparison(output=name, equal=True, largest_difference=0.0, relative_difference=0.0)
-    wide = np.complex128 if expected.dtype.kind == "c" else np.float64
-    largest, scale = _difference(got.astype(wide), expected.astype(wide))
-    return Comparison(
-        output=name, equal=False, largest_difference=largest, relative_difference=largest / (scale or 1.0)
-    )
-
-
-def _difference(got: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
-    """Largest difference, and largest finite magnitude expected."""
-    same = (got == expected) | (np.isnan(got) & np.isnan(expected))
-    both = np.isfinite(got) & np.isfinite(expected)
-    scale = float(np.max(np.abs(expected), where=np.isfinite(expected), initial=0.0))
-    if not np.all(same | both):
-        return math.inf, scale
-    with np.errstate(all="ignore"):
-        return float(np.max(np.abs(got - expected), where=both, initial=0.0)), scale
+    largest, relative = difference(got, expected)
+    equal = math.isfinite(largest) and got.tobytes() == expected.tobytes()
+    return Comparison(output=name, equal=equal, largest_difference=largest, relative_difference=relative)
 
 
 def _comparison_to_data(found: Comparison) -> dict[str, object]:

@@ -13,7 +13,7 @@ claims; values are computed here, from blobs checked by digest, on the inputs of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from partwise.ir import graph_digest
 from partwise.packaging import Package
 from partwise.packaging.arrays import dense, stride_order, tensor_digest
 from partwise.runtime import Run, default_threads, open_inputs
-from partwise.runtime.engines import make_engine
+from partwise.runtime.engines import EngineSettings, engine_names, engine_text, make_engine, stage_engines
+from partwise.runtime.exactness import DIFFERENCE_LIMIT
 from partwise.verification.recompute import Original, Values, chained, whole
 from partwise.verification.verdict import RELATIVE_LIMIT, Comparison, Outcome, Verdict, compare, worst
 
@@ -31,7 +32,13 @@ __all__ = ["verify_package", "verify_run"]
 
 
 def verify_package(
-    package: Package, original: Original | None = None, inputs: object = None, *, threads: int | None = None
+    package: Package,
+    original: Original | None = None,
+    inputs: object = None,
+    *,
+    threads: int | None = None,
+    engine: str | None = None,
+    max_difference: float = DIFFERENCE_LIMIT,
 ) -> Verdict:
     """Whether a package computes what its model computes.
 
@@ -40,15 +47,29 @@ def verify_package(
         original: the model; without it the chain is compared with the package's own whole, and the verdict says so.
         inputs: whatever `partwise.runtime.inputs` reads; seeded random values by default.
         threads: of the engine.
+        engine: of the chain, if not the one that the package was cut for; of one without an exact way it is judged
+            how far it is from that one.
+        max_difference: how far it may be, over an output's largest value.
 
     Raises:
         PartwiseError: a file that cannot be used at all; a value that is merely wrong is a verdict.
     """
     requests = list(open_inputs(inputs, package))
-    return _judge(package, original, _Case(requests, package.manifest.engine, threads or default_threads()))
+    names = stage_engines(engine, len(package.manifest.segments), package.manifest.engine)
+    case = _Case(requests, names, threads or default_threads(), limit=max_difference)
+    here = {name: make_engine(name, case.threads).settings for name in names}
+    case.inexact = any(settings.exact is False for settings in here.values())
+    return _judge(package, original, case)
 
 
-def verify_run(run: Run, package: Package, original: Original | None = None, inputs: object = None) -> Verdict:
+def verify_run(
+    run: Run,
+    package: Package,
+    original: Original | None = None,
+    inputs: object = None,
+    *,
+    max_difference: float = DIFFERENCE_LIMIT,
+) -> Verdict:
     """Whether a run's outputs are what its package and its model give for its inputs.
 
     Args:
@@ -56,6 +77,7 @@ def verify_run(run: Run, package: Package, original: Original | None = None, inp
         package: that it claims to have run.
         original: the model, as in `verify_package`.
         inputs: what should have been run; by default the inputs that the run recorded.
+        max_difference: how far engines without an exact way may be from the exact one, over an output's largest value.
 
     Raises:
         InputError: the run lacks its values.
@@ -69,26 +91,45 @@ def verify_run(run: Run, package: Package, original: Original | None = None, inp
     claimed = [request.outputs for request in run.requests]
     if reason := _other_outputs(run, claimed):
         return _rejected(reason)
-    settings = run.record.engines[0] if run.record.engines else None
-    engine = settings.engine if settings else package.manifest.engine
-    threads = min(max(settings.threads if settings else 1, 1), 4 * default_threads())
-    here = make_engine(engine, threads).settings
-    case = _Case([dict(values) for values in given], engine, threads, claimed)
-    case.settled = all(stated == here for stated in run.record.engines)
+    stated = _by_segment(run.record.engines, len(package.manifest.segments))
+    names = tuple(map(engine_text, stated)) or (package.manifest.engine,) * len(package.manifest.segments)
+    threads = min(max(max((settings.threads for settings in run.record.engines), default=1), 1), 4 * default_threads())
+    case = _Case([dict(values) for values in given], names, threads, claimed, limit=max_difference)
+    here = {name: make_engine(name, threads).settings for name in names}
+    case.inexact = any(settings.exact is False for settings in here.values())
+    # A fake device pretends, it does not compute otherwise.
+    case.settled = bool(stated) and all(
+        replace(said, fake=None) == here[name] for name, said in zip(names, stated, strict=True)
+    )
     if not case.settled:
-        case.notes.append(f"the run states other settings than were used here: {run.record.engines[0]}")
+        case.notes.append(f"the run states other settings than were used here: {[*run.record.engines[:1]]}")
     return _judge(package, original, case)
 
 
 @dataclass(slots=True)
 class _Case:
     requests: list[Values]
-    engine: str
+    engines: tuple[str, ...]
+    """Of each stage of the chain."""
     threads: int
     claimed: Sequence[Values] | None = None
+    inexact: bool = False
+    """Whether one of them has no exact way: then it is judged by its distance from the exact engine."""
+    limit: float = DIFFERENCE_LIMIT
     settled: bool = True
     """Whether the settings here are those of the claim, so that the same inputs must give the same bits."""
     notes: list[str] = field(default_factory=list[str])
+
+    def whole_by(self, cut_for: str) -> str:
+        """The engine of the whole: the chain's, if it is one that is exact."""
+        return self.engines[0] if len(set(self.engines)) == 1 and not self.inexact else cut_for
+
+
+def _by_segment(stated: Sequence[EngineSettings], segments: int) -> tuple[EngineSettings, ...]:
+    """The settings of each segment; none where stages were cut smaller and do not all have the same."""
+    if len(stated) == segments:
+        return tuple(stated)
+    return tuple(stated[:1]) * segments if len(set(stated)) == 1 else ()
 
 
 def _judge(package: Package, original: Original | None, case: _Case) -> Verdict:
@@ -100,13 +141,13 @@ def _judge(package: Package, original: Original | None, case: _Case) -> Verdict:
         )
     if not case.requests:
         return Verdict(outcome=Outcome.INCONCLUSIVE, reason="no request to compute again")
-    uncut = whole(package, case.requests, case.engine, case.threads)
-    ours = chained(package, case.requests, case.engine, case.threads)
+    uncut = whole(package, case.requests, case.whole_by(package.manifest.engine), case.threads)
+    ours = chained(package, case.requests, ",".join(case.engines), case.threads)
     chain = worst(map(compare, ours, uncut))
     recorded = worst(map(compare, case.claimed, ours)) if case.claimed is not None else ()
     source = worst(map(compare, uncut, original.answers(case.requests))) if original else ()
     tampered = _other_weight(package, original) if original else None
-    outcome, reason = _decide(package, chain, source, recorded, tampered, settled=case.settled)
+    outcome, reason = _decide(package, chain, source, recorded, tampered, case)
     return Verdict(
         outcome=outcome,
         reason=reason,
@@ -124,21 +165,24 @@ def _decide(
     source: Sequence[Comparison],
     recorded: Sequence[Comparison],
     tampered: str | None,
-    *,
-    settled: bool,
+    case: _Case,
 ) -> tuple[Outcome, str]:
     """The outcome and its reason; the first thing that is wrong decides."""
     if tampered:
         return Outcome.REJECTED, tampered
     if (found := _unequal(recorded)) is not None:
-        if settled or found.relative_difference > RELATIVE_LIMIT:
+        if case.settled or found.relative_difference > RELATIVE_LIMIT:
             return Outcome.REJECTED, f"its inputs do not give the recorded `{found.output}` ({_by(found)})"
         return Outcome.INCONCLUSIVE, f"the recorded `{found.output}` differs, and so do the settings ({_by(found)})"
     reasons = ["the segments chained equal the graph as one segment, bit for bit"]
     if (found := _unequal(chain)) is not None:
-        if package.manifest.exact is not False or found.relative_difference > RELATIVE_LIMIT:
+        limit = case.limit if case.inexact else RELATIVE_LIMIT
+        if (package.manifest.exact is not False and not case.inexact) or found.relative_difference > limit:
             return Outcome.REJECTED, f"the segments chained differ from the graph as one segment ({_by(found)})"
         reasons = [f"the package says that it is not exact, and is not ({_by(found)})"]
+        if case.inexact:
+            used = engine_names(case.engines)
+            reasons = [f"{used} has no exact way: within {limit:g} of {package.manifest.engine} ({_by(found)})"]
     if not source:
         return Outcome.ACCEPTED, f"{reasons[0]}; no model was given to compare the graph with"
     if (found := _unequal(source)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from partwise.cli.devices import devices
 from partwise.hardware import catalog, parse_hardware
+from partwise.runtime.engines import make_engine
 
 
 def said(*words: str) -> str:
@@ -40,8 +42,31 @@ def test_json_is_the_record() -> None:
     assert found["peak_flops_per_s"]["bfloat16"] == 756e12
 
 
-def test_this_machine_is_an_entry_that_can_be_used(tmp_path: Path) -> None:
+def test_what_is_here_and_what_reaches_it() -> None:
+    pytest.importorskip("torch")
     text = said("--here")
+    assert "torch" in text
+    assert max(map(len, text.splitlines())) <= 100
+    found = json.loads(said("--here", "--json"))
+    assert found["devices"][0]["name"] == "here"
+    here = found["here"]
+    assert here["processor"]["usable"] >= 1
+    assert here["processor"]["memory_bytes"] >= here["processor"]["available_bytes"] > 0
+    engines = {engine["engine"]: engine for engine in here["engines"]}
+    assert set(engines) == {"torch", "onnxruntime", "openvino"}
+    assert all(engine["version"] or engine["hint"] for engine in engines.values())
+    for unit in here["units"]:
+        make_engine(unit["engine"], 1)  # what is listed can be used
+
+
+def test_an_engine_that_is_not_installed_is_listed_with_its_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    (found,) = [e for e in json.loads(said("--here", "--json"))["here"]["engines"] if e["engine"] == "openvino"]
+    assert (found["version"], found["hint"]) == (None, "pip install 'partwise[openvino]'")
+
+
+def test_this_machine_is_an_entry_that_can_be_used(tmp_path: Path) -> None:
+    text = said("--here", "--toml")
     (here,) = parse_hardware(text, "here.toml").devices
     assert here.units is not None
     assert here.units >= 1

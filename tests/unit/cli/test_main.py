@@ -50,6 +50,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     capturing = ["--batch", "--config", "--dtype", "--image-size", "--module", "--no-weights", "--optimize"]
     capturing += ["--sequence", "--static", "--task"]
     planning = [
+        "--cache",
         "--constraints",
         "--cluster",
         "--effort",
@@ -57,26 +58,35 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         "--max-parameters",
         "--memory",
         "--objective",
+        "--overhead",
+        "--sequences",
         "--solver",
         "--stages",
     ]
-    assert found["capture"] == sorted([*capturing, "--json", "--model", "--output"])
+    assert found["capture"] == sorted([*capturing, "--cache", "--json", "--model", "--output"])
     comparing = ["--check", "--csv", "--estimator", "--fuse", "--hardware", "--models", "--price"]
-    assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json"])
+    assert found["profile"] == sorted([*capturing, *comparing, "--depth", "--json", "--logits", "--phase"])
     assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
-    assert found["devices"] == sorted(["--here", "--json", "--links"])
-    running = ["--address", "--executor", "--in-flight", "--input", "--run-dir", "--seed", "--size", "--threads"]
+    assert found["devices"] == sorted(["--here", "--json", "--links", "--toml"])
+    running = ["--engine", "--executor", "--in-flight", "--input", "--max-difference", "--run-dir", "--seed", "--size"]
+    running += ["--address", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     working = ["--cpu-fallback", "--max-layers", "--max-parameters", "--memory", "--workers"]
-    assert found["run"] == sorted([*running, *working, "--json", "--output", "--trace", "--trace-nodes"])
+    tracing = ["--trace", "--trace-format", "--trace-nodes"]
+    assert found["run"] == sorted([*running, *working, *tracing, "--config", "--json", "--output", "--watch"])
     joining = ["--cache", "--head", "--host", "--join", "--package", "--port", "--store", "--temp-dir"]
     limits = ["--max-layers", "--max-nodes", "--max-parameters", "--memory", "--workers"]
     assert found["worker"] == sorted([*joining, *limits, "--json"])
-    assert found["verify"] == sorted(
-        ["--against", "--config", "--input", "--json", "--module", "--package", "--threads"]
-    )
+    serving = ["--batch-delay", "--config", "--drain", "--engine", "--executor", "--host", "--in-flight", "--json"]
+    serving += ["--max-batch", "--max-body", "--max-queue", "--name", "--port", "--threads", "--timeout", "--workers"]
+    assert found["serve"] == sorted(serving)
+    judging = ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
+    assert found["verify"] == sorted([*judging, "--threads"])
     assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
-    reasoning = ["--emit", "--explain", "--microbatches", "--pareto", "--plot", "--schedule"]
+    measuring = ["--against", "--engine", "--executor", "--in-flight", "--json", "--output", "--rounds", "--seconds"]
+    assert found["bench"] == sorted([*measuring, "--seed", "--size", "--suite", "--threads"])
+    reasoning = ["--emit", "--explain", "--generate", "--microbatches", "--pareto", "--plot", "--prompt", "--schedule"]
+    reasoning += ["--phase"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 
 

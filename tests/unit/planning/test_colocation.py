@@ -11,7 +11,7 @@ from partwise.profiling import profile
 
 def _units(graph: Graph) -> tuple[tuple[int, ...], ...]:
     contraction = contract(graph)
-    return units(contraction, {index: contraction.reads(index) for index in contraction.placed})
+    return units(contraction)
 
 
 def test_nodes_are_free_unless_something_binds_them() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from graphs import Builder
 from partwise.errors import InputError
 from partwise.hardware import REFERENCE_DEVICE
 from partwise.ir import DType, Format, Graph, Node, Output, Ref, Symbol, TensorSpec, Weight
@@ -101,3 +102,14 @@ def test_seconds_are_the_longer_of_arithmetic_and_traffic() -> None:
     assert busy.seconds(REFERENCE_DEVICE) == 2 * 10**12 / REFERENCE_DEVICE.flops_per_s
     half = replace(busy, dtype="bfloat16")
     assert half.seconds(REFERENCE_DEVICE) == 2 * 10**12 / REFERENCE_DEVICE.half_flops_per_s
+
+
+@pytest.mark.parametrize(("tokens", "met"), [(1, 2), (3, 6), (4, 8), (100, 8)])
+def test_experts_read_the_weights_of_those_that_are_met(tokens: int, met: int) -> None:
+    make = Builder()
+    hidden, index = make.input((tokens, 4)), make.input((tokens, 2), DType.INT64)
+    shares, up, down = make.input((tokens, 2)), make.weight((8, 12, 4)), make.weight((8, 4, 6))
+    made = make.node("partwise.experts.default", [hidden, index, shares, up, down], (tokens, 4))
+    cost = profile(make.graph(made)).nodes[0]
+    assert cost.weight_bytes == met * (12 * 4 + 4 * 6) * 4
+    assert cost.macs == tokens * 2 * (12 * 4 + 4 * 6)

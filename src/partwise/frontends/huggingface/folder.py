@@ -18,6 +18,7 @@ from partwise.frontends.huggingface.inputs import ExampleInputs, candidates
 from partwise.frontends.huggingface.load import load_module
 from partwise.frontends.huggingface.quantized import quantization_note
 from partwise.frontends.source import CaptureOptions, with_settings
+from partwise.frontends.torch.cached import capture_cached
 from partwise.frontends.torch.model import TorchModel, capture_module
 from partwise.frontends.weights.checkpoint import Checkpoint, find_checkpoint
 
@@ -55,10 +56,15 @@ class HuggingFaceModel:
         """
         kind, notes = model_class(self._source, self._options.task)
         dtype = self._dtype()
-        graph, inputs = self._capture_first(*fake_module(kind, self._source.config, dtype))
-        notes = (*quantization_note(self._source.quantization), *notes, *inputs.notes, *graph.notes)
-        settings = {"source": "huggingface", "task": kind.__name__, "dtype": dtype, "inputs": inputs.given}
-        return with_settings(replace(graph, notes=notes), **settings, **inputs.sizes)
+        module, mode = fake_module(kind, self._source.config, dtype)
+        notes = (*quantization_note(self._source.quantization), *notes)
+        settings = {"source": "huggingface", "task": kind.__name__, "dtype": dtype}
+        if self._options.cache is not None:
+            graph = capture_cached(module, self._options, mode)
+            return with_settings(replace(graph, notes=(*notes, *graph.notes)), **settings, inputs=None)
+        graph, inputs = self._capture_first(module, mode)
+        notes = (*notes, *inputs.notes, *graph.notes)
+        return with_settings(replace(graph, notes=notes), **settings, inputs=inputs.given, **inputs.sizes)
 
     def weights(self, graph: ir.Graph) -> Mapping[str, np.ndarray]:
         """The graph's weights, read from the checkpoint in the type that the graph was captured in.

@@ -25,7 +25,9 @@ _UNROLLED = 5000
 """Nodes above which a fixed size is taken for a loop that export unrolled: twice the size, twice the nodes."""
 
 
-def capture_module(module: Any, example_inputs: Any, *, static: bool = False, name: str = "") -> ir.Graph:
+def capture_module(
+    module: Any, example_inputs: Any, *, static: bool = False, name: str = "", symbolic: Roles | None = None
+) -> ir.Graph:
     """The graph of an `nn.Module`.
 
     Args:
@@ -33,13 +35,15 @@ def capture_module(module: Any, example_inputs: Any, *, static: bool = False, na
         example_inputs: a tuple of positional or a dict of keyword arguments (torch tensors, strings, ints, bools).
         static: fix every size to the example's.
         name: the graph's name; the class's by default.
+        symbolic: the sizes that should stay symbols; by default what `roles` says.
 
     Raises:
         ModelError: it cannot be exported.
         UnsupportedOpError: an operator without a row, or what `convert` and `export_functional` refuse.
     """
     inputs = arrange(module, example_inputs)
-    capture = _Capture(module, inputs, name or type(module).__name__, static)
+    wanted = {} if static else roles(inputs) if symbolic is None else symbolic
+    capture = _Capture(module, inputs, name or type(module).__name__, static, wanted)
     try:
         return _with_most_symbols(capture)
     except UnsupportedOpError as error:
@@ -50,7 +54,7 @@ def capture_module(module: Any, example_inputs: Any, *, static: bool = False, na
 
 def _with_most_symbols(capture: _Capture) -> ir.Graph:
     notes = list[str]()
-    for wanted in _fewer_and_fewer({} if capture.static else roles(capture.inputs)):
+    for wanted in _fewer_and_fewer(capture.symbolic):
         try:
             graph = capture.with_symbols(wanted)
             return replace(graph, notes=(*notes, *graph.notes))
@@ -86,6 +90,7 @@ class _Capture:
     inputs: dict[str, Any]
     name: str
     static: bool
+    symbolic: Roles
     lines: bool = False
     """Whether nodes know their line of source."""
 
@@ -144,7 +149,7 @@ class _Traced:
         return convert(self.program, naming, self._symbols(), capture.name, settings, kept, tuple(notes))
 
     def _all_wanted(self, fixed: set[str] | None) -> Roles:
-        return roles(self.capture.inputs) if fixed else self.wanted
+        return self.capture.symbolic if fixed else self.wanted
 
     def _places(self) -> dict[str, list[tuple[str, int]]]:
         """Where each symbol was asked for: {symbol: [(input, dim)]}."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ import partwise.ir as ir
 from partwise.errors import ModelError, StalePlanError
 from partwise.extras import require
 from partwise.frontends.source import CaptureOptions
+from partwise.frontends.torch.cache_layers import key_values
+from partwise.frontends.torch.cached import capture_cached, with_cache
 from partwise.frontends.torch.capture import ARGUMENT, capture_module
 from partwise.frontends.torch.plain import by_its_operators
 from partwise.frontends.torch.surroundings import without_cache
@@ -28,7 +30,9 @@ class TorchModel:
         self._module, self._options = module, options
 
     def capture(self) -> ir.Graph:
-        """The graph of the module at the example inputs of the options."""
+        """The graph of the module at the example inputs of the options; with a cache, at those of a language model."""
+        if self._options.cache is not None:
+            return capture_cached(self._module, self._options)
         if self._options.example_inputs is None:
             raise ModelError(type(self._module).__name__, "needs example inputs to be captured")
         return capture_module(self._module, self._options.example_inputs, static=self._options.static)
@@ -46,15 +50,28 @@ class TorchModel:
         torch = require("torch")
         literals = {n.removeprefix(ARGUMENT): v for n, v in graph.settings if n.startswith(ARGUMENT)}
         tensors = {name: from_numpy(own(value)) for name, value in inputs.items()}
-        with torch.no_grad(), without_cache(self._module), by_its_operators(self._module), self._unchanged(graph):
+        with (
+            torch.no_grad(),
+            without_cache(self._module),
+            by_its_operators(self._module),
+            self._unchanged(graph),
+            self._as_captured(graph),
+        ):
             results = self._module(**tensors, **literals)
         leaves = [leaf for leaf in torch.utils._pytree.tree_leaves(results) if isinstance(leaf, torch.Tensor)]
         return {output.name: to_numpy(leaf) for output, leaf in zip(graph.outputs, leaves, strict=True)}
 
+    def _as_captured(self, graph: ir.Graph) -> AbstractContextManager[None]:
+        """The module with the inputs and outputs that a graph with a cache has."""
+        if dict(graph.settings).get("cache") is None:
+            return nullcontext()
+        return with_cache(self._module, key_values(self._module, graph.name))
+
     @contextmanager
     def _unchanged(self, graph: ir.Graph) -> Generator[None]:
         """The module's state is after this what it was before."""
-        held = [self._tensor(graph.held[mutation.target].key) for mutation in graph.mutations]
+        keys = [graph.held[m.target].key for m in graph.mutations if m.target in graph.held]
+        held = [self._tensor(key) for key in keys]
         before = [tensor.clone() for tensor in held]
         yield
         for tensor, value in zip(held, before, strict=True):

@@ -49,7 +49,7 @@ def emit(plan: Plan, target: Target) -> Emission:
             f"--emit {target}", "the graph has no modules", expected="a torch model", got=plan.graph.format
         )
     contraction, dialect = contract(plan.graph), _DIALECTS[target]
-    evaluator = Evaluator(contraction, RateTable(profile(plan.graph, plan.sizes), plan.cluster))
+    evaluator = Evaluator(contraction, RateTable(profile(plan.graph, plan.sizes), plan.cluster, plan.reserve))
     grain = dialect.grain(contraction)
     placed = round_plan(plan, grain, evaluator, str(target))
     written = dialect.write(contraction, plan, grain, placed)

@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from itertools import pairwise
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from partwise.planning.problem import Ints
 
-__all__ = ["Block", "Orders", "blocks", "no_orders", "topological"]
+__all__ = ["Block", "Blocks", "Orders", "blocks", "no_orders", "topological"]
 
 Bits = NDArray[np.bool_]
 
@@ -51,6 +51,8 @@ def topological(units: int, edges: Ints) -> Ints:
     Raises:
         ValueError: the edges form a cycle.
     """
+    if (edges[:, 0] < edges[:, 1]).all():
+        return np.arange(units)
     after: list[list[int]] = [[] for _ in range(units)]
     waiting = [0] * units
     pairs: list[list[int]] = edges.tolist()
@@ -72,8 +74,51 @@ def topological(units: int, edges: Ints) -> Ints:
     return np.array(found, np.int64)
 
 
-def blocks(order: Ints, edges: Ints, most: int, others: Orders = no_orders) -> Iterator[Block]:
-    """The blocks of a partial order, first to last.
+class Blocks(Sequence[Block]):
+    """The blocks of a partial order, first to last; equal ones share their ideals.
+
+    Attributes:
+        order: [units] in topological order.
+        starts: [blocks + 1] where the units of each block begin in it.
+        shape: [blocks] which of the tables holds its ideals.
+        tables: ideals of a block, and whether these are all.
+    """
+
+    def __init__(self, order: Ints, starts: Ints, shape: Ints, tables: Sequence[tuple[Bits, bool]]) -> None:
+        self.order, self.starts, self.shape, self.tables = order, starts, shape, tuple(tables)
+        self.sizes: Ints = np.array([len(bits) for bits, _ in tables], np.int64)[shape]
+
+    def __len__(self) -> int:
+        return len(self.shape)
+
+    @overload
+    def __getitem__(self, index: int) -> Block: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Block]: ...
+    def __getitem__(self, index: int | slice) -> Block | Sequence[Block]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        number = index % len(self)
+        units = self.order[self.starts[number] : self.starts[number + 1]]
+        return Block(units, *self.tables[int(self.shape[number])])
+
+    def ideals(self, number: int) -> Bits:
+        """The non-empty ideals of a block."""
+        return self.tables[int(self.shape[number])][0]
+
+    def alike(self) -> Iterator[tuple[Ints, Ints, Bits]]:
+        """For each table: the numbers of its blocks, their units [blocks, width], and their ideals."""
+        by_shape = np.argsort(self.shape, kind="stable")
+        ends = np.searchsorted(self.shape[by_shape], np.arange(len(self.tables) + 1))
+        for number, (bits, _) in enumerate(self.tables):
+            which = by_shape[ends[number] : ends[number + 1]]
+            yield which, self.order[self.starts[which][:, None] + np.arange(bits.shape[1])], bits
+
+
+def blocks(order: Ints, edges: Ints, most: int, others: Orders = no_orders) -> Blocks:
+    """The blocks of a partial order.
 
     Args:
         order: the units in a topological order.
@@ -85,27 +130,62 @@ def blocks(order: Ints, edges: Ints, most: int, others: Orders = no_orders) -> I
     position[order] = np.arange(len(order))
     placed = position[edges].reshape(-1, 2)
     starts = _starts(placed, len(order))
-    home = np.searchsorted(starts, placed, "right")
+    home = np.searchsorted(starts, placed, "right") - 1
     inner = placed[home[:, 0] == home[:, 1]]
-    inner = inner[np.argsort(inner[:, 1], kind="stable")]
-    at = np.searchsorted(inner[:, 1], starts).tolist()
-    ranks: list[Ints] | None = None
-    known: dict[tuple[int, ...], tuple[Bits, bool]] = {}
-    for index, (start, end) in enumerate(pairwise(starts.tolist())):
-        before = [0] * (end - start)
-        for one, other in inner[at[index] : at[index + 1]].tolist():
-            before[other - start] |= 1 << (one - start)
-        shape = tuple(before)
-        units = order[start:end]
-        found = known.get(shape)
-        if found is None:
-            masks = _ideals(shape, most) if most or len(shape) == 1 else []
-            if not masks and ranks is None:
-                ranks = [np.argsort(other) for other in others()]
-            found = (_bits(masks, len(shape)), True) if masks else (_prefixes(units, ranks or ()), False)
-            if found[1]:
-                known[shape] = found
-        yield Block(units, *found)
+    inner = inner[np.lexsort((inner[:, 0], inner[:, 1]))]
+    block = np.searchsorted(starts, inner[:, 1], "right") - 1
+    rows = np.searchsorted(block, np.arange(len(starts))).tolist()
+    within, widths = inner - starts[block][:, None], np.diff(starts)
+    maker = _Tables(most, order, others)
+    shape = np.zeros(len(widths), np.int64)
+    if (widths == 1).any():
+        shape[:] = maker.of(1, within[:0], 0)
+    for number in np.flatnonzero(widths > 1).tolist():
+        shape[number] = maker.of(int(widths[number]), within[rows[number] : rows[number + 1]], int(starts[number]))
+    return Blocks(order, starts, shape, maker.tables)
+
+
+class _Tables:
+    """The ideals of blocks, made once for equal ones."""
+
+    def __init__(self, most: int, order: Ints, others: Orders) -> None:
+        self.tables: list[tuple[Bits, bool]] = []
+        self._most, self._order, self._others = most, order, others
+        self._known: dict[tuple[int, bytes], int] = {}
+        self._ranks: list[Ints] | None = None
+
+    def of(self, width: int, edges: Ints, start: int) -> int:
+        """The number of the table of a block.
+
+        Args:
+            width: its units.
+            edges: inside it, from and to its columns.
+            start: where it begins in the order.
+        """
+        key = width, edges.tobytes()
+        if key not in self._known:
+            table = self._ideals(width, edges) or (_prefixes(self._order[start : start + width], self._others_at()), 0)
+            self.tables.append((table[0], bool(table[1])))
+            if not table[1] and self._others_at():
+                return len(self.tables) - 1  # of these units, not of the shape
+            self._known[key] = len(self.tables) - 1
+        return self._known[key]
+
+    def _ideals(self, width: int, edges: Ints) -> tuple[Bits, int] | None:
+        """All ideals; None where there are too many."""
+        if width > 1 and not self._most:
+            return None
+        before = [0] * width
+        for one, other in edges.tolist():
+            before[other] |= 1 << one
+        masks = _ideals(before, self._most)
+        return (_bits(masks, width), 1) if masks else None
+
+    def _others_at(self) -> Sequence[Ints]:
+        """For each further order the place of every unit."""
+        if self._ranks is None:
+            self._ranks = [np.argsort(order) for order in self._others()]
+        return self._ranks
 
 
 def _starts(edges: Ints, units: int) -> Ints:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from partwise.planning.arrays import product
 from partwise.planning.ideals.instance import Channel
 from partwise.planning.ideals.lattice import Lattice
 from partwise.planning.problem import Floats, Ints
@@ -57,8 +58,7 @@ def borders(lattice: Lattice, channels: Sequence[Channel], longest: int | None =
     """
     values = lattice.values
     chosen = np.ones(len(values.first), bool) if longest is None else values.last - values.first <= longest
-    makers = np.zeros(len(chosen), np.int64)
-    makers[values.thing[values.makes]] = values.block[values.makes]
+    makers = values.makers()
     prices = _Prices(*(np.stack([getattr(c, side) * chosen for c in channels]) for side in ("receive", "send")))
     left, right = (np.zeros((len(channels), len(lattice))) for _ in range(2))
     ends = lattice.starts[1:] - 1
@@ -67,21 +67,28 @@ def borders(lattice: Lattice, channels: Sequence[Channel], longest: int | None =
     furthest = _furthest(lattice, chosen)
     reach = np.zeros(len(lattice), np.int64)
     reach[ends] = furthest
-    for block in (np.flatnonzero(np.diff(lattice.starts)[1:] > 1) + 1).tolist():
-        span = slice(lattice.starts[block], lattice.starts[block + 1] - 1)
-        things, is_open, is_made = _members(lattice, block, chosen, makers)
-        here, passing = prices.of(things), (values.first[things] < block) & (values.last[things] > block)
-        made, unmade = (is_open & is_made).astype(float), (is_open & ~is_made).astype(float)
-        before, after = passing & (makers[things] < block), passing & (makers[things] > block)
+    last = np.where(chosen, values.last, 0)
+    for alike in lattice.opened:
+        span = lattice.starts[alike.blocks][:, None] + np.arange(len(alike.is_open))
+        made, unmade = ((alike.is_open & inside).astype(float) for inside in (alike.is_made, ~alike.is_made))
+        here = prices.of(alike.things)
         for table, rest, inner, outer in (
             (left, through[0], here.receive, here.send),
             (right, through[1], here.send, here.receive),
         ):
-            base = rest[:, block] - inner @ before - outer @ after
-            table[:, span] = inner @ made.T + outer @ unmade.T + base[:, None]
-        reached = np.where(is_open, values.last[things], block).max(axis=1, initial=block)
-        reach[span] = np.maximum(reached, furthest[block - 1])
+            base = rest[:, alike.blocks] - inner @ alike.before - outer @ alike.after
+            table[:, span] = _paid(inner, made) + _paid(outer, unmade) + base[:, :, None]
+        reached = np.maximum(alike.blocks, furthest[alike.blocks - 1])[:, None].repeat(len(alike.is_open), axis=1)
+        for column, is_open in enumerate(alike.is_open.T):
+            np.maximum(reached, np.where(is_open, last[alike.things[:, column], None], 0), out=reached)
+        reach[span] = reached
     return Borders(left, right, reach)
+
+
+def _paid(prices: Floats, counts: Floats) -> Floats:
+    """[channels, blocks, ideals] Prices [channels, blocks, values] of the values that count at an ideal."""
+    channels, blocks, values = prices.shape
+    return product(counts, prices.reshape(channels * blocks, values).T).T.reshape(channels, blocks, len(counts))
 
 
 def _over_blocks(lattice: Lattice, makers: Ints, prices: _Prices, *, inside: int) -> tuple[Floats, Floats]:
@@ -112,19 +119,3 @@ def _furthest(lattice: Lattice, chosen: Bits) -> Ints:
     last = np.arange(count)
     np.maximum.at(last, values.first[chosen], values.last[chosen])
     return np.maximum.accumulate(last)
-
-
-def _members(lattice: Lattice, block: int, chosen: Bits, makers: Ints) -> tuple[Ints, Bits, Bits]:
-    """Values with a member in a block: at each ideal but its last, whether they are open, and made."""
-    values, bits = lattice.values, lattice.blocks[block - 1].bits[:-1]
-    span = slice(values.starts[block], values.starts[block + 1])
-    things, column = np.unique(values.thing[span], return_inverse=True)
-    members = np.zeros((bits.shape[1], len(things)), np.float32)
-    np.add.at(members, (values.place[span], column), 1)
-    inside = bits.astype(np.float32) @ members
-    is_all = (values.last[things] == block) & (inside == members.sum(axis=0))
-    is_open = ((values.first[things] < block) | (inside > 0)) & ~is_all & chosen[things]
-    makes = values.makes[span]
-    is_made = np.broadcast_to(makers[things] < block, inside.shape).copy()
-    is_made[:, column[makes]] = bits[:, values.place[span][makes]]
-    return things, is_open, is_made

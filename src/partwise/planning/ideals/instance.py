@@ -68,6 +68,8 @@ class Instance:
     """Bytes of weights that a stage holds: `work` and `again` only."""
     value_bytes: Floats
     """[values] Alive where a stage starts, if received; where it ends, if sent."""
+    homes: tuple[int | None, ...] = ()
+    """[types] A unit that only this device runs, and that is in the one stage it runs; None, or empty: any stage."""
     exactly: int | None = None
     """So many stages, none empty; None: as many as the devices allow, or fewer."""
     working: Floats
@@ -79,3 +81,7 @@ class Instance:
     def units(self) -> int:
         """How many units there are."""
         return len(self.held.work)
+
+    def home(self, kind: int) -> int | None:
+        """The unit that a device of a type is for."""
+        return self.homes[kind] if self.homes else None

@@ -6,43 +6,21 @@ J − I pays for values is what is open at I and at J, less a correction for val
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from partwise.planning.ideals.blocks import Block, Orders, blocks, no_orders, topological
+from partwise.planning.arrays import product
+from partwise.planning.ideals.blocks import Blocks, Orders, blocks, no_orders, topological
 from partwise.planning.ideals.instance import Channel, Instance
+from partwise.planning.ideals.opened import Opened, Spans, opened
 from partwise.planning.problem import Floats, Ints
 
 __all__ = ["Border", "Lattice", "Spans", "lattice"]
 
 Bits = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Spans:
-    """Things that several units have in common, seen from the blocks: values (maker and readers) or items.
-
-    Attributes:
-        block, thing: [members] where in the order a member lies, and what it is a member of; by block, then thing.
-        place: [members] column of the member's unit in its block.
-        makes: [members] whether the member makes the value; else it reads it.
-        first, last: [things] the blocks of the first and the last member.
-        total: [things] readers.
-        starts: [blocks + 1] where the members of a block begin.
-    """
-
-    block: Ints
-    thing: Ints
-    place: Ints
-    makes: Bits
-    first: Ints
-    last: Ints
-    total: Ints
-    starts: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +46,12 @@ class Lattice:
         complete: whether these are all ideals there are.
     """
 
-    def __init__(self, instance: Instance, found: Sequence[Block]) -> None:
-        self.instance, self.blocks = instance, tuple(found)
-        sizes = np.array([1, *(len(block.bits) for block in found)])
+    def __init__(self, instance: Instance, found: Blocks) -> None:
+        self.instance, self.blocks = instance, found
+        sizes = np.concatenate(([1], found.sizes))
         self.starts: Ints = np.concatenate(([0], np.cumsum(sizes)))
         self.block: Ints = np.repeat(np.arange(len(sizes)), sizes)
-        self.complete = all(block.complete for block in found)
+        self.complete = all(complete for _, complete in found.tables)
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -82,9 +60,9 @@ class Lattice:
     def home(self) -> tuple[Ints, Ints]:
         """[units] The block of each unit and its column there."""
         block, column = (np.zeros(self.instance.units, np.int64) for _ in range(2))
-        for number, found in enumerate(self.blocks, 1):
-            block[found.units] = number
-            column[found.units] = np.arange(len(found.units))
+        order, starts = self.blocks.order, self.blocks.starts
+        block[order] = np.repeat(np.arange(len(self.blocks)), np.diff(starts)) + 1
+        column[order] = np.arange(len(order)) - starts[block[order] - 1]
         return block, column
 
     @cached_property
@@ -99,6 +77,11 @@ class Lattice:
         )
 
     @cached_property
+    def opened(self) -> tuple[Opened, ...]:
+        """Which values are open at the ideals inside wide blocks."""
+        return tuple(opened(self.blocks, self.values))
+
+    @cached_property
     def items(self) -> Spans:
         """The items, by the units that need them."""
         needs = self.instance.needs
@@ -111,19 +94,23 @@ class Lattice:
             return np.zeros(0, np.int64)
         inside = self.blocks[block - 1]
         here = inside.units[inside.bits[ideal - self.starts[block]]]
-        return np.sort(np.concatenate([*(other.units for other in self.blocks[: block - 1]), here]))
+        return np.sort(np.concatenate((self.blocks.order[: self.blocks.starts[block - 1]], here)))
+
+    def holding(self, unit: int) -> Bits:
+        """[ideals] Which ideals hold a unit."""
+        block, place = (int(home[unit]) for home in self.home)
+        found = self.block > block
+        found[self.starts[block] : self.starts[block + 1]] = self.blocks.ideals(block - 1)[:, place]
+        return found
 
     def work(self, channel: Channel) -> Floats:
         """[ideals] What all units of an ideal pay, added up."""
-        found, base = [np.zeros(1)], 0.0
-        amounts = channel.work
-        for block in self.blocks:
-            if len(block.bits) == 1:
-                found.append(np.array([base + amounts[block.units].sum()]))
-            else:
-                found.append(base + block.bits @ amounts[block.units])
-            base = float(found[-1][-1])
-        return np.concatenate(found)
+        found, total = np.zeros(len(self)), np.zeros(len(self.blocks))
+        for which, units, bits in self.blocks.alike():
+            amounts = product(bits.astype(np.float64), channel.work[units].T).T
+            found[self.starts[which + 1][:, None] + np.arange(len(bits))] = amounts
+            total[which] = amounts[:, -1]
+        return found + np.concatenate(([0.0, 0.0], np.cumsum(total)[:-1]))[self.block]
 
     def _spans(self, unit: Ints, thing: Ints, makes: Bits, count: int) -> Spans:
         block, column = self.home[0][unit], self.home[1][unit]
@@ -152,4 +139,4 @@ def lattice(instance: Instance, most: int, others: Orders = no_orders) -> Lattic
         others: makes the topological orders beside the first.
     """
     order = topological(instance.units, instance.edges)
-    return Lattice(instance, list(blocks(order, instance.edges, most, others)))
+    return Lattice(instance, blocks(order, instance.edges, most, others))

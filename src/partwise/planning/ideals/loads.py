@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from partwise.planning.arrays import product
 from partwise.planning.ideals.borders import borders
 from partwise.planning.ideals.instance import Channel
 from partwise.planning.ideals.lattice import Lattice, Spans
@@ -55,9 +56,9 @@ class Loads:
         if last - first == 1:
             found[:, :near] = False
             return found
-        bits = self.lattice.blocks[block - 1].bits
-        inside, outside = bits[starts - first].astype(np.float32), ~bits[ends[:near] - first]
-        missing = inside @ outside.astype(np.float32).T
+        bits = self.lattice.blocks.ideals(block - 1)
+        inside, outside = bits[starts - first].astype(np.float64), ~bits[ends[:near] - first]
+        missing = product(inside, outside.T.astype(np.float64))
         found[:, :near] = (missing == 0) & (starts[:, None] != ends[None, :near])
         return found
 
@@ -68,7 +69,7 @@ class Loads:
         """
         left = self._borders.left[:, starts] - self.work[:, starts] + self._fixed[:, None]
         right = self._borders.right[:, ends] + self.work[:, ends]
-        saved = _Matches(len(starts), len(ends))
+        saved = _Matches(len(starts))
         for value, held, there, total in self._values.around(block, starts, ends):
             is_open = (held > 0) & (held < total)
             if is_open.any():
@@ -79,22 +80,27 @@ class Loads:
                 is_open = held < total
                 left = left + self._again[:, item, None] * is_open
                 saved.add_equal(held, there, is_open, self._again[:, item])
-        return left[:, :, None] + right[:, None, :] - saved.product()
+        found = left[:, :, None] + right[:, None, :]
+        amounts = saved.product()
+        found[:, :, : amounts.shape[2]] -= amounts
+        return found
 
     def passing(self, block: int, starts: Ints, ends: Ints) -> Floats:
         """[starts, ends] Bytes of the values that pass the stages by: made before, read after, no reader inside."""
-        found = _Matches(len(starts), len(ends))
+        alive, found = np.zeros((len(starts), len(ends))), _Matches(len(starts))
         for value, held, there, total in self._values.around(block, starts, ends):
             is_open = (held > 0) & (held < total)
             found.add_equal(held, there, is_open, self.lattice.instance.value_bytes[value : value + 1])
-        return found.product()[0]
+        amounts = found.product()
+        alive[:, : amounts.shape[2]] = amounts[0]
+        return alive
 
 
 class _Matches:
     """A sum of amounts, each paid where a start and an end both have some property."""
 
-    def __init__(self, starts: int, ends: int) -> None:
-        self._shape = starts, ends
+    def __init__(self, starts: int) -> None:
+        self._count = starts
         self._starts: list[Bits] = []
         self._ends: list[Bits] = []
         self._amounts: list[Floats] = []
@@ -111,14 +117,15 @@ class _Matches:
             self.add(chosen & (held == count), there == count, amounts)
 
     def product(self) -> Floats:
-        """[channels, starts, ends] The sums."""
+        """[channels, starts, near ends] The sums; nothing is paid at ends further away."""
         if not self._amounts:
-            return np.zeros((1, *self._shape))
-        ends = np.zeros((len(self._ends), self._shape[1]))
+            return np.zeros((1, self._count, 0))
+        ends = np.zeros((len(self._ends), max(len(found) for found in self._ends)))
         for row, found in zip(ends, self._ends, strict=True):
             row[: len(found)] = found
         starts, amounts = np.array(self._starts, np.float64), np.array(self._amounts)
-        return np.stack([(starts * amount[:, None]).T @ ends for amount in amounts.T])
+        paid = amounts.T[:, None, :] * starts.T  # [channels, starts, properties]
+        return product(paid.reshape(-1, len(amounts)), ends).reshape(*paid.shape[:2], -1)
 
 
 class _Counts:
@@ -161,13 +168,14 @@ class _Counts:
     def _count(self, thing: int) -> Ints:
         spans, starts = self.spans, self.lattice.starts
         start = int(starts[spans.first[thing]])
-        held = np.zeros(int(starts[spans.last[thing] + 1]) - start, np.int64)
+        whole = np.zeros(int(starts[spans.last[thing] + 1]) - start + 1, np.int64)
+        inside, blocks = np.zeros_like(whole), self.lattice.blocks
         for member in self._order[self._starts[thing] : self._starts[thing + 1]].tolist():
             block, place = int(spans.block[member]), int(spans.place[member])
             low, high = int(starts[block]) - start, int(starts[block + 1]) - start
-            held[low:high] += self.lattice.blocks[block - 1].bits[:, place]
-            held[high:] += 1
-        return held
+            inside[low:high] += blocks.ideals(block - 1)[:, place]
+            whole[high] += 1
+        return (np.cumsum(whole) + inside)[:-1]
 
 
 def _held(table: Ints, at: Ints) -> Ints:

@@ -7,7 +7,7 @@ at I and J. Both are sums of a term of I and a term of J, so one running maximum
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from partwise.planning.ideals.borders import Borders, borders
 from partwise.planning.ideals.instance import Channel
 from partwise.planning.ideals.lattice import Lattice
-from partwise.planning.problem import Floats, Ints
+from partwise.planning.problem import Ints
 
 __all__ = ["Reach", "Vectors"]
 
@@ -30,18 +30,28 @@ _LEAST = -1e300  # no ideal; finite, so that sums stay comparable
 class Vectors:
     """How many devices of each type are used: all vectors up to the counts, each after those below it.
 
+    A device with a home, a unit that it alone runs, is used at an ideal exactly if the unit is in it; vectors need not
+    count it.
+
     Attributes:
-        counts: [types] devices there are.
+        counts: [types] devices that are counted; 0 of those with a home.
+        homed: the types with a home.
         exactly: so many stages, none empty; None: a device may stay empty.
         all: the vectors.
+        more: [types, vectors] the vector with one device of a type more; -1 where there is none.
         final: the numbers of those with which the whole may be reached.
     """
 
-    def __init__(self, counts: Sequence[int], exactly: int | None = None) -> None:
+    def __init__(self, counts: Sequence[int], exactly: int | None = None, homes: Sequence[int | None] = ()) -> None:
+        self.homed = tuple(kind for kind, home in enumerate(homes) if home is not None)
+        counts = [0 if kind in self.homed else count for kind, count in enumerate(counts)]
         self.counts, self.exactly = tuple(counts), exactly
         self.all = tuple(product(*(range(count + 1) for count in counts)))
         self._stride = tuple(int(np.prod([c + 1 for c in counts[t + 1 :]])) for t in range(len(counts)))
-        used = [sum(vector) for vector in self.all]
+        above = [[self.twin(n, t, 1) for n in range(len(self.all))] for t in range(len(counts))]
+        self.more: Ints = np.array([[-1 if n is None else n for n in row] for row in above], np.int64)
+        self.more[list(self.homed)] = np.arange(len(self.all))
+        used = [sum(vector) + len(self.homed) for vector in self.all]
         self.final = [len(used) - 1] if exactly is None else [n for n, count in enumerate(used) if count == exactly]
 
     def __len__(self) -> int:
@@ -56,45 +66,55 @@ class Vectors:
         vector = self.all[number]
         return [(t, number + self._stride[t]) for t, count in enumerate(self.counts) if vector[t] < count]
 
+    def twin(self, number: int, kind: int, step: int) -> int | None:
+        """The vector with one device of a type more (`step` 1) or less (-1); None where there is none."""
+        if not 0 <= self.all[number][kind] + step <= self.counts[kind]:
+            return None
+        return number + step * self._stride[kind]
+
 
 @dataclass(frozen=True, slots=True)
-class _Intervals:
-    """For each ideal the blocks from its own to where its open values end, as two overlapping powers of two."""
+class _Window:
+    """Blocks that matter to a step, and their ideals."""
 
-    level: Ints
-    low: Ints
-    second: Ints
-    levels: int
+    first: int
+    last: int
+    ideals: slice
 
 
 class Reach:
-    """The test for one lattice."""
+    """The test for one lattice.
+
+    Each step looks only at what its device is the first to reach, and at the blocks within its limit: where a device
+    may stay empty, everything else was reached with one device less.
+    """
 
     def __init__(self, lattice: Lattice, load: Sequence[Channel], held: Channel, room: Sequence[float]) -> None:
         self.lattice, self.room = lattice, tuple(room)
+        homes = lattice.instance.homes
+        self._inside = {kind: lattice.holding(home) for kind, home in enumerate(homes) if home is not None}
         channels = (*load, held)
         self.work = np.stack([lattice.work(channel) for channel in channels])
         self._fixed = [channel.fixed for channel in channels]
         self.borders: Borders = borders(lattice, channels, _LONGEST)
-        self.count = len(lattice.blocks) + 1
-        self._intervals = self._near()
-        self._by_reach = np.argsort(self.borders.reach, kind="stable")
-        self._reach_starts = _groups(self.borders.reach[self._by_reach], self.count)
-        keys = np.concatenate(
-            [self._intervals.level * self.count + low for low in (self._intervals.low, self._intervals.second)]
-        )
-        self._by_key = np.argsort(keys, kind="stable")
-        self._key_starts = _groups(keys[self._by_key], self._intervals.levels * self.count)
+        ends = lattice.starts[1:] - 1
+        self._most = self.work[:, ends]
+        self._least = np.concatenate((np.zeros((len(channels), 1)), self._most[:, :-1]), axis=1)
+        low, high = lattice.block, self.borders.reach
+        self._level: Ints = np.floor(np.log2(high - low + 1) + 1e-12).astype(np.int64)
+        self._second: Ints = high - (1 << self._level) + 1
 
     def forward(self, vectors: Vectors, limit: float) -> Bits:
         """[vectors, ideals] Which ideals some stages below a limit may reach with these devices."""
         found = np.zeros((len(vectors), len(self.lattice)), bool)
         found[0, 0] = True
+        self._at_home(found[0], self._next, limit)
         for number in range(1, len(vectors)):
             for kind, before in vectors.below(number):
-                found[number] |= self._next(found[before], kind, limit)
+                self._next(found[number], self._fresh(found, vectors, (before, kind, -1)), kind, limit)
                 if vectors.exactly is None:
                     found[number] |= found[before]
+            self._at_home(found[number], self._next, limit)
         return found
 
     def backward(self, vectors: Vectors, limit: float) -> Bits:
@@ -103,80 +123,93 @@ class Reach:
         found[vectors.final, -1] = True
         for number in reversed(range(len(vectors))):
             for kind, after in vectors.above(number):
-                found[number] |= self._previous(found[after], kind, limit)
+                self._previous(found[number], self._fresh(found, vectors, (after, kind, 1)), kind, limit)
                 if vectors.exactly is None:
                     found[number] |= found[after]
+            self._at_home(found[number], self._previous, limit)
         return found
 
-    def _next(self, held: Bits, kind: int, limit: float) -> Bits:
-        found = self._reachable(held, kind, limit)
+    def _at_home(self, found: Bits, step: Callable[[Bits, Ints, int, float], None], limit: float) -> None:
+        """Add what devices with a home reach, one after the other, with the same vector."""
+        fresh = found.copy() if self._inside else found[:0]
+        while fresh.any():
+            before = found.copy()
+            for kind, inside in self._inside.items():
+                is_source = ~inside if step == self._next else inside
+                reached = np.zeros_like(found)
+                step(reached, np.flatnonzero(fresh & is_source), kind, limit)
+                found |= reached & ~is_source
+            fresh = found & ~before
+
+    def _fresh(self, found: Bits, vectors: Vectors, state: tuple[int, int, int]) -> Ints:
+        """The ideals held with a vector; where devices may stay empty, those that its twin does not hold."""
+        number, kind, step = state
+        twin = vectors.twin(number, kind, step) if vectors.exactly is None else None
+        return np.flatnonzero(found[number] if twin is None else found[number] & ~found[twin])
+
+    def _next(self, found: Bits, held: Ints, kind: int, limit: float) -> None:
+        """Add what some ideals reach."""
+        if not len(held):
+            return
+        most = float(self.work[kind, held].max()) + limit - self._fixed[kind]
+        first, last = int(self.lattice.block[held[0]]), int(np.searchsorted(self._least[kind], most, "right")) - 1
+        window = self._window(first, last)
+        reached = self._reachable(held, window, kind, limit)
         if self.room[kind] < np.inf:
-            found &= self._reachable(held, -1, self.room[kind])
-        return found
+            reached &= self._reachable(held, window, -1, self.room[kind])
+        found[window.ideals] |= reached
 
-    def _previous(self, held: Bits, kind: int, limit: float) -> Bits:
-        found = self._reaching(held, kind, limit)
+    def _previous(self, found: Bits, held: Ints, kind: int, limit: float) -> None:
+        """Add what reaches some ideals."""
+        if not len(held):
+            return
+        least = float(self.work[kind, held].min()) - limit + self._fixed[kind]
+        first, last = int(np.searchsorted(self._most[kind], least)), int(self.lattice.block[held[-1]])
+        window = self._window(first, last)
+        reaching = self._reaching(held, window, kind, limit)
         if self.room[kind] < np.inf:
-            found &= self._reaching(held, -1, self.room[kind])
-        return found
+            reaching &= self._reaching(held, window, -1, self.room[kind])
+        found[window.ideals] |= reaching
 
-    def _reachable(self, held: Bits, channel: int, limit: float) -> Bits:
-        work, block, limit = self.work[channel], self.lattice.block, limit - self._fixed[channel]
-        far = _maxima(np.where(held, work - self.borders.left[channel], _LEAST)[self._by_reach], self._reach_starts)
-        far = np.concatenate(([_LEAST], np.maximum.accumulate(far)[:-1]))
-        near = self._stabbed(np.where(held, work, _LEAST))
-        return (work + self.borders.right[channel] - far[block] <= limit) | (work - near[block] <= limit)
+    def _window(self, first: int, last: int) -> _Window:
+        starts = self.lattice.starts
+        return _Window(first, last, slice(int(starts[first]), int(starts[max(first, last + 1)])))
 
-    def _reaching(self, held: Bits, channel: int, limit: float) -> Bits:
-        work, starts, limit = self.work[channel], self.lattice.starts[:-1], limit - self._fixed[channel]
-        far = np.minimum.reduceat(np.where(held, work + self.borders.right[channel], -_LEAST), starts)
-        far = np.concatenate((np.minimum.accumulate(far[::-1])[::-1], [-_LEAST]))
-        near = self._lowest(np.minimum.reduceat(np.where(held, work, -_LEAST), starts))
-        left = work - self.borders.left[channel]
-        return (far[self.borders.reach + 1] - left <= limit) | (near - work <= limit)
+    def _reachable(self, held: Ints, window: _Window, channel: int, limit: float) -> Bits:
+        """Which ideals of a window some of those held reach."""
+        limit -= self._fixed[channel]
+        work, reach, first = self.work[channel], self.borders.reach[held], window.first
+        far, level = np.full(int(max(window.last, reach.max())) - first + 2, _LEAST), self._level[held]
+        near = np.full((int(level.max()) + 1, len(far)), _LEAST)
+        flat = near.ravel()  # `at` is fast for one axis alone
+        np.maximum.at(far, reach - first + 1, work[held] - self.borders.left[channel, held])
+        np.maximum.accumulate(far, out=far)
+        for low in (self.lattice.block[held], self._second[held]):
+            np.maximum.at(flat, level * len(far) + low - first, work[held])
+        for upper in range(len(near) - 1, 0, -1):
+            half, lower = 1 << (upper - 1), near[upper - 1]
+            np.maximum(lower, near[upper], out=lower)
+            np.maximum(lower[half:], near[upper, :-half], out=lower[half:])
+        ends = window.ideals
+        block, after = self.lattice.block[ends] - first, work[ends]
+        return (after + self.borders.right[channel, ends] - far[block] <= limit) | (after - near[0][block] <= limit)
 
-    def _near(self) -> _Intervals:
-        low, high = self.lattice.block, self.borders.reach
-        level = np.floor(np.log2(high - low + 1) + 1e-12).astype(np.int64)
-        return _Intervals(level, low, high - (1 << level) + 1, int(level.max(initial=0)) + 1)
-
-    def _stabbed(self, amount: Floats) -> Floats:
-        """[blocks] The largest amount of an ideal whose interval holds the block."""
-        found = _maxima(np.concatenate((amount, amount))[self._by_key], self._key_starts)
-        table = found.reshape(self._intervals.levels, self.count)
-        for level in range(self._intervals.levels - 1, 0, -1):
-            half = 1 << (level - 1)
-            np.maximum(table[level - 1], table[level], out=table[level - 1])
-            np.maximum(table[level - 1, half:], table[level, :-half], out=table[level - 1, half:])
-        return table[0]
-
-    def _lowest(self, amount: Floats) -> Floats:
-        """[ideals] The smallest amount of a block in the ideal's interval."""
-        table = [amount]
-        for level in range(1, self._intervals.levels):
-            half = 1 << (level - 1)
-            table.append(np.minimum(table[-1], np.concatenate((table[-1][half:], np.full(half, -_LEAST)))))
-        stacked = np.stack(table)
-        at = self._intervals
-        return np.minimum(stacked[at.level, at.low], stacked[at.level, at.second])
-
-
-@dataclass(frozen=True, slots=True)
-class _Groups:
-    """Where the groups of a sorted array begin, and which number each has."""
-
-    starts: Ints
-    number: Ints
-    count: int
-
-
-def _groups(numbers: Ints, count: int) -> _Groups:
-    starts = np.flatnonzero(np.concatenate(([True], numbers[1:] != numbers[:-1])))
-    return _Groups(starts, numbers[starts], count)
-
-
-def _maxima(amounts: Floats, groups: _Groups) -> Floats:
-    """[count] The largest of each group; of one without members the least."""
-    found = np.full(groups.count, _LEAST)
-    found[groups.number] = np.maximum.reduceat(amounts, groups.starts)
-    return found
+    def _reaching(self, held: Ints, window: _Window, channel: int, limit: float) -> Bits:
+        """Which ideals of a window reach some of those held."""
+        limit -= self._fixed[channel]
+        work, starts, first = self.work[channel], window.ideals, window.first
+        reach, block = self.borders.reach[starts] - first, self.lattice.block[held] - first
+        size = int(max(window.last - first, reach.max(initial=0))) + 2
+        far, near = np.full(size, -_LEAST), np.full(size, -_LEAST)
+        np.minimum.at(far, block, work[held] + self.borders.right[channel, held])
+        far = np.minimum.accumulate(far[::-1])[::-1]
+        np.minimum.at(near, block, work[held])
+        level, table = self._level[starts], [near]
+        for higher in range(1, int(level.max(initial=0)) + 1):
+            half = 1 << (higher - 1)
+            table.append(np.minimum(table[-1], np.concatenate((table[-1][half:], np.full(half, -_LEAST)))[:size]))
+        stacked, before = np.stack(table), work[starts]
+        low, second = self.lattice.block[starts] - first, self._second[starts] - first
+        near = np.minimum(stacked[level, low], stacked[level, second])
+        left = before - self.borders.left[channel, starts]
+        return (far[reach + 1] - left <= limit) | (near - before <= limit)

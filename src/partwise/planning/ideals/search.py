@@ -46,12 +46,14 @@ class Question:
         vectors: of devices used.
         kept: [vectors, ideals] the states worth a look.
         limit: loads reach it nowhere.
+        is_free: whether no stage costs anything: then only what is possible counts.
         known: prices and fits of the stages that begin at some ideals, where they will be asked for again.
     """
 
     vectors: Vectors
     kept: Bits
     limit: float
+    is_free: bool = False
     known: dict[bytes, tuple[Floats, Bits]] = field(default_factory=dict[bytes, tuple[Floats, Bits]])
 
 
@@ -64,8 +66,11 @@ class Search:
         memory = memory_channels(instance) if min(instance.room) < np.inf else ()
         self.loads = Loads(lattice, (*instance.load, *caps, *memory))
         self._types = len(instance.counts)
+        homes = enumerate(instance.homes)
+        self._inside = {kind: lattice.holding(home) for kind, home in homes if home is not None}
         least = lattice.work(replace(instance.held, work=np.min([channel.work for channel in instance.load], axis=0)))
         self._rest: Floats = (least[-1] - least) * instance.adds  # what is left to pay at least
+        self._before = self.loads.work[:, lattice.starts[1:-1] - 1]  # a block: no ideal of it has less
         self._peaks = Peaks.of(instance, lattice) if memory else None
 
     @property
@@ -107,17 +112,21 @@ class Search:
         at, first, most = columns
         starts, ends = table.ideals[at], table.ideals[first:most]
         price, fits = self._priced(block, starts, ends, question)
+        if question.is_free:
+            price = np.zeros_like(price)
         if forbidden:
             fits = fits.copy()
         for start, end, kind in forbidden:
             fits[kind][np.ix_(starts == start, ends == end)] = False
         for row, column in enumerate(at.tolist()):
             table.changed[column] = False
-            for number in table.reached(column):
-                for kind, larger in table.vectors.above(number):
-                    chosen = np.flatnonzero(fits[kind, row])
+            reached = table.reached(column)
+            for kind, more in enumerate(table.vectors.more):
+                numbers = reached[more[reached] >= 0]
+                chosen = np.flatnonzero(fits[kind, row])
+                if len(numbers) and len(chosen):
                     stages = ends[chosen], chosen + first, price[kind, row, chosen]
-                    self._offer(table, (column, number, kind), larger, stages, question.limit)
+                    self._offer(table, (column, kind), numbers, stages, question.limit)
 
     def _priced(self, block: int, starts: Ints, ends: Ints, question: Question) -> tuple[Floats, Bits]:
         """[types, starts, ends] What stages cost, and which are possible."""
@@ -132,19 +141,24 @@ class Search:
         return question.known[key]
 
     def _offer(
-        self,
-        table: _Table,
-        origin: tuple[int, int, int],
-        number: int,
-        stages: tuple[Ints, Ints, Floats],
-        limit: float,
+        self, table: _Table, origin: tuple[int, int], numbers: Ints, stages: tuple[Ints, Ints, Floats], limit: float
     ) -> None:
-        """Reach the ends of some stages with a vector, from a state that is reached."""
-        (column, before, _), (ends, columns, load) = origin, stages
-        value = (
-            load + table.best[before, column] if self.instance.adds else np.maximum(load, table.best[before, column])
-        )
-        table.offer(origin, number, columns, np.where(value + self._rest[ends] < limit, value, np.inf))
+        """Reach the ends of some stages, from an ideal that is reached with some vectors.
+
+        Args:
+            table: the states.
+            origin: the column of the ideal, and the type of device.
+            numbers: of the vectors used there.
+            stages: the ideals at their ends, the columns of these, and the loads.
+            limit: of what a chain costs, the rest included.
+        """
+        ends, columns, load = stages
+        places, found = table.worthwhile(origin[1], numbers, columns)
+        if len(found):
+            before = table.best[numbers, origin[0]][places]
+            value = load[found] + before if self.instance.adds else np.maximum(load[found], before)
+            below = value + self._rest[ends[found]] < limit
+            table.offer(origin, (numbers[places[below]], columns[found[below]]), value[below])
 
     def _range(self, block: int, limit: float) -> tuple[int, int, int]:
         """The first ideal of a block, the first of the next, and one above all whose stage from here has less work
@@ -158,10 +172,9 @@ class Search:
     def _furthest(self, first: int, after: int, number: int, limit: float) -> int:
         """The same for one limit: of the load (0) or of a cap."""
         starts, most = self.lattice.starts, 0
-        for work in self.loads.work[number * self._types :][: self._types]:
-            least = work[starts[1:-1] - 1]  # at the end of the block before: no ideal of the block has less
-            reachable = float(work[first:after].max()) + limit
-            most = max(most, int(starts[int(np.searchsorted(least, reachable, "right")) + 1]))
+        for channel in range(number * self._types, (number + 1) * self._types):
+            reachable = float(self.loads.work[channel, first:after].max()) + limit
+            most = max(most, int(starts[int(np.searchsorted(self._before[channel], reachable, "right")) + 1]))
         return most
 
     def _fits(self, block: int, price: Floats, stages: tuple[Ints, Ints], limit: float) -> Bits:
@@ -170,6 +183,8 @@ class Search:
         fits = (price[: self._types] < limit) & contained
         for number, cap in enumerate(self.instance.caps, 1):
             fits &= price[number * self._types :][: self._types] <= cap.limit
+        for kind, inside in self._inside.items():
+            fits[kind] &= ~inside[stages[0], None] & inside[stages[1]]
         if min(self.instance.room) < np.inf:
             memory = self._memory(block, *stages, price)
             fits &= memory <= np.array(self.instance.room)[:, None, None]
@@ -190,20 +205,25 @@ class _Table:
         self.vectors, self.ideals, self.kept = vectors, ideals, kept
         self.best: Floats = np.full(kept.shape, np.inf)
         self.best[0, 0] = 0
-        self.origin = np.zeros((*kept.shape, 3), np.int32)
+        self._flat, self._kept = self.best.ravel(), kept.ravel()
+        self.origin = np.zeros(kept.size, np.int64)  # of a state: the vector, type and column before, as one number
         self.changed = np.arange(len(ideals)) == 0  # columns reached, or reached better, since they were left
         shape = [count + 1 for count in vectors.counts]
         self._grid = (*shape, -1)
+        self._first = np.where(kept.any(axis=1), kept.argmax(axis=1), len(ideals))
+        self._last = np.where(kept.any(axis=1), len(ideals) - 1 - kept[:, ::-1].argmax(axis=1), -1)
 
     def columns(self, *ideals: int) -> list[int]:
         """Where the ideals kept from some indices on begin."""
         return np.searchsorted(self.ideals, ideals).tolist()
 
-    def reached(self, column: int) -> list[int]:
+    def reached(self, column: int) -> Ints:
         """The vectors that reach an ideal; where devices may stay empty, those that no smaller one equals."""
         best = self.best[:, column]
         if self.vectors.exactly is not None:
-            return np.flatnonzero(np.isfinite(best)).tolist()
+            return np.flatnonzero(np.isfinite(best))
+        if len(self.vectors.counts) == 1:
+            return np.flatnonzero(best < np.minimum.accumulate(np.concatenate(([np.inf], best[:-1]))))
         grid = best.reshape(self._grid[:-1])
         lower = np.full(grid.shape, np.inf)
         for axis in range(grid.ndim):
@@ -213,15 +233,38 @@ class _Table:
             np.minimum(lower[tuple(ahead)], grid[tuple(behind)], out=lower[tuple(ahead)])
         for axis in range(grid.ndim):
             np.minimum.accumulate(lower, axis=axis, out=lower)
-        return np.flatnonzero((grid < lower).ravel()).tolist()
+        return np.flatnonzero((grid < lower).ravel())
 
-    def offer(self, origin: tuple[int, int, int], number: int, columns: Ints, value: Floats) -> None:
-        """Reach some ideals with a vector at these values."""
-        better = (value < self.best[number, columns]) & self.kept[number, columns]
-        at = columns[better]
-        self.best[number, at] = value[better]
-        self.changed[at] = True
-        self.origin[number, at] = origin
+    def worthwhile(self, kind: int, numbers: Ints, columns: Ints) -> tuple[Ints, Ints]:
+        """Places in `numbers` and in `columns`: from each vector the ideals that may be kept with one device more.
+
+        Args:
+            kind: the type of device.
+            numbers: of the vectors.
+            columns: ascending.
+        """
+        more = self.vectors.more[kind][numbers]
+        starts = np.searchsorted(columns, self._first[more])
+        count = np.maximum(np.searchsorted(columns, self._last[more], "right") - starts, 0)
+        places: Ints = np.repeat(np.arange(len(numbers)), count)
+        shift: Ints = np.repeat(starts - np.cumsum(count) + count, count)
+        return places, np.arange(len(places)) + shift
+
+    def offer(self, origin: tuple[int, int], states: tuple[Ints, Ints], value: Floats) -> None:
+        """Reach some ideals with one device more at these values.
+
+        Args:
+            origin: the column from where, and the type of device.
+            states: the vector before and the column of each; no two the same.
+            value: at each of them.
+        """
+        (column, kind), (numbers, columns) = origin, states
+        at = self.vectors.more[kind][numbers] * len(self.ideals) + columns
+        better = np.flatnonzero((value < self._flat[at]) & self._kept[at])
+        at = at[better]
+        self._flat[at] = value[better]
+        self.changed[columns[better]] = True
+        self.origin[at] = (numbers[better] * len(self.vectors.counts) + kind) * len(self.ideals) + column
 
     def chain(self) -> Chain | None:
         """The best chain to the last ideal: of equal ones that with the fewest devices."""
@@ -234,7 +277,8 @@ class _Table:
         number = int(np.lexsort((used, last))[0])
         column, steps, value = self.best.shape[1] - 1, list[Step](), float(last[number])
         while column:
-            before, number, kind = self.origin[number, column].tolist()
+            rest, before = divmod(int(self.origin[number * len(self.ideals) + column]), len(self.ideals))
+            number, kind = divmod(rest, len(self.vectors.counts))
             steps.append((int(self.ideals[before]), int(self.ideals[column]), kind))
             column = before
         return Chain(value, tuple(reversed(steps)))

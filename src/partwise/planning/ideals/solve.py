@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from partwise.planning.arrays import Bits
 from partwise.planning.ideals.blocks import Orders, no_orders
+from partwise.planning.ideals.floats import core_of
 from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice, lattice
 from partwise.planning.ideals.reach import Reach, Vectors
 from partwise.planning.ideals.search import Chain, Question, Search, Step
+from partwise.planning.ideals.slack import slack_bound
 
 __all__ = ["Answer", "Placed", "solve_ideals"]
 
 _HALVINGS = 24
+_GROWTH = (1.001, 1.02, 1.02, 1.05, 1.1, 1.5, *(4.0,) * 40)
+"""Of the limit asked about, from question to question, until some plan may keep it."""
+_TINY = 1e-9  # where nothing is to be shared out
+_ROUGHLY, _MANY = 5e-3, 64  # the same for so many vectors of devices: each one takes a test of its own
 _ENOUGH = 1e-4  # relative distance of the ends at which halving stops
 _STEPS = (1.001, 1.02, 1.1, 1.5, 3.0, np.inf)  # limits tried, in multiples of the bound
+_REFUSALS = 2  # limits that no plan keeps, until it is asked whether memory alone forbids every plan
+_LARGE = 50_000  # ideals, above which the first limit is tried before anything else
+_CORE = 4_000  # ideals of a block without the units that float
 _SUM_SHARE = 8  # a sum has no limit that leaves few states: so many times fewer ideals are searched
 _NEAR = 1.1  # a limit that lies nearer to the best known value is not tried: a search up to that value decides more
 _SAME = 1e-9  # relative; loads are sums of floats in another order than the evaluator's
@@ -58,6 +68,7 @@ def solve_ideals(
         others: makes the topological orders to take them from, beside the first.
         check: finds stages that need more memory than their lower estimate; None: the estimate is exact.
     """
+    instance = replace(instance, room=_felt(instance))
     found = lattice(instance, most, others)
     hunt = _Hunt(instance, found, check)
     if instance.adds:
@@ -65,17 +76,25 @@ def solve_ideals(
     return _least_bottleneck(instance, hunt, check)
 
 
+def _felt(instance: Instance) -> tuple[float, ...]:
+    """[types] The memory of a device; infinite where the estimate of no stage reaches it."""
+    values, held = float(instance.value_bytes.sum()), instance.held
+    whole = float(held.work.sum() + held.again.sum()) + values + float(instance.working.max(initial=0.0))
+    return tuple(np.inf if whole <= room else room for room in instance.room)
+
+
 class _Hunt:
     """The search in one lattice, until every stage of its answer fits."""
 
     def __init__(self, instance: Instance, found: Lattice, check: Check | None) -> None:
-        self.lattice, self.vectors = found, Vectors(instance.counts, instance.exactly)
+        self.lattice, self.vectors = found, Vectors(instance.counts, instance.exactly, instance.homes)
         self._search, self._check = Search(instance, found), check
-        self._adds = instance.adds
+        self._adds, self._counts = instance.adds, instance.counts
         self._reach = Reach(found, instance.load, instance.held, instance.room)
         caps = instance.caps
         self._caps = [(Reach(found, cap.load, instance.held, instance.room), cap.limit) for cap in caps]
         self._forbidden: set[Step] = set()
+        self._limited = bool(caps) or min(instance.room) < np.inf
 
     @property
     def least(self) -> float:
@@ -84,25 +103,37 @@ class _Hunt:
 
     def may_end(self) -> bool:
         """Whether the quick test reaches the whole at all, under the limits of memory alone."""
-        return bool(self._reach.forward(self.vectors, np.inf)[self.vectors.final, -1].any())
+        return not self._limited or bool(self._reach.forward(self.vectors, np.inf)[self.vectors.final, -1].any())
 
     def bound(self) -> float:
         """The largest limit found below which the quick test reaches no whole."""
-        return _bound(self._reach, self.vectors)
+        return _bound(self._reach, self.vectors, self._counts)
 
     def below(self, limit: float) -> Chain | None:
         """The best chain below a limit; None: there is none."""
-        kept = np.ones((len(self.vectors), len(self.lattice)), bool)
-        for reach, most in [*self._caps, (self._reach, np.inf if self._adds else limit)]:
-            kept &= reach.forward(self.vectors, most)
-            kept &= reach.backward(self.vectors, most)
-        question = Question(self.vectors, kept, limit)
+        question = Question(self.vectors, self._kept(limit), limit)
         while (chain := self._search.best(question, self._forbidden)) is not None:
             broken = self._check(self.stages(chain)) if self._check else ()
             if not broken:
                 return chain
             self._forbidden.update(chain.steps[index] for index in broken)
         return None
+
+    def is_impossible(self) -> bool:
+        """Whether no chain keeps the limits of memory and the caps, whatever it costs: asked without prices, so that
+        of each ideal only the fewest devices matter."""
+        if not self._limited:
+            return False
+        question = Question(self.vectors, self._kept(np.inf), np.inf, is_free=True)
+        return self._search.best(question, self._forbidden) is None
+
+    def _kept(self, limit: float) -> Bits:
+        """[vectors, ideals] The states that both ends may reach."""
+        kept = np.ones((len(self.vectors), len(self.lattice)), bool)
+        for reach, most in [*self._caps, (self._reach, np.inf if self._adds else limit)]:
+            kept &= reach.forward(self.vectors, most)
+            kept &= reach.backward(self.vectors, most)
+        return kept
 
     def stages(self, chain: Chain) -> tuple[Placed, ...]:
         """What lies between the ideals of a chain."""
@@ -123,20 +154,50 @@ def _least_bottleneck(instance: Instance, hunt: _Hunt, check: Check | None) -> A
     if not hunt.may_end():
         return None
     bound = hunt.bound()
+    if hunt.lattice.complete and len(hunt.lattice) > _LARGE:  # so fine a grain that little is lost to it
+        near = hunt.below(bound * _STEPS[0])
+        if near is not None:
+            return hunt.answer(near, near.value)
     line = _Hunt(instance, lattice(instance, 0), check)
-    below = line.bound()
-    first = next(_tried(line, [below * factor for factor in _STEPS]), None)
+    first = _tried(line, [bound * factor for factor in _STEPS])
     most = np.inf if first is None else first.value * (1 - _SAME)
     limits = [bound * factor for factor in _STEPS if bound * factor * _NEAR < most]
-    chain = next(_tried(hunt, [*limits, most]), None)
+    chain = _tried(hunt, [*limits, most])
     if chain is not None:
-        return hunt.answer(chain, chain.value if hunt.lattice.complete else bound)
-    return first and replace(line.answer(first, first.value), proved=hunt.lattice.complete)
+        found = hunt.answer(chain, chain.value)
+    elif first is not None:
+        found = replace(line.answer(first, first.value), proved=True)
+    else:
+        return None
+    if hunt.lattice.complete:
+        return found
+    return replace(found, bound=_floating_bound(instance, hunt.lattice, found.value), proved=False)
 
 
-def _tried(hunt: _Hunt, limits: Sequence[float]) -> Iterator[Chain]:
-    """The best chains below the limits, as far as there are any."""
-    return (chain for limit in limits if (chain := hunt.below(limit)) is not None)
+def _floating_bound(instance: Instance, found: Lattice, value: float) -> float:
+    """What no plan is below where a lattice lacks ideals: of the graph without the units that make them many; at least
+    the average load. 0 where devices differ or other prices are limited: that is not worked out.
+
+    Args:
+        instance: what is placed.
+        found: its incomplete lattice.
+        value: of the best plan known.
+    """
+    if len(instance.counts) != 1 or instance.caps:
+        return 0.0
+    low = float(instance.load[0].work.sum()) / instance.counts[0]
+    core = core_of(instance, found, _CORE)
+    return low if core is None else slack_bound(core, instance.counts[0], low, value)
+
+
+def _tried(hunt: _Hunt, limits: Sequence[float]) -> Chain | None:
+    """The best chain below the smallest limit that has one; after some refusals: whether any limit can have one."""
+    for number, limit in enumerate(limits):
+        if number == _REFUSALS and hunt.is_impossible():
+            return None
+        if (chain := hunt.below(limit)) is not None:
+            return chain
+    return None
 
 
 def _least_sum(instance: Instance, hunt: _Hunt, check: Check | None, most: int) -> Answer | None:
@@ -152,20 +213,28 @@ def _least_sum(instance: Instance, hunt: _Hunt, check: Check | None, most: int) 
     return line.answer(first, hunt.least)
 
 
-def _bound(reach: Reach, vectors: Vectors) -> float:
+def _bound(reach: Reach, vectors: Vectors, counts: Sequence[int]) -> float:
     """The largest limit found below which the quick test reaches no whole [s]."""
 
     def is_reached(limit: float) -> bool:
         return bool(reach.forward(vectors, limit)[vectors.final, -1].any())
 
-    totals = reach.work[: len(vectors.counts), -1]
-    low, high = 0.0, float(totals.min())
-    if not is_reached(high):
-        low, high = high, high * 2 + 1e-9
-        while not is_reached(high) and high < totals.sum() * 1e6 + 1:
-            low, high = high, high * 4
+    shared = np.array(counts) / np.maximum(reach.work[: len(counts), -1], 1e-300)
+    low, high = 0.0, max(1 / float(shared.sum()), _TINY)  # all work, shared out by speed
+    is_slow = len(vectors) > _MANY
+    for step in _GROWTH[is_slow:]:
+        if is_reached(high):
+            break
+        low, high = high, high * step
+    else:
+        return low
+    for step in _GROWTH if not low else ():  # where types differ in what they do well, the least may be below
+        if not is_reached(high / step):
+            low = high / step
+            break
+        high /= step
     for _ in range(_HALVINGS):
-        if high - low <= _ENOUGH * high:
+        if high - low <= (_ROUGHLY if is_slow else _ENOUGH) * high:
             break
         middle = (low + high) / 2
         low, high = (low, middle) if is_reached(middle) else (middle, high)

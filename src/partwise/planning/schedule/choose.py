@@ -138,7 +138,7 @@ def _split(
     made: Plan, size: int, many: int, kind: ScheduleKind, symbol: str, backward: float | None
 ) -> MicrobatchChoice:
     costs = profile(made.graph, {**made.sizes, symbol: size})
-    evaluator = Evaluator(contract(made.graph), RateTable(costs, made.cluster))
+    evaluator = Evaluator(contract(made.graph), RateTable(costs, made.cluster, made.reserve))
     names = [stage.device for stage in made.stages]
     stages, cuts = evaluator.price(tuple(stage.nodes for stage in made.stages), names)
     times: tuple[StageTimes, ...] = stage_times(stages, cuts, made.graph, costs.sizes, made.cluster, backward=backward)

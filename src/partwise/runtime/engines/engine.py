@@ -32,6 +32,12 @@ class EngineSettings:
     """Types of the arithmetic; `as stored` never changes a tensor's type."""
     experts: str | None = None
     """Mode of the kernel of `partwise::experts`; None where the engine has no such operator."""
+    pinning: str = "off"
+    """Whether the engine binds its threads to processors."""
+    exact: bool | None = True
+    """Whether segments chained on this engine give the bits of the whole on it; None where nothing is computed."""
+    fake: str | None = None
+    """What a fake device pretends; None for a real one. No figure of a run with a fake device is of real hardware."""
 
 
 class LoadedSegment(Protocol):

@@ -26,8 +26,11 @@ __all__ = ["NullEngine"]
 class NullEngine:
     """No engine at all."""
 
-    def __init__(self, threads: int) -> None:
-        self._settings = EngineSettings(engine="null", version="1", device="none", threads=threads, precision="none")
+    def __init__(self, threads: int, device: str = "cpu") -> None:
+        del device  # any will do
+        self._settings = EngineSettings(
+            engine="null", version="1", device="none", threads=threads, precision="none", exact=None
+        )
 
     @property
     def settings(self) -> EngineSettings:

@@ -17,10 +17,12 @@ from partwise.extras import require
 from partwise.machine import machine_kind
 from partwise.onnx_values import from_ort_value, is_plain, session_dtype, to_ort_value
 from partwise.packaging import Segment
-from partwise.packaging.arrays import ALIGNMENT, aligned_empty
 from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeObserver
+from partwise.runtime.engines.failures import engine_failure
 from partwise.runtime.engines.onnxruntime_check import check_segment
+from partwise.runtime.engines.onnxruntime_providers import Provider, find_provider
 from partwise.runtime.engines.onnxruntime_trace import run_observed
+from partwise.runtime.engines.own_memory import own_in_order
 
 __all__ = ["OnnxRuntimeEngine"]
 
@@ -34,11 +36,18 @@ _ERRORS_ONLY = 4
 
 
 class OnnxRuntimeEngine:
-    """onnxruntime on the CPU: one operator at a time, each on so many threads."""
+    """onnxruntime: one operator at a time on its CPU provider, each on so many threads; or another provider."""
 
-    def __init__(self, threads: int) -> None:
-        version = require("onnxruntime").__version__
-        self._settings = EngineSettings(engine="onnxruntime", version=version, device="cpu", threads=threads)
+    def __init__(self, threads: int, device: str = "cpu") -> None:
+        self._provider = find_provider(device, threads)
+        self._settings = EngineSettings(
+            engine="onnxruntime",
+            version=require("onnxruntime").__version__,
+            device=self._provider.device,
+            threads=threads,
+            precision=self._provider.precision,
+            exact=self._provider.is_cpu,
+        )
 
     @property
     def settings(self) -> EngineSettings:
@@ -56,14 +65,14 @@ class OnnxRuntimeEngine:
                 got=machine_kind(),
                 hint="cut the model with `--optimize extended`, which is portable.",
             )
-        return OnnxSegment(segment, self._settings.threads)
+        return OnnxSegment(segment, self._settings.threads, self._provider)
 
 
 class OnnxSegment:
     """One segment as a session."""
 
-    def __init__(self, segment: Segment, threads: int) -> None:
-        self._segment, self._threads = segment, threads
+    def __init__(self, segment: Segment, threads: int, provider: Provider) -> None:
+        self._segment, self._threads, self._provider = segment, threads, provider
         # onnxruntime works on this memory itself: it must live as long as the session.
         self._weights = {name: np.asarray(value, order="C") for name, value in segment.weights.items()}
         self._session = self._open()
@@ -76,14 +85,13 @@ class OnnxSegment:
         self, inputs: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None = None
     ) -> dict[str, np.ndarray]:
         del sizes  # onnxruntime reads them off the inputs
-        given = {name: _own(inputs[name]) for name in self._inputs}
+        given = {name: own_in_order(inputs[name]) for name in self._inputs}
         try:
             results = (
                 self._compute(given) if observe is None else run_observed(self._compute, self._open, given, observe)
             )
         except Exception as error:
-            text = " ".join(str(error).split())[:300]
-            raise EngineError(self._segment.name, f"onnxruntime failed: {text}") from error
+            raise engine_failure(self._segment.name, "onnxruntime failed", error) from error
         return dict(zip(self._outputs, results, strict=True))
 
     def _compute(self, given: Mapping[str, np.ndarray], session: Any = None) -> list[np.ndarray]:
@@ -108,16 +116,9 @@ class OnnxSegment:
         if names:
             settings.add_external_initializers(names, [to_ort_value(self._weights[name]) for name in names])
         try:
-            return ort.InferenceSession(self._segment.graph, settings, providers=["CPUExecutionProvider"])
+            session = ort.InferenceSession(self._segment.graph, settings, providers=self._provider.requested)
         except Exception as error:
-            text = " ".join(str(error).split())[:300]
-            raise EngineError(self._segment.name, f"onnxruntime refuses it: {text}") from error
-
-
-def _own(array: np.ndarray) -> np.ndarray:
-    """The array, or a copy in C order on a 64-byte boundary where it is neither."""
-    if array.flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0:
-        return array
-    owned = aligned_empty(array.shape, array.dtype, tuple(range(array.ndim)))
-    owned[...] = array
-    return owned
+            raise engine_failure(self._segment.name, "onnxruntime refuses it", error) from error
+        session.disable_fallback()
+        self._provider.refuse_other(self._segment.name, session.get_providers())
+        return session

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 import partwise.ir as ir
-from partwise.errors import EngineError, InterfaceMismatchError, PartwiseError
+from partwise.errors import InterfaceMismatchError, PartwiseError
 from partwise.extras import require
 from partwise.ir.dims import holds
 from partwise.ir.operators.limits import refuse_absurd
@@ -16,20 +17,28 @@ from partwise.packaging import Segment
 from partwise.packaging.arrays import own
 from partwise.packaging.screen import graph_from_bytes
 from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeObserver
+from partwise.runtime.engines.failures import engine_failure
+from partwise.runtime.engines.torch_devices import find_device
 from partwise.runtime.engines.torch_program import TorchProgram
 from partwise.torch_arrays import from_numpy, to_numpy
 
-__all__ = ["TorchEngine"]
+__all__ = ["TorchEngine", "refuse_sizes"]
 
 
 class TorchEngine:
-    """torch, eagerly, on the CPU."""
+    """torch, eagerly, on the CPU or another of its devices."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, device: str = "cpu") -> None:
         torch = require("torch")
         torch.set_num_threads(threads)
+        self._device = find_device(device)
         self._settings = EngineSettings(
-            engine="torch", version=str(torch.__version__), device="cpu", threads=threads, experts=register_experts()
+            engine="torch",
+            version=str(torch.__version__),
+            device=device,
+            threads=threads,
+            experts=register_experts(),
+            exact=device == "cpu",
         )
 
     @property
@@ -38,46 +47,54 @@ class TorchEngine:
 
     def load(self, segment: Segment) -> LoadedSegment:
         graph = segment.ir or graph_from_bytes(segment.graph, segment.name)
-        return TorchSegment(graph, segment.weights, segment.name)
+        try:
+            return TorchSegment(graph, segment.weights, segment.name, self._device)
+        except RuntimeError as error:
+            raise engine_failure(segment.name, "torch cannot load it", error) from error
 
 
 class TorchSegment:
     """One segment, ready to run; what it keeps between runs is its state."""
 
-    def __init__(self, graph: ir.Graph, weights: Mapping[str, np.ndarray], name: str) -> None:
-        self._graph, self._name = graph, name
+    def __init__(self, graph: ir.Graph, weights: Mapping[str, np.ndarray], name: str, device: Any) -> None:
+        self._graph, self._name, self._device = graph, name, device
         self._allowed: dict[str, int] | None = None  # sizes that were checked last: streams seldom change them
         trainable = {weight.tensor for weight in graph.weights if weight.trainable}
-        held = {name: from_numpy(own(value)) for name, value in weights.items()}
+        held = {name: from_numpy(own(value)).to(device) for name, value in weights.items()}
         for name in trainable & held.keys():
             # Although nothing is trained: how torch multiplies a tensor with gaps depends on it (matmul's should_fold).
             held[name].requires_grad_(held[name].is_floating_point())
-        self._program = TorchProgram(graph, held)
+        self._program = TorchProgram(graph, held, device)
 
     def run(
         self, inputs: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None = None
     ) -> dict[str, np.ndarray]:
         torch = require("torch")
-        self._refuse_sizes(sizes)
-        values = [from_numpy(own(inputs[name])) for name in self._graph.inputs]
+        if sizes != self._allowed:
+            refuse_sizes(self._graph, sizes, self._name)
+            self._allowed = dict(sizes)
+        values = [from_numpy(own(inputs[name])).to(self._device) for name in self._graph.inputs]
         try:
             with torch.no_grad():
                 results = self._program.run(values, sizes, observe)
         except PartwiseError:
             raise
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            raise EngineError(self._name, f"torch failed: {str(error).splitlines()[0][:300]}") from error
+            raise engine_failure(self._name, "torch failed", error) from error
         names = [output.tensor for output in self._graph.outputs]
-        return {name: to_numpy(result.detach()) for name, result in zip(names, results, strict=True)}
+        return {name: to_numpy(result.detach().cpu()) for name, result in zip(names, results, strict=True)}
 
-    def _refuse_sizes(self, sizes: Mapping[str, int]) -> None:
-        if sizes == self._allowed:
-            return
-        for condition in self._graph.conditions:
-            if not holds(condition, sizes):
-                got = ", ".join(f"{symbol.name} = {sizes[symbol.name]}" for symbol in self._graph.symbols)
-                raise InterfaceMismatchError(
-                    self._name, "its code was captured for other sizes", expected=condition, got=got,
-                    hint="capture with example inputs of that size.")  # fmt: skip
-        refuse_absurd(self._graph, sizes, self._name)
-        self._allowed = dict(sizes)
+
+def refuse_sizes(graph: ir.Graph, sizes: Mapping[str, int], name: str) -> None:
+    """Raise where a segment's graph does not hold at these sizes.
+
+    Raises:
+        InterfaceMismatchError: its code was captured for other sizes.
+        GraphError: a value would be absurdly large.
+    """
+    for condition in graph.conditions:
+        if not holds(condition, sizes):
+            got = ", ".join(f"{symbol.name} = {sizes[symbol.name]}" for symbol in graph.symbols)
+            raise InterfaceMismatchError(name, "its code was captured for other sizes", expected=condition, got=got,
+                                         hint="capture with example inputs of that size.")  # fmt: skip
+    refuse_absurd(graph, sizes, name)

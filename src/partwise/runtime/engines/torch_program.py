@@ -16,12 +16,13 @@ from typing import Any, cast
 import partwise.ir as ir
 from partwise.errors import EngineError
 from partwise.extras import require
+from partwise.ir.arguments import references
 from partwise.ir.dims import evaluate
 from partwise.packaging.arrays import from_bytes
 from partwise.runtime.engines.engine import NodeObserver
 from partwise.torch_arrays import from_numpy
 
-__all__ = ["TorchProgram"]
+__all__ = ["TorchProgram", "framework_constant", "literal_tensor", "makes_from_nothing", "overload_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,14 @@ class _Call:
 class TorchProgram:
     """Calls of torch operators, made from a graph once and run many times."""
 
-    def __init__(self, graph: ir.Graph, weights: Mapping[str, Any]) -> None:
-        slots = _Slots(graph, weights)
+    def __init__(self, graph: ir.Graph, weights: Mapping[str, Any], device: Any = "cpu") -> None:
+        slots = _Slots(graph, weights, device)
         calls = [slots.call(node) for node in graph.nodes]
         self._filled, self._sizes = slots.filled, slots.sizes
         self._inputs = tuple(slots.named[name] for name in graph.inputs)
         self._results = tuple(slots.named[output.tensor] for output in graph.outputs)
-        self._kept = tuple((slots.named[m.target], slots.named[m.tensor]) for m in graph.mutations)
+        kept = (m for m in graph.mutations if m.target not in graph.inputs)  # a state that is an input is the caller's
+        self._kept = tuple((slots.named[m.target], slots.named[m.tensor]) for m in kept)
         self._calls = _with_deaths(calls, keep={*self._results, *(slot for _, slot in self._kept)}, made=slots.made)
 
     def run(self, inputs: list[Any], sizes: Mapping[str, int], observe: NodeObserver | None = None) -> list[Any]:
@@ -131,23 +133,27 @@ def _with_deaths(calls: Sequence[_Call], keep: set[int], made: set[int]) -> tupl
 class _Slots:
     """Gives every value a slot while the calls are made."""
 
-    def __init__(self, graph: ir.Graph, weights: Mapping[str, Any]) -> None:
+    def __init__(self, graph: ir.Graph, weights: Mapping[str, Any], device: Any) -> None:
+        self._device = device
         self.filled: list[Any] = []
         """What stands in the slots before a run: weights and literals."""
         self.named: dict[str, int] = {}
         self.made: set[int] = set()
         """Slots of inputs and results, which are let go."""
         self.sizes: list[tuple[int, str]] = []
-        held = {**weights, **{constant.tensor: _literal(graph, constant) for constant in graph.constants}}
+        literals = {constant.tensor: literal_tensor(graph, constant).to(device) for constant in graph.constants}
+        held = {**weights, **literals}
         for name in (*(w.tensor for w in graph.weights), *(c.tensor for c in graph.constants)):
             self.named[name] = self._slot(held[name])
         for name in graph.inputs:
             self.named[name] = self._slot(None, made=True)
 
     def call(self, node: ir.Node) -> _Call:
-        target, lists = _overload(node), list[_List]()
+        target, lists = overload_of(node), list[_List]()
         args = tuple(self._argument(value, lists) for value in node.args)
         kwargs = tuple((name, self._argument(value, lists)) for name, value in node.kwargs)
+        if makes_from_nothing(target, node):
+            kwargs += (("device", self._slot(self._device)),)
         outputs = tuple(self._slot(None, made=True) for _ in node.outputs)
         self.named.update(zip(node.outputs, outputs, strict=True))
         returns = target._schema.returns
@@ -171,7 +177,7 @@ class _Slots:
             case ir.Sym(expression):
                 return self._size(expression)
             case ir.Enum(space, name):
-                return self._slot(_framework_constant(space, name))
+                return self._slot(framework_constant(space, name))
             case tuple() if any(isinstance(item, ir.Ref | ir.Sym | ir.Enum | tuple) for item in value):
                 items = tuple(self._argument(item, lists) for item in value)
                 lists.append(_List(self._slot(None, made=True), items))
@@ -195,7 +201,8 @@ class _Slots:
         return len(self.filled) - 1
 
 
-def _framework_constant(space: str, name: str) -> Any:
+def framework_constant(space: str, name: str) -> Any:
+    """A dtype or memory format by its name; the name was checked where the graph was parsed."""
     torch = require("torch")
     value = getattr(torch, name, None)
     if not isinstance(value, getattr(torch, space)):
@@ -203,14 +210,22 @@ def _framework_constant(space: str, name: str) -> Any:
     return value
 
 
-def _overload(node: ir.Node) -> Any:
+def overload_of(node: ir.Node) -> Any:
     """The overload that a row of the operator table names; nothing else is ever looked up."""
     row = ir.operator(node.op, node.module)
     namespace, name, overload = row.name.split(".")
     return getattr(getattr(getattr(require("torch").ops, namespace), name), overload)
 
 
-def _literal(graph: ir.Graph, constant: ir.Constant) -> Any:
+def makes_from_nothing(target: Any, node: ir.Node) -> bool:
+    """Whether an operator makes a tensor of no other, on a device that it must be told."""
+    if any(True for value in (*node.args, *(item for _, item in node.kwargs)) for _ in references(value)):
+        return False
+    return any(argument.name == "device" for argument in target._schema.arguments)
+
+
+def literal_tensor(graph: ir.Graph, constant: ir.Constant) -> Any:
+    """A constant of the graph, on the CPU."""
     spec = graph.spec[constant.tensor]
     shape = tuple(cast(int, size) for size in spec.shape or ())
     data = base64.b64decode(constant.data)

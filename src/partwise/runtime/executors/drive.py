@@ -210,8 +210,8 @@ class Driver:
         left_s = None if self._wake_s is None else self._wake_s - now_s
         overdue = left_s is not None and left_s < -self._schedule.policy.tick_s
         event = None if overdue else self._hands.next(left_s if left_s is None else max(0.0, left_s))
-        if event is None and self._wake_s is not None:
-            now_s = time.monotonic()
+        now_s = time.monotonic()
+        if event is None and self._wake_s is not None and (overdue or now_s >= self._wake_s):
             self._wake_s, elapsed_s, self._woke_s = None, now_s - self._woke_s, now_s
             event = Woke(elapsed_s)
         if event is not None:

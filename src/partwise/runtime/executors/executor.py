@@ -34,6 +34,7 @@ class Options:
     """How to execute."""
 
     engine: str
+    """One for all stages, or one for each, separated by commas (`engines.stage_engines` writes it out)."""
     threads: int
     """Of each stage. The same number gives the same bits, whatever the executor."""
     in_flight: int | None = None
@@ -51,6 +52,11 @@ class Options:
     """Filled with what was measured."""
     probe: Probe = Probe()  # noqa: RUF009 - frozen
     on_progress: Progress = lambda what, done, total: None  # noqa: ARG005
+
+    def engine_of(self, stage: int) -> str:
+        """The engine of a stage."""
+        names = self.engine.split(",")
+        return names[stage] if len(names) > 1 else self.engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,10 @@ class Executor(Protocol):
             EngineError: a stage failed, and went on failing wherever it was repeated.
             WorkerLostError: workers died again and again.
         """
+        ...
+
+    def wake(self) -> None:
+        """Let a source that had nothing be asked again at once. From any thread, also where nothing runs."""
         ...
 
     def close(self) -> None:

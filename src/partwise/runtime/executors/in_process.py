@@ -94,6 +94,10 @@ class InProcess:
             if not self._schedule.done:
                 self.close()
 
+    def wake(self) -> None:
+        """See `Executor`."""
+        self._hands.wake()
+
     def close(self) -> None:
         """Forget the segments; another run loads them again."""
         self._hands.close()
@@ -122,7 +126,7 @@ class _Hands:
         self._stages: dict[tuple[int, int], Stage] = {}
         self._sent: dict[tuple[int, int], Values] = {}
         self._errors: dict[int, PartwiseError] = {}
-        self._events: SimpleQueue[tuple[Compute, Computed | Exception] | Event] = SimpleQueue()
+        self._events: SimpleQueue[tuple[Compute, Computed | Exception] | Event | None] = SimpleQueue()
         self._threads: dict[int, tuple[threading.Thread, SimpleQueue[_Work | None]]] = {}
 
     def start(self, worker: int) -> None:
@@ -183,6 +187,10 @@ class _Hands:
 
     def release(self, request: int, sender: int) -> None:
         del self._sent[request, sender]
+
+    def wake(self) -> None:
+        """Let `next` return."""
+        self._events.put(None)
 
     def next(self, timeout_s: float | None) -> Event | None:
         try:

@@ -10,6 +10,7 @@ from partwise.errors import PartwiseError, RunError
 from partwise.packaging import Package, Port
 from partwise.packaging.arrays import numpy_dtype
 from partwise.runtime.cutter import Cutter
+from partwise.runtime.engines import on_cpu as cpu_engine
 from partwise.runtime.executors.executor import Options
 from partwise.runtime.executors.messages import Parcel
 from partwise.runtime.piece import PieceFile
@@ -41,9 +42,9 @@ class Interfaces:
         return tuple(port.tensor for port in self._ports(stage)[0])
 
     def engine(self, options: Options, stage: int, *, on_cpu: bool) -> str:
-        """Who computes a stage."""
-        del stage
-        return f"{options.engine}:cpu" if on_cpu else options.engine
+        """Who computes a stage; a piece of a segment has the segment's engine."""
+        name = options.engine_of(self._cutter.origin.get(stage, stage))
+        return cpu_engine(name) if on_cpu else name
 
     def divide(self, stage: int) -> Divided | Indivisible:
         """Cut a stage in two."""

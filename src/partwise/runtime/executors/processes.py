@@ -106,6 +106,10 @@ class Processes:
             if not self._schedule.done:
                 self.close()
 
+    def wake(self) -> None:
+        """See `Executor`."""
+        self._hands.crew.wake()
+
     def close(self) -> None:
         """Hang up on every worker, and see that it has ended."""
         self._hands.close()

@@ -124,6 +124,10 @@ class Crew:
         self._workers: dict[int, WorkerProcess] = {}
         self._selector = selectors.DefaultSelector()
         self._arrived: deque[tuple[int, Message | Pulse | Gone]] = deque()
+        self._bell, self._rope = socket.socketpair()
+        self._bell.setblocking(False)
+        self._rope.setblocking(False)
+        self._selector.register(self._bell, selectors.EVENT_READ)
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -162,6 +166,11 @@ class Crew:
             self._listen(timeout_s)
         return self._arrived.popleft() if self._arrived else None
 
+    def wake(self) -> None:
+        """Let `next` return, from any thread; a bell that is ringing already rings once."""
+        with contextlib.suppress(OSError):
+            self._rope.send(b"!")
+
     def stop(self) -> None:
         """Hang up on all workers, and see that they have ended. Safe to call twice."""
         workers = [*self._workers.values()]
@@ -171,9 +180,14 @@ class Crew:
         for worker in workers:
             worker.wait()
         self._selector.close()
+        self._bell.close()
+        self._rope.close()
 
     def _listen(self, timeout_s: float | None) -> None:
         for key, events in self._selector.select(timeout_s):
+            if key.fileobj is self._bell:
+                self._bell.recv(_PULSE_BYTES)
+                continue
             worker: WorkerProcess = key.data
             if self._workers.get(worker.number) is not worker:
                 continue  # it was found to be gone a moment ago

@@ -78,6 +78,10 @@ class Remote:
             if not self._schedule.done:
                 self.close()
 
+    def wake(self) -> None:
+        """See `Executor`."""
+        self._hands.wake()
+
     def close(self) -> None:
         """End the workers of this run; the cluster stays."""
         self._hands.close()

@@ -45,7 +45,7 @@ __all__ = ["Hands"]
 
 _ALONE_S = 120.0
 """How long a run waits for the first worker to come back once all are gone (assumed: a restart by Ray)."""
-_Come = Change | tuple[str, wire.Word, list[memoryview]]
+_Come = Change | None | tuple[str, wire.Word, list[memoryview]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class Hands:
         self._numbers: dict[str, int] = {}
         self._clocks: dict[int, float] = {}
         """Head's clock minus the worker's, at most [s]."""
+        self._woken = False
         self._alone_s = time.monotonic()
         self._story: Story | None = None
         self._errors: dict[int, PartwiseError] = {}
@@ -223,12 +224,17 @@ class Hands:
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             left_s = None if until_s is None else max(0.0, until_s - time.monotonic())
-            if (event := self._next(left_s)) is not None:
+            if (event := self._next(left_s)) is not None or self._woken:
+                self._woken = False
                 return event
             if not self._stated and time.monotonic() - self._alone_s > _ALONE_S:
                 raise next(iter(self._errors.values()), RunError("the run", f"had no worker for {_ALONE_S:g} s"))
             if until_s is not None and time.monotonic() >= until_s:
                 return None
+
+    def wake(self) -> None:
+        """Let `next` return; from any thread."""
+        self._come.put(None)
 
     def error(self, worker: int) -> PartwiseError | None:
         return self._errors.get(worker)
@@ -260,6 +266,9 @@ class Hands:
         try:
             come = self._come.get(timeout=timeout_s)
         except Empty:
+            return None
+        if come is None:
+            self._woken = True
             return None
         if not isinstance(come, tuple):
             return self._changed(come)

@@ -98,12 +98,11 @@ def test_the_quick_test_never_denies_a_stage(seed: int) -> None:
 
     def check(start: int, end: int, found: Floats, stage: set[int]) -> None:
         del stage
-        held = np.zeros(len(made), bool)
-        held[start] = True
-        assert reach._next(held, 0, float(found[0]) + 1e-9)[end]
-        held[:] = False
-        held[end] = True
-        assert reach._previous(held, 0, float(found[0]) + 1e-9)[start]
+        reached, limit = np.zeros((2, len(made)), bool), float(found[0]) + 1e-9
+        reach._next(reached[0], np.array([start]), 0, limit)
+        reach._previous(reached[1], np.array([end]), 0, limit)
+        assert reached[0, end]
+        assert reached[1, start]
 
     each_pair(problem, made, check)
     assert one.final == [1]

@@ -1,0 +1,292 @@
+"""A language model's two phases: one division for both, or the prompt here and the tokens after it there.
+
+Prefill is arithmetic, decode is memory traffic, and devices differ in which they do well. So each phase is planned
+alone; its best division, and every device alone, is priced in both phases, and as the one side of a hand-over in which
+all K/V move from where the prompt was read to where tokens are made. The quickest whole request is the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from partwise.errors import InfeasibleError, InputError
+from partwise.hardware import REFERENCE_CLUSTER, Cluster
+from partwise.ir import Graph, contract
+from partwise.planning.check import gap_of, violations
+from partwise.planning.constraints import UNCONSTRAINED, Constraints
+from partwise.planning.evaluator import Assignment, Evaluator
+from partwise.planning.plan import plan, record
+from partwise.planning.rates import RateTable
+from partwise.planning.records import Bound, Limits, Objective, Plan
+from partwise.planning.reserve import NOTHING, Reserve, kept_in
+from partwise.planning.solvers import Demand, Solution
+from partwise.profiling import Phase, Profile
+from partwise.units import format_bytes, format_seconds
+
+__all__ = ["Alternative", "Answer", "PhasePlan", "plan_phases"]
+
+_EFFORT = 10  # as for a plan of one phase
+
+
+class Answer(StrEnum):
+    """How a request is best served."""
+
+    WHOLE = "do not split"
+    DIVIDED = "split"
+    BY_PHASE = "split by phase"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """One way to serve a request."""
+
+    name: str
+    answer: Answer
+    value: float | None
+    """Seconds of a whole request; None where it does not fit."""
+    prefill_s: float
+    decode_s: float
+    """Of one token."""
+    transfer_s: float = 0.0
+    """Of the K/V, between the phases."""
+    why_not: str = ""
+    """What forbids it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhasePlan:
+    """How to serve a request of a language model: a plan for each phase."""
+
+    answer: Answer
+    reason: str
+    prompt: int
+    """Tokens of each sequence that are read."""
+    generate: int
+    """Tokens of each sequence that are made: the first by prefill, each other by one step of decode."""
+    value: float
+    """Seconds of a whole request."""
+    bound: float
+    """No pair of plans takes less: each phase's own bound, and nothing for moving K/V."""
+    gap: float | None
+    transfer_bytes: int
+    """Of the K/V that move from the one plan's devices to the other's."""
+    transfer_s: float
+    prefill: Plan = field(repr=False)
+    decode: Plan = field(repr=False)
+    """At the mean number of tokens that are there."""
+    alternatives: tuple[Alternative, ...]
+    """All that were compared, the quickest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One division of the model, as a plan of each phase."""
+
+    name: str
+    plans: Mapping[Phase, Plan]
+    why_not: str
+
+    @property
+    def stages(self) -> int:
+        return len(self.plans[Phase.DECODE].stages)
+
+
+def plan_phases(
+    graph: Graph,
+    profiles: Mapping[Phase, Profile],
+    limits: Limits,
+    *,
+    prompt: int,
+    generate: int,
+    cluster: Cluster = REFERENCE_CLUSTER,
+    constraints: Constraints = UNCONSTRAINED,
+    reserve: Reserve = NOTHING,
+    solver: str = "auto",
+    effort: int = _EFFORT,
+) -> PhasePlan:
+    """The quickest way to serve one request.
+
+    Args:
+        graph: captured with a cache.
+        profiles: its costs in each phase (`profiling.phase_sizes`), decode at the mean number of tokens.
+        limits: what every stage keeps.
+        prompt: tokens of each sequence that are read.
+        generate: tokens of each sequence that are made.
+        cluster: the devices.
+        constraints: what runs where, what stays together.
+        reserve: what every stage's memory holds beside; K/V of prompt and answer unless it says otherwise.
+        solver: for the plan of each phase.
+        effort: for the plan of each phase.
+
+    Raises:
+        InfeasibleError: no plan of some phase keeps the limits.
+        InputError: no token to read or to make.
+    """
+    for name, count in (("--prompt", prompt), ("--generate", generate)):
+        if count < 1:
+            raise InputError(name, "must be at least 1", got=count)
+    if reserve.cache is None:
+        reserve = Reserve(cache=prompt + generate, sequences=reserve.sequences, overhead_bytes=reserve.overhead_bytes)
+    best = {
+        phase: plan(
+            graph, profile, limits, (Objective.LATENCY,),
+            cluster=cluster, constraints=constraints, reserve=reserve, solver=solver, effort=effort,
+        )
+        for phase, profile in profiles.items()
+    }  # fmt: skip
+    return _Comparison(graph, profiles, best, (prompt, generate)).answer()
+
+
+class _Comparison:
+    """The ways to serve a request, priced alike."""
+
+    def __init__(
+        self, graph: Graph, profiles: Mapping[Phase, Profile], best: Mapping[Phase, Plan], tokens: tuple[int, int]
+    ) -> None:
+        self.prompt, self.generate = tokens
+        self.best, self.graph = best, graph
+        self.cluster, self.reserve = best[Phase.DECODE].cluster, best[Phase.DECODE].reserve
+        self.contraction = contract(graph)
+        tables = {phase: RateTable(made, self.cluster, self.reserve) for phase, made in profiles.items()}
+        self.evaluators = {phase: Evaluator(self.contraction, table) for phase, table in tables.items()}
+
+    def answer(self) -> PhasePlan:
+        """The best of all ways that fit."""
+        ways = list(self._ways())
+        rows = [(self._alternative(one, other), one, other) for one, other in self._pairs(ways)]
+        rows.sort(key=lambda row: float("inf") if row[0].value is None else row[0].value)
+        chosen, one, other = rows[0]
+        if chosen.value is None:
+            raise InfeasibleError("phases", f"no way serves both prefill and decode: {chosen.why_not}")
+        bound = min(self._total(self.best[Phase.PREFILL].bound, self.best[Phase.DECODE].bound, 0.0), chosen.value)
+        moved, seconds = self._transfer(one, other)
+        reason = self._reason(chosen, [row[0] for row in rows])
+        return PhasePlan(
+            answer=chosen.answer,
+            reason=reason,
+            prompt=self.prompt,
+            generate=self.generate,
+            value=chosen.value,
+            bound=bound,
+            gap=gap_of(chosen.value, bound),
+            transfer_bytes=moved,
+            transfer_s=seconds,
+            prefill=_noted(one.plans[Phase.PREFILL], f"{chosen.answer}: {reason}"),
+            decode=_noted(other.plans[Phase.DECODE], f"{chosen.answer}: {reason}"),
+            alternatives=tuple(_shown([row[0] for row in rows])),
+        )
+
+    def _ways(self) -> Iterator[_Way]:
+        """Each phase's best division, and each kind of device alone; equal ones once."""
+        seen: set[object] = set()
+        for phase, made in self.best.items():
+            nodes, devices = tuple(stage.nodes for stage in made.stages), tuple(stage.device for stage in made.stages)
+            name = f"undivided on {devices[0]}" if len(nodes) == 1 else f"{phase}'s best division"
+            if (nodes, devices) not in seen:
+                seen.add((nodes, devices))
+                yield self._way(name, nodes, devices)
+        whole, kinds = (self.contraction.placed,), set[object]()
+        for member in self.cluster.members:
+            kind = member.device.name, member.memory_bytes, member.host, member.pool
+            if (whole, (member.name,)) not in seen and kind not in kinds:
+                yield self._way(f"undivided on {member.name}", whole, (member.name,))
+            kinds.add(kind)
+
+    def _way(self, name: str, nodes: Assignment, devices: tuple[str, ...]) -> _Way:
+        plans, why_not = dict[Phase, Plan](), ""
+        for phase, evaluator in self.evaluators.items():
+            like = self.best[phase]
+            demand = Demand(limits=like.limits, objectives=(Objective.LATENCY,), effort=1, seed=0, evaluator=evaluator)
+            bound = Bound(value=like.bound, origin=like.bound_origin, plans=like.bound_plans)
+            solution = Solution(assignment=nodes, devices=devices, values=(), how=like.solver)
+            plans[phase] = record((solution, bound), demand, like.constraints)
+            found = next(violations(plans[phase], self.contraction, evaluator.rates), "")
+            why_not = why_not or (found and f"{phase}: {found}")
+        return _Way(name, plans, why_not)
+
+    def _pairs(self, ways: Sequence[_Way]) -> Iterator[tuple[_Way, _Way]]:
+        """Each way for both phases; where devices are given, each way to read with each other way to go on."""
+        for way in ways:
+            yield way, way
+            if not self.cluster.is_open:
+                yield from ((way, other) for other in ways if other is not way)
+
+    def _alternative(self, one: _Way, other: _Way) -> Alternative:
+        prefill, decode = one.plans[Phase.PREFILL].value, other.plans[Phase.DECODE].value
+        _, moving = self._transfer(one, other)
+        if one is other:
+            why_not, name = one.why_not, one.name
+            answer = Answer.WHOLE if one.stages == 1 else Answer.DIVIDED
+        else:
+            why_not = one.why_not or other.why_not or next(self._overfull(one, other), "")
+            name, answer = f"prefill: {one.name}; decode: {other.name}", Answer.BY_PHASE
+        value = None if why_not else self._total(prefill, decode, moving)
+        return Alternative(name=name, answer=answer, value=value, prefill_s=prefill, decode_s=decode, transfer_s=moving,
+                           why_not=why_not)  # fmt: skip
+
+    def _total(self, prefill: float, decode: float, moving: float) -> float:
+        """Seconds of a request; prefill makes the first token."""
+        return prefill + (self.generate - 1) * decode + moving
+
+    def _transfer(self, one: _Way, other: _Way) -> tuple[int, float]:
+        """Bytes and seconds of the prompt's K/V: each buffer is a message, one after the other."""
+        source, target = _homes(one.plans[Phase.PREFILL]), _homes(other.plans[Phase.DECODE])
+        filled = kept_in(self.graph, one.plans[Phase.PREFILL].sizes, Reserve(cache=self.prompt)).nodes
+        total, seconds = 0, 0.0
+        for index, size in filled.items():
+            if source[index] != target[index]:
+                link = self.cluster.link(source[index], target[index])
+                total, seconds = total + size, seconds + link.latency_s + size / link.bytes_per_s
+        return total, seconds
+
+    def _overfull(self, one: _Way, other: _Way) -> Iterator[str]:
+        """Devices that would hold the weights of both plans and have no room for them."""
+        need = self._memory(one, other)
+        for name, size in need.items():
+            room = min(one.plans[Phase.PREFILL].limits.room_bytes, self.cluster.member(name).room_bytes)
+            if size > room:
+                yield f"{name} needs {format_bytes(size)} for both phases, has {format_bytes(room)}"
+        for pool, room in self.cluster.pools.items():
+            size = sum(size for name, size in need.items() if self.cluster.member(name).pool == pool)
+            if size > room:
+                yield f"`{pool}` needs {format_bytes(size)} for both phases, has {format_bytes(room)}"
+
+    def _memory(self, one: _Way, other: _Way) -> dict[str, int]:
+        """Bytes of each device that holds the weights of its stages in both plans; the rest is there in turn."""
+        sizes, found = self.graph.sizes(one.plans[Phase.PREFILL].sizes), dict[str, int]()
+        weights: dict[str, set[str]] = {}
+        for made in (one.plans[Phase.PREFILL], other.plans[Phase.DECODE]):
+            for stage in made.stages:
+                read = self.contraction.join(self.contraction.reads(index) for index in stage.nodes).weights
+                weights.setdefault(stage.device, set()).update(read & self.graph.held.keys())
+                found[stage.device] = max(found.get(stage.device, 0), stage.peak_bytes - stage.weight_bytes)
+        return {name: rest + sum(sizes[weight] for weight in weights[name]) for name, rest in found.items()}
+
+    def _reason(self, chosen: Alternative, others: Sequence[Alternative]) -> str:
+        """Why this answer: what the best of the others would take."""
+        texts = [f"{chosen.name}: {format_seconds(chosen.value or 0.0)}"]
+        for answer in Answer:
+            best = next((other for other in others if other.answer is answer), None)
+            if answer is chosen.answer or best is None:
+                continue
+            if best.value is None:
+                texts.append(f"{answer} does not fit ({best.why_not})")
+            else:
+                texts.append(f"{answer} takes {format_seconds(best.value)} at best ({best.name})")
+        return "; ".join(texts)
+
+
+def _noted(made: Plan, note: str) -> Plan:
+    return replace(made, notes=(*made.notes, note))
+
+
+def _homes(made: Plan) -> dict[int, str]:
+    return {node: stage.device for stage in made.stages for node in stage.nodes}
+
+
+def _shown(rows: Sequence[Alternative]) -> Iterator[Alternative]:
+    """All that keep one plan, and the best that does not."""
+    first = next((row for row in rows if row.answer is Answer.BY_PHASE), None)
+    yield from (row for row in rows if row.answer is not Answer.BY_PHASE or row is first)

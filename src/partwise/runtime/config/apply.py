@@ -1,0 +1,125 @@
+"""A configuration against a package: what is obeyed, and what nothing here can obey, which is refused by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from partwise.errors import InputError
+from partwise.ir import Graph
+from partwise.packaging import Package
+from partwise.runtime.bandwidth import make_chain
+from partwise.runtime.config.schema import Config, Devices
+from partwise.runtime.governor import Accounted, Governor
+from partwise.runtime.pace import Pace
+from partwise.runtime.thresholds import Gate, Thresholds
+from partwise.units import format_bytes, parse_bytes
+
+__all__ = ["DEVICES", "check_config", "make_pace", "stage_devices"]
+
+DEVICES = frozenset({"cpu"})
+"""What a segment can be sent to here."""
+
+
+def check_config(config: Config, package: Package) -> None:
+    """Raise unless everything that the configuration asks for can be done with this package.
+
+    Raises:
+        InputError: the key, and why not.
+    """
+    wanted = config.package
+    if wanted is not None and not package.digest.removeprefix("sha256:").startswith(wanted.removeprefix("sha256:")):
+        raise InputError("package", "is not the one that the configuration is for", expected=wanted, got=package.digest)
+    memory = config.memory
+    for name, asked, why in (
+        ("weights", memory.weights != "resident", "every engine here holds its weights"),
+        ("pinned", memory.pinned, "no engine here copies to a device from pinned memory"),
+        ("unified", memory.unified, "no engine here shares memory with a device"),
+    ):
+        if asked:
+            raise InputError(f"memory.{name}", f"nothing here can do that: {why}")
+    stage_devices(config.devices, package)
+    _check_budget(config, package)
+
+
+def stage_devices(devices: Devices, package: Package) -> tuple[str, ...]:
+    """The device of each stage.
+
+    Raises:
+        InputError: a device that is not here, a stage that the package lacks, operations of one stage on two devices.
+    """
+    for name, device in (("default", devices.default), *_named(devices.stages), *_named(devices.operations)):
+        if device not in DEVICES:
+            raise InputError(f"devices, {name}", f"device `{device}` is not one that segments run on here",
+                             expected=", ".join(sorted(DEVICES)))  # fmt: skip
+    count = len(package.manifest.segments)
+    for stage in devices.stages:
+        if not 0 <= stage < count:
+            raise InputError(f"devices.stages, {stage}", "there is no such stage", expected=f"0 to {count - 1}")
+    return tuple(devices.stages.get(stage) or _of_operations(devices, package, stage) for stage in range(count))
+
+
+def make_pace(config: Config) -> Pace | None:
+    """What holds requests back; None where nothing does.
+
+    Raises:
+        InputError: a threshold on something that cannot be read here, an unknown provider.
+    """
+    asked, bandwidth = config.thresholds, config.bandwidth
+    free = None if asked.memory is None else parse_bytes(asked.memory)
+    limits = Thresholds(load=asked.load, memory_bytes=free, temperature_c=asked.temperature)
+    gate = None if limits == Thresholds() else Gate(limits)
+    if bandwidth is None:
+        return None if gate is None else Pace(gate)
+    accounted = Accounted()
+    governor = Governor(
+        roof_bytes_per_s=parse_bytes(bandwidth.roof), share=bandwidth.share, burst_s=bandwidth.burst_ms / 1000
+    )
+    return Pace(gate, governor, make_chain(bandwidth.providers, accounted), accounted)
+
+
+def _named(given: Mapping[int, str] | Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(str(name), device) for name, device in given.items()]
+
+
+def _of_operations(devices: Devices, package: Package, stage: int) -> str:
+    """The device that the operations of a stage are mapped to."""
+    if not devices.operations:
+        return devices.default
+    found = {op: _device(devices, op) for op in sorted(_operations(package, stage))}
+    chosen = set(found.values())
+    if len(chosen) > 1:
+        first, second = (next(op for op in found if found[op] == device) for device in sorted(chosen)[:2])
+        raise InputError(
+            f"stage {stage}", f"holds `{first}` for `{found[first]}` and `{second}` for `{found[second]}`",
+            hint="a stage runs on one device: cut between them, with plan --constraints.",
+        )  # fmt: skip
+    return chosen.pop() if chosen else devices.default
+
+
+def _device(devices: Devices, op: str) -> str:
+    """By its own name, or else by the longest pattern that fits."""
+    fitting = [pattern for pattern in devices.operations if fnmatchcase(op, pattern)]
+    return devices.operations[max(fitting, key=len)] if fitting else devices.default
+
+
+def _operations(package: Package, stage: int) -> set[str]:
+    graph: Graph | None = package.segment(stage).ir
+    if graph is None:
+        raise InputError("devices.operations", "an ONNX package's segments are not read here", hint="devices.stages")
+    return {node.op for node in graph.nodes}
+
+
+def _check_budget(config: Config, package: Package) -> None:
+    """The planner's figures against what may be held, before a weight is read."""
+    if config.memory.budget is None:
+        return
+    budget, segments = parse_bytes(config.memory.budget), package.manifest.segments
+    needed = sum(max(segment.peak_bytes, segment.weight_bytes) for segment in segments)
+    if needed > budget:
+        weights = format_bytes(sum(segment.weight_bytes for segment in segments))
+        largest = max(range(len(segments)), key=lambda number: segments[number].peak_bytes)
+        raise InputError(
+            "memory.budget", f"{len(segments)} stages need {format_bytes(needed)} (weights {weights}; the largest is "
+            f"stage {largest})", expected=f"at most {format_bytes(budget)}",
+        )  # fmt: skip

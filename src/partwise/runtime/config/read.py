@@ -1,0 +1,73 @@
+"""A configuration from YAML: every key is one that is known, and a misspelt one names the nearest."""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, cast, get_args, get_type_hints
+
+import msgspec
+
+from partwise.errors import InputError
+from partwise.runtime.config.schema import CONFIG_VERSION, Config
+
+__all__ = ["parse_config", "read_config"]
+
+_MAX_BYTES = 1 << 20
+
+
+def read_config(path: Path) -> Config:
+    """A configuration from a file.
+
+    Raises:
+        InputError: no such file, no YAML, an unknown key or a value that its key does not take.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise InputError(str(path), "is too large for a configuration", expected=f"at most {_MAX_BYTES} bytes")
+        return parse_config(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})") from None
+
+
+def parse_config(data: bytes, subject: str) -> Config:
+    """The same from bytes; `subject` is what an error is about."""
+    try:
+        given: Any = msgspec.yaml.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(subject, f"is no YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(given, dict):
+        raise InputError(subject, "holds no sections", expected=f"version: {CONFIG_VERSION}, and sections")
+    known = cast(dict[Any, Any], given)
+    version = known.get("version")
+    if version != CONFIG_VERSION:
+        raise InputError(subject, "is of another version", expected=f"version: {CONFIG_VERSION}", got=version)
+    _refuse_unknown(known, Config, subject, "")
+    try:
+        return msgspec.convert(_without_empty(known), Config)
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$.")
+        raise InputError(f"{subject}, {place.rstrip('`') or 'file'}", what[:1].lower() + what[1:]) from None
+
+
+def _without_empty(given: dict[Any, Any]) -> dict[Any, Any]:
+    """A section whose keys are all commented out is none."""
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _refuse_unknown(given: dict[Any, Any], kind: type[Any], subject: str, path: str) -> None:
+    fields = get_type_hints(kind)
+    for name, value in given.items():
+        if name not in fields:
+            near = get_close_matches(str(name), fields, n=1, cutoff=0.5)
+            hint = f"did you mean `{path}{near[0]}`?" if near else f"it may be one of: {', '.join(fields)}."
+            raise InputError(f"{subject}, {path}{name}", "is no key that is known", hint=hint)
+        inner: list[Any] = [fields[name], *get_args(fields[name])]
+        section = next((one for one in inner if _is_section(one)), None)
+        if section is not None and isinstance(value, dict):
+            _refuse_unknown(cast(dict[Any, Any], value), section, subject, f"{path}{name}.")
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and (issubclass(kind, msgspec.Struct) or is_dataclass(cast(Any, kind)))

@@ -1,0 +1,100 @@
+"""`partwise plan` for language models: K/V in memory, and prefill and decode apart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from graphs import decoder
+from partwise.cli.plan import plan
+from partwise.digest import canonical_json
+from partwise.errors import InputError
+from partwise.ir import graph_to_data
+from partwise.plan_files import load_plan
+
+LAPTOP = """
+[[member]]
+device = "ultra9-185h-gpu"
+shares = "ram"
+[[member]]
+device = "ultra9-185h"
+shares = "ram"
+[links]
+within = "shared-memory"
+[pools]
+ram = "32GiB"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "cached.json").write_bytes(canonical_json(graph_to_data(decoder(2, capacity=64, symbolic=True))))
+    (tmp_path / "plain.json").write_bytes(canonical_json(graph_to_data(decoder(2, capacity=None))))
+    (tmp_path / "laptop.toml").write_text(LAPTOP)
+    return tmp_path
+
+
+def said(*words: object) -> str:
+    done = CliRunner().invoke(plan, [str(word) for word in words], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert max(map(len, done.stdout.splitlines())) <= 100 or "--json" in words
+    return done.stdout
+
+
+def test_a_whole_request(folder: Path) -> None:
+    words = (folder / "cached.json", "--cluster", folder / "laptop.toml", "--prompt", 32, "--generate", 8, "--batch", 2)
+    text = said(*words)
+    assert "32 tokens read, 8 made" in text
+    assert "do not split: " in text
+    record = json.loads(said(*words, "--objective", "latency", "--json"))
+    assert record["answer"] == "do not split"
+    assert record["value"] >= record["bound"] > 0
+    assert record["prefill"]["sizes"] == {"batch": 2, "sequence": 32, "logits": 1, "capacity": 32}
+    assert record["decode"]["sizes"] == {"batch": 2, "sequence": 1, "logits": 1, "capacity": 36}
+    assert {row["answer"] for row in record["alternatives"]} == {"do not split", "split by phase"}
+
+
+def test_a_saved_plan_is_one_that_can_be_cut(folder: Path) -> None:
+    target = folder / "plan.json"
+    said(folder / "cached.json", "--prompt", 8, "--generate", 4, "-o", target)
+    assert load_plan(target).stages[0].kept_bytes == 2 * 12 * 2 * 2 * 8 * 4  # layers, tokens, K and V, heads, width
+
+
+def test_one_phase_for_any_objective(folder: Path) -> None:
+    words = (folder / "cached.json", "--phase", "decode", "--sequence", 50, "--stages", 2, "--cache", 200, "--json")
+    record = json.loads(said(*words, "--objective", "throughput"))
+    assert record["sizes"] == {"batch": 1, "sequence": 1, "logits": 1, "capacity": 50}
+    assert sum(stage["kept_bytes"] for stage in record["stages"]) == 2 * 200 * 2 * 2 * 8 * 4
+
+
+def test_keys_and_values_without_a_cache(folder: Path) -> None:
+    text = said(folder / "plain.json", "--stages", 2, "--cache", 100, "--sequences", 3, "--overhead", "1KiB")
+    assert "K/V, engine" in text
+    record = json.loads(said(folder / "plain.json", "--stages", 2, "--cache", 100, "--sequences", 3, "--json"))
+    assert record["reserve"] == {"cache": 100, "sequences": 3, "overhead_bytes": 0}
+    assert sum(stage["kept_bytes"] for stage in record["stages"]) == 2 * 3 * 100 * 2 * 2 * 8 * 4
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--prompt", "8"), "go together"),
+        (("--prompt", "8", "--generate", "4", "--emit", "vllm"), "no --emit"),
+        (("--prompt", "8", "--generate", "4", "--sequence", "9"), "--sequence"),
+        (("--phase", "decode"), "needs --sequence"),
+    ],
+)
+def test_what_does_not_go_together(folder: Path, words: tuple[str, ...], why: str) -> None:
+    done = CliRunner().invoke(plan, [str(folder / "cached.json"), *words])
+    assert done.exit_code == 2
+    assert why in done.stderr
+
+
+def test_other_objectives_and_graphs_are_refused(folder: Path) -> None:
+    request = ["--prompt", "8", "--generate", "4"]
+    for words in ([folder / "cached.json", "--objective", "traffic"], [folder / "plain.json"]):
+        with pytest.raises(InputError, match=r"latency|captured without a cache"):
+            CliRunner().invoke(plan, [*map(str, words), *request], catch_exceptions=False)

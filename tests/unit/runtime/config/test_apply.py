@@ -1,0 +1,80 @@
+"""A configuration against a package: what can be obeyed, and what is refused by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from partwise.errors import InputError
+from partwise.packaging import Package
+from partwise.runtime.config import apply, check_config, make_pace, parse_config, stage_devices
+from partwise.runtime.config.schema import Config, Devices
+from tests.packages import change_manifest, small_package
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return small_package(tmp_path_factory.mktemp("config") / "package", "null")
+
+
+def config(text: str) -> Config:
+    return parse_config(f"version: partwise.config/1\n{text}".encode(), "split.yaml")
+
+
+def test_what_can_be_obeyed(package: Package) -> None:
+    check_config(config(f"package: {package.digest[:20]}\nmemory: {{budget: 1GB, weights: resident}}"), package)
+    check_config(config("devices: {default: cpu, stages: {0: cpu}, operations: {aten.*: cpu}}"), package)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("package: sha256:00", "package: is not the one that the configuration is for"),
+        ("memory: {weights: streamed}", "memory.weights: nothing here can do that"),
+        ("memory: {pinned: true}", "memory.pinned: nothing here can do that"),
+        ("memory: {unified: true}", "memory.unified: nothing here can do that"),
+        ("devices: {default: gpu}", "device `gpu` is not one that segments run on here; expected cpu"),
+        ("devices: {stages: {0: npu}}", "device `npu`"),
+        ("devices: {operations: {aten.*: gpu}}", "device `gpu`"),
+        ("devices: {stages: {3: cpu}}", "devices.stages, 3: there is no such stage; expected 0 to 2"),
+    ],
+)
+def test_what_is_refused(package: Package, text: str, said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        check_config(config(text), package)
+    assert said in str(refused.value)
+
+
+def test_a_budget_is_the_planners_figure(tmp_path: Path) -> None:
+    from partwise.packaging import open_package
+
+    package = small_package(tmp_path / "package", "null")
+    change_manifest(package, lambda data: data["segments"][1].update(peak_bytes=3 << 20))
+    needed = "memory.budget: 3 stages need 3.00 MiB"
+    with pytest.raises(InputError, match=needed):
+        check_config(config("memory: {budget: 2MiB}"), open_package(package.path))
+    check_config(config("memory: {budget: 4MiB}"), open_package(package.path))
+
+
+def test_the_static_map_of_stages_and_operations(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a second device by name: a stage's entry first, then its operations, then the default."""
+    monkeypatch.setattr(apply, "DEVICES", frozenset({"cpu", "gpu"}))
+    assert stage_devices(Devices(default="gpu", stages={1: "cpu"}), package) == ("gpu", "cpu", "gpu")
+    assert stage_devices(Devices(operations={"aten.*": "gpu", "aten.linear.default": "gpu"}), package) == ("gpu",) * 3
+    linear = Devices(operations={"aten.linear.default": "gpu"})
+    with pytest.raises(InputError, match=r"stage 0: holds `aten.relu.default` for `cpu` and `aten.linear.default` for"):
+        stage_devices(linear, package)
+    mixed = Devices(operations={"aten.linear.default": "gpu"}, stages={0: "cpu", 2: "cpu"})
+    assert stage_devices(mixed, package) == ("cpu", "gpu", "cpu")
+
+
+def test_a_pace_only_where_something_is_held_back() -> None:
+    assert make_pace(config("")) is None
+    assert make_pace(config("thresholds: {load: 1000}")) is not None
+    governed = make_pace(config("bandwidth: {share: 0.5, roof: 40GB, providers: [accounted]}"))
+    assert governed is not None
+    assert governed.governor is not None
+    assert governed.governor.limit_bytes_per_s == 20e9
+    with pytest.raises(InputError, match="provider `msr`: is unknown"):
+        make_pace(config("bandwidth: {share: 0.5, roof: 40GB, providers: [msr]}"))
