@@ -88,7 +88,7 @@ class Link:
         self._post("forget", key)
 
     def heard_s(self, key: str) -> float | None:
-        """When something last came from a listener that this member has connected to; None: never."""
+        """When something last came from a member, of those that are not forgotten; None: never."""
         return self._heard_s.get(key)
 
     def send(self, key: str, frames: Sequence[Frame]) -> None:
@@ -187,11 +187,15 @@ class Link:
             dealer.close()
 
     def _send(self, key: str, frames: Sequence[Frame]) -> None:
-        with contextlib.suppress(self._zmq.ZMQError):
-            if key in self._dealers:
-                self._dealers[key].send_multipart(frames, flags=self._zmq.DONTWAIT, copy=False)
-            elif key in self._routes and self._router is not None:
-                self._router.send_multipart([self._routes[key], *frames], flags=self._zmq.DONTWAIT, copy=False)
+        """By the connection that the other has made, where there is one: it was let in, ours may have been too early."""
+        zmq = self._zmq
+        if key in self._routes and self._router is not None:
+            with contextlib.suppress(zmq.ZMQError):
+                self._router.send_multipart([self._routes[key], *frames], flags=zmq.DONTWAIT, copy=False)
+                return
+        if key in self._dealers:
+            with contextlib.suppress(zmq.ZMQError):
+                self._dealers[key].send_multipart(frames, flags=zmq.DONTWAIT, copy=False)
 
     def _drain(self, source: Any, key: str | None) -> None:
         """All that has come in, to the handler."""
@@ -201,14 +205,13 @@ class Link:
             except self._zmq.Again:
                 return
             sender = key
-            if sender is not None:
-                self._heard_s[sender] = time.monotonic()
-            else:
+            if sender is None:
                 sender = str(frames[0].get("User-Id"))
                 self._routes[sender] = frames[0].bytes
                 frames = frames[1:]
                 if sender not in self._allowed:
                     continue  # its connection is older than its dismissal
+            self._heard_s[sender] = time.monotonic()
             self._handler(sender, [frame.buffer for frame in frames])
 
     def _end(self) -> None:

@@ -68,6 +68,26 @@ def test_a_key_that_was_not_introduced_is_not_heard_until_it_is(pair: tuple[Link
     assert at_server.get(timeout=5) == (client.key, [b"y"])
 
 
+def test_who_connected_too_early_is_answered_over_the_others_connection() -> None:
+    (one, at_one), (two, at_two) = make(listen=True), make(listen=True)
+    try:
+        assert one.endpoint
+        assert two.endpoint
+        two.connect(one.key, one.endpoint)
+        two.send(one.key, [b"too early"])
+        assert silent(at_one)
+        one.admit(two.key)
+        two.admit(one.key)
+        one.connect(two.key, two.endpoint)
+        one.send(two.key, [b"question"])
+        assert at_two.get(timeout=5) == (one.key, [b"question"])
+        two.send(one.key, [b"answer"])
+        assert at_one.get(timeout=5) == (two.key, [b"answer"])
+    finally:
+        one.close()
+        two.close()
+
+
 def test_a_listener_with_another_key_gets_nothing(pair: tuple[Link, Heard, Link, Heard]) -> None:
     """Who has taken over an address has not taken over its key."""
     server, at_server, client, _ = pair
