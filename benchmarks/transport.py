@@ -108,12 +108,7 @@ def handovers(rounds: int) -> list[dict[str, Any]]:
     """The table's rows."""
     nodes = sorted((node for node in ray.nodes() if node["Alive"]), key=lambda node: node["NodeManagerAddress"])
     kind = ray.remote(Actor)
-    here, there = (
-        kind.options(
-            num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote()
-        for node in (nodes[0], nodes[-1])
-    )
+    here, there = (kind.options(num_cpus=0, scheduling_strategy=_on(node)).remote() for node in (nodes[0], nodes[-1]))
     (key, _), (other, endpoint) = ray.get([here.who.remote(), there.who.remote()])
     ray.get(there.introduce.remote(key, ray.get(here.who.remote())[1]))
     ray.get(here.introduce.remote(other, endpoint))
@@ -126,6 +121,10 @@ def handovers(rounds: int) -> list[dict[str, Any]]:
     for actor in (here, there):
         ray.kill(actor)
     return rows
+
+
+def _on(node: dict[str, Any]) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
 
 
 def heavy_package(folder: Path) -> Package:
@@ -258,8 +257,9 @@ def _show(where: str, found: dict[str, Any]) -> None:
         print(f"{row['size']:>6} {times}  {row['link_over_ray']:.2f}")
     print("\nstart of a package of 100.7 MB")
     for row in found["starts"]:
-        print(f"{row['start']:>6}: fetched {row['fetched_bytes'] / 1e6:7.1f} MB, kept {row['kept_bytes'] / 1e6:7.1f} MB, "
-              f"fetching {row['fetch_s']:.2f} s, ready after {row['ready_s']:.1f} s")  # fmt: skip
+        fetched, kept = row["fetched_bytes"] / 1e6, row["kept_bytes"] / 1e6
+        took = f"fetching {row['fetch_s']:.2f} s, ready after {row['ready_s']:.1f} s"
+        print(f"{row['start']:>6}: fetched {fetched:7.1f} MB, kept {kept:7.1f} MB, {took}")
 
 
 if __name__ == "__main__":

@@ -187,7 +187,7 @@ class Link:
             dealer.close()
 
     def _send(self, key: str, frames: Sequence[Frame]) -> None:
-        """By the connection that the other has made, where there is one: it was let in, ours may have been too early."""
+        """By the connection that the other has made, if there is one: it was let in, ours may have come too early."""
         zmq = self._zmq
         if key in self._routes and self._router is not None:
             with contextlib.suppress(zmq.ZMQError):
