@@ -6,7 +6,7 @@ Never: a pickle of a tensor; a byte from a key that was not introduced; a blob t
 
     executor   obeys the schedule: tasks to workers, model inputs with them, outputs back
     members    who is there: the protocol; `ray_members` asks Ray, tests stand in for it
-    worker     one worker's life: load, pull, compute, keep, release
+    worker     one worker's life: load, compute;   inbox: values pulled and kept
     link       sockets between members;   wire: what they say;   handshake: who is refused
     blobs      blobs by digest, kept on disk;   sources: where they come from
     node       `ray start`, wrapped
