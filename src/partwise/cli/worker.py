@@ -8,10 +8,9 @@ import click
 
 from partwise.cli.options import PATH, Bytes, json_option
 from partwise.cli.output import print_json
-from partwise.errors import InputError
 from partwise.packaging import open_package
 from partwise.runtime.remote.blobs import BlobCache, default_cache
-from partwise.runtime.remote.node import Node, node_resources, require_token, token_path
+from partwise.runtime.remote.node import Node, node_resources, reach, require_token, token_path
 from partwise.runtime.remote.ray_actor import settings_to_environment
 from partwise.runtime.remote.sources import open_source
 from partwise.runtime.remote.worker import Settings
@@ -60,9 +59,10 @@ def worker(
     """
     if head == (join is not None):
         raise click.UsageError("either --head, for a new cluster, or --join HOST:PORT")
-    _check_address(join)
     settings = _settings(cache, stores, package)
     require_token(make=head)
+    if join is not None:
+        reach(join)
     resources = node_resources(workers, memory=memory, parameters=parameters, layers=layers)
     with Node(
         resources, join=join, port=port, address=host, folder=temp_dir, environment=settings_to_environment(settings)
@@ -90,14 +90,6 @@ def _settings(cache: Path | None, stores: tuple[str, ...], package: Path | None)
     root = BlobCache((cache or default_cache()).resolve()).root
     places = tuple(store if "://" in store else str(Path(store).resolve()) for store in stores)
     return Settings(cache=root, stores=places, package=None if package is None else str(package.resolve()))
-
-
-def _check_address(address: str | None) -> None:
-    if address is None:
-        return
-    name, colon, port = address.rpartition(":")
-    if not (name and colon and port.isdigit() and int(port) < 1 << 16):
-        raise InputError(f"--join {address}", "is no address", expected="HOST:PORT, as 192.168.1.10:6379")
 
 
 def _show(found: dict[str, object], head: bool) -> None:

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,13 +24,14 @@ import psutil
 from partwise.errors import InputError, RunError
 from partwise.extras import require
 
-__all__ = ["WORKER", "Node", "node_resources", "require_token", "token_path"]
+__all__ = ["WORKER", "Node", "node_resources", "reach", "require_token", "token_path"]
 
 WORKER = "partwise_worker"
 """Custom resource of a node: how many workers it takes."""
 _STORE_BYTES = 100_000_000
 """Of Ray's object store, which carries nothing here; Ray wants 75 MB at least."""
 _START_S = 90.0
+_REACH_S = 5.0
 _END_S = 10.0
 
 
@@ -60,6 +62,23 @@ def require_token(*, make: bool = False) -> None:
     token_path().parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(token_path(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_hex(32))
+
+
+def reach(address: str) -> None:
+    """See that something listens at a cluster's address: Ray itself tries for minutes before it says so.
+
+    Raises:
+        InputError: it is no address.
+        RunError: nothing listens there.
+    """
+    name, colon, port = address.rpartition(":")
+    if not (name and colon and port.isdigit() and int(port) < 1 << 16):
+        raise InputError(f"cluster `{address}`", "is no address", expected="HOST:PORT, as 192.168.1.10:6379")
+    try:
+        socket.create_connection((name, int(port)), _REACH_S).close()
+    except OSError as error:
+        raise RunError(f"cluster {address}", f"cannot be reached ({error.strerror or error})",
+                       hint="partwise worker --head, on its first machine, says its address.") from None  # fmt: skip
 
 
 def node_resources(

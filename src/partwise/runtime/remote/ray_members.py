@@ -7,6 +7,7 @@ Nothing but the handshake goes over Ray, as bytes of JSON.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -19,14 +20,12 @@ from partwise.errors import PartwiseError, RunError
 from partwise.extras import require
 from partwise.runtime.remote.handshake import Invitation, Statement, capacity_of
 from partwise.runtime.remote.members import Arrived, Change, Departed, Unfit
-from partwise.runtime.remote.node import WORKER, require_token
+from partwise.runtime.remote.node import WORKER, reach, require_token
 from partwise.runtime.remote.ray_actor import RayWorker
 
 __all__ = ["RayMembers"]
 
 _LOOK_S = 0.5
-_REACH_S = "10"
-"""How long a connection to the cluster is tried (assumed)."""
 
 
 @dataclass(slots=True)
@@ -54,6 +53,7 @@ class RayMembers:
             InputError: authentication is switched off.
         """
         require_token()
+        reach(address)
         self._ray, self._address = require("ray"), address
         self._slots: dict[int, _Slot] = {}
         self._known: dict[tuple[str, int], int] = {}
@@ -159,10 +159,6 @@ class RayMembers:
 
 
 def _connect(ray: Any, address: str) -> None:
-    import logging
-    import os
-
-    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", _REACH_S)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, namespace="partwise")
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
