@@ -179,6 +179,8 @@ def plan(
     solver: str = "auto",
     effort: int | None = None,
     sizes: Mapping[str, int] | None = None,
+    fuse: str = "none",
+    batch: str | None = None,
 ) -> Plan:
     """Where to divide a graph: profile → plan.
 
@@ -198,6 +200,9 @@ def plan(
         solver: `auto`, or a name of the table in docs/planning.md.
         effort: in steps of the solver's own.
         sizes: values for some of the graph's symbols; the others keep those of the capture.
+        fuse: which nodes run as one kernel where they share a stage, see `estimate`; a cut inside costs what that
+            saved.
+        batch: `auto` for the batch with the highest throughput; else that of `sizes`.
 
     Raises:
         InfeasibleError: no plan keeps the limits; it names the smallest that works.
@@ -212,7 +217,10 @@ def plan(
     options: dict[str, Any] = {"solver": solver, "constraints": read_constraints(constraints), "reserve": reserve} | (
         {} if effort is None else {"effort": effort}
     )
+    options |= {"fusion": _rules(fuse)}
     known = REFERENCE_CLUSTER if cluster is None else read_cluster(cluster)
+    if batch is not None:
+        return planning.plan_batch(graph, limits, _objectives(objective), cluster=known, sizes=sizes, **options)
     made = profiling.profile(graph, sizes)
     return planning.plan(graph, made, limits, _objectives(objective), cluster=known, **options)
 
@@ -474,22 +482,32 @@ def sizes_for(graph: Graph, options: CaptureOptions) -> dict[str, int]:
     return {name: value for name, value in asked.items() if value is not None and name in graph.hints}
 
 
-def _groups(graph: Graph, counted: Profile, fuse: str) -> Sequence[Unit] | None:
+def _rules(fuse: str) -> Rules:
     try:
-        rules = Rules(fuse)
+        return Rules(fuse)
     except ValueError:
         raise InputError("fuse", "is no set of rules", expected=" | ".join(Rules), got=fuse) from None
+
+
+def _groups(graph: Graph, counted: Profile, fuse: str) -> Sequence[Unit] | None:
+    rules = _rules(fuse)
     return None if rules is Rules.NONE else profiling.fuse(graph, counted, rules=rules).units
 
 
-def place_workload(path: str | Path) -> Placement:
+def place_workload(path: str | Path, *, non_contiguous: bool = False, effort: int | None = None) -> Placement:
     """The best placement of a workload in the public benchmark's format (docs/planning.md).
+
+    Args:
+        path: of the JSON file.
+        non_contiguous: a device may hold any nodes; else each one's are closed under paths.
+        effort: of the search for such placements, each step some seconds.
 
     Raises:
         InputError: the file cannot be read, or is no workload.
         InfeasibleError: no placement keeps the accelerators' memory.
     """
-    return place(read_workload(path), Path(path).name)
+    options: dict[str, Any] = {"non_contiguous": non_contiguous} | ({} if effort is None else {"effort": effort})
+    return place(read_workload(path), Path(path).name, **options)
 
 
 def _objectives(given: str | Blend | Sequence[str] | None) -> tuple[Objective, ...] | Blend:

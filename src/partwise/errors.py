@@ -5,7 +5,7 @@ PartwiseError
 ├ PlanError (4)     InfeasibleError · StalePlanError
 ├ PackageError (5)  ManifestError · DigestMismatchError
 ├ RunError (6)      InterfaceMismatchError · EngineError (EngineMissingError · EngineMemoryError) · WorkerLostError
-├ VerifyError (7)   the tool itself failed; a rejected output is a Verdict
+├ VerifyError (7)   ProverError; the tool itself failed, while a rejected output or proof is a Verdict
 ├ RegistryError (8)
 └ MissingExtraError (9)
 
@@ -33,6 +33,7 @@ __all__ = [
     "PackageError",
     "PartwiseError",
     "PlanError",
+    "ProverError",
     "RegistryError",
     "RunError",
     "StalePlanError",
@@ -173,6 +174,10 @@ class VerifyError(PartwiseError):
     """The verifier itself failed."""
 
     exit_code = 7
+
+
+class ProverError(VerifyError):
+    """A prover failed, panicked, or ran into its limits."""
 
 
 class RegistryError(PartwiseError):

@@ -19,6 +19,7 @@ _EXTRAS = {
     "onnxruntime": "onnx",
     "openvino": "openvino",
     "ortools": "solvers",
+    "ezkl": "zk",
     "ray": "ray",
     "zmq": "ray",
     "fastapi": "serve",

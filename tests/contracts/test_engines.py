@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from partwise.digest import canonical_json
-from partwise.errors import EngineMissingError, InputError, MissingExtraError, PartwiseError
+from partwise.errors import EngineError, EngineMissingError, InputError, MissingExtraError, PartwiseError
 from partwise.ir import DType, Format, Graph, Node, Output, Ref, Symbol, TensorSpec, Weight, graph_to_data
 from partwise.packaging import Segment
 from partwise.runtime.engines import ENGINES, Engine, EngineSettings, make_engine
@@ -253,6 +253,15 @@ def test_a_file_that_is_no_segment_is_an_error_of_ours(name: str, engine: Engine
     segment = written(name, Case())
     with pytest.raises(PartwiseError):
         engine.load(Segment(name="case", format=segment.format, graph=graph, weights=segment.weights))
+
+
+def test_a_segment_of_another_format_is_refused_by_name(name: str, engine: Engine) -> None:
+    own = written(name, Case())
+    other = Segment(
+        name="case", format=Format.ONNX if own.format is Format.TORCH else Format.TORCH, graph=b"", weights={}
+    )
+    with pytest.raises(EngineError, match=r"is no|reads the IR"):
+        engine.load(other)
 
 
 def test_nodes_are_observed_in_order(name: str, engine: Engine) -> None:

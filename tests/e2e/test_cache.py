@@ -17,6 +17,7 @@ import partwise  # noqa: E402
 from e2e.greedy import generate  # noqa: E402
 from e2e.torch_chain import Chain, chain_of  # noqa: E402
 from e2e.torch_families import build  # noqa: E402
+from partwise.errors import ModelError  # noqa: E402
 from partwise.frontends.source import CaptureOptions  # noqa: E402
 from partwise.frontends.torch.model import TorchModel  # noqa: E402
 from partwise.ir import Graph  # noqa: E402
@@ -30,6 +31,28 @@ OTHERS = (
     "gemma3", "gpt2", "qwen3", "gemma2", "bloom", "falcon", "stablelm", "mixtral", "deepseek_v2", "deepseek_v3",
     "gpt_oss", "qwen3_moe",
 )  # fmt: skip
+
+SWEPT = (
+    "gpt_neox", "gptj", "codegen", "gpt_bigcode", "opt", "xglm", "biogpt", "ctrl", "llama_masked", "llama_rope",
+    "mistral", "ministral", "qwen2", "phi", "phi3", "gemma", "gemma3n", "cohere", "cohere2", "olmo", "olmo2",
+    "olmo3", "granite", "nemotron", "starcoder2", "persimmon", "glm", "glm4", "helium", "smollm3", "exaone4",
+    "seed_oss", "apertus", "arcee", "diffllama", "bitnet", "llama_bf16", "phimoe", "qwen2_moe", "olmoe",
+    "granitemoe", "glm4_moe", "hunyuan_moe", "llama4", "aria", "dots1", "flex_olmo", "minimax_m2", "minicpm3",
+    "nanochat", "vaultgemma", "doge", "gpt_neox_japanese", "modernbert_decoder",
+)  # fmt: skip
+"""Others that are right, and those that are refused: a growing cache is expected, or another state is kept."""
+REFUSED = (
+    "gpt_neo",
+    "mpt",
+    "mamba",
+    "rwkv",
+    "recurrent_gemma",
+    "jamba",
+    "minimax",
+    "qwen3_next",
+    "zamba2",
+    "kimi_linear",
+)
 
 
 @cache
@@ -66,6 +89,25 @@ def test_greedy_tokens_are_those_of_generate(family: str) -> None:
     assert len(stages) >= 3
     cut = generate(chain.graph, lambda v, s: chain.through(stages, v, s), prompts(), TOKENS, CAPACITY)
     assert (cut == expected).all()
+
+
+@pytest.mark.slow
+@pytest.mark.sweep
+@pytest.mark.parametrize("family", SWEPT)
+def test_greedy_tokens_of_other_architectures(family: str) -> None:
+    module, chain = captured(family)
+    count = 64 - PROMPT  # most of these have tables of 64 positions
+    made = generate(chain.graph, chain.whole, prompts(), count, CAPACITY)
+    assert (made == by_transformers(module, prompts(), count)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.sweep
+@pytest.mark.parametrize("family", REFUSED)
+def test_refused_rather_than_wrong(family: str) -> None:
+    module, _ = build(family)
+    with pytest.raises(ModelError, match=r"--cache|cannot serve prefill and decode"):
+        TorchModel(module, CaptureOptions(cache=CAPACITY)).capture()
 
 
 def test_sequences_of_unequal_length_share_a_batch() -> None:

@@ -77,11 +77,14 @@ def survive(
     return Counter(incident.what for incident in executor.incidents)
 
 
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize(
+    "workers", [3, pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)]
+)
 def test_kills(package: Package, workers: int) -> None:
     assert survive(package, 60, 6, signal.SIGKILL, workers)["lost"] == 6
 
 
+@pytest.mark.slow
 def test_stops(package: Package) -> None:
     noticed = survive(package, 40, 2, signal.SIGSTOP, 3)
     assert noticed["silent"] == 2

@@ -69,7 +69,7 @@ def test_what_cannot_be_obeyed_ends_it_before_anything_starts(verb: str, text: s
 def test_a_server_reads_it_again_and_loses_no_request(tmp_path: Path) -> None:
     """Threads of the stages change under load; a mistake in the file changes nothing; what was typed stands."""
     package, config = small_package(tmp_path / "package", "null"), tmp_path / "split.yaml"
-    config.write_text(HEAD + "execution: {threads: 1}\nserve: {max_body: 1MiB}")
+    config.write_text(HEAD + "execution: {threads: 1}\nserve: {max_body: 1MiB}\nbandwidth: {share: 0.9, roof: 50GB}")
     requests = [example(2, seed=number) for number in range(90)]
     expected = [run_package(package, values, save=False).outputs["y"].tobytes() for values in requests]
     with serving(package, "--config", str(config), "--executor", "in-process", "--max-queue", "200") as server:
@@ -80,13 +80,14 @@ def test_a_server_reads_it_again_and_loses_no_request(tmp_path: Path) -> None:
         with ThreadPoolExecutor(4) as pool:
             answers = [pool.submit(ask, server, values) for values in requests]
             answers[10].result()
+            assert 'partwise_bus_bytes_per_second{provider="' in server.get("/metrics")[1]
             config.write_text(HEAD + "execution: {threads: 2}\nserve: {max_body: 100KiB}")
             server.process.send_signal(signal.SIGHUP)
             found = [answer.result()[1].as_numpy("y").tobytes() for answer in answers]
         assert found == expected
         _until(lambda: reloads().endswith(" 1.0"))
         assert server.post(f"/v2/models/{server.model}/infer", b" " * (101 << 10))[0] == 413
-        for wrong in ("execution: {thread: 2}", "serve: {name: other}", "devices: {default: gpu}"):
+        for wrong in ("execution: {thread: 2}", "serve: {name: other}", "devices: {stages: {9: cpu}}"):
             config.write_text(HEAD + wrong)
             server.process.send_signal(signal.SIGHUP)
             time.sleep(0.3)
@@ -94,7 +95,7 @@ def test_a_server_reads_it_again_and_loses_no_request(tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         _, stderr = server.process.communicate(timeout=20)
         assert "did you mean `execution.threads`? It goes on as before." in stderr
-        assert "device `gpu` is not one" in stderr
+        assert "there is no such stage" in stderr
 
 
 def test_a_threshold_answers_503(tmp_path: Path) -> None:

@@ -45,6 +45,19 @@ def test_openvino_is_near_and_says_how_near(
     assert "no exact way" in verdict.reason or all(found.equal for found in verdict.chain)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("case", sorted(set(onnx_models.CASES) - {"brain"}))
+def test_openvino_runs_what_onnx_can_say(case: str, tmp_path: Path) -> None:
+    """Control flow, functions, sequences, quantized and half weights, recurrence; but no bfloat16, which it refuses."""
+    pytest.importorskip("openvino")
+    path = onnx_models.save(onnx_models.CASES[case](), tmp_path / "m.onnx")
+    plan = partwise.plan(partwise.capture(str(path), optimize="off"), stages=2)
+    package = partwise.cut(str(path), plan, tmp_path / "package", check=False)
+    record = partwise.run(package, engine="openvino", threads=1, save=False).record
+    assert record.inexact is not None
+    assert max(record.inexact.relative.values()) <= record.inexact.limit
+
+
 def test_openvino_states_threads_pinning_and_precision(packages: dict[str, Package]) -> None:
     pytest.importorskip("openvino")
     record = partwise.run(packages["conv_net"], engine="openvino", threads=2, save=False).record

@@ -52,6 +52,7 @@ def given_to_run(config: Config) -> Given:
         "pipelining.max_batch": config.pipelining.max_batch,
         "pipelining.batch_delay_ms": config.pipelining.batch_delay_ms,
         "pipelining.adaptive": config.pipelining.adaptive or None,
+        "faults.keep_going": (config.faults is not None and config.faults.keep_going) or None,
     })  # fmt: skip
     told = config.telemetry
     return _set({

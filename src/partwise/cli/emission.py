@@ -50,5 +50,5 @@ def _amount(objective: Objective, value: float) -> str:
         return format_seconds(value)
     if objective is Objective.TRAFFIC:
         return format_bytes(value)
-    suffix = {Objective.ENERGY: " J", Objective.COST: " $", Objective.PROOF: " MACs"}.get(objective, "")
+    suffix = {Objective.ENERGY: " J", Objective.COST: " $", Objective.PROOF: " CPU-s"}.get(objective, "")
     return (format_count(value) if value >= 1000 else f"{value:.4g}") + suffix

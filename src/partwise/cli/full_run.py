@@ -20,13 +20,20 @@ from partwise.cli.options import (
     take_run_options,
 )
 from partwise.cli.output import counted, print_json, timed
+from partwise.cli.proof_options import circuit_options, layers_option, prover_options
 from partwise.cli.render import show_plan, show_run, show_verdict
+from partwise.cli.sliced import full_run_sliced, sliced_model
 from partwise.frontends import open_model
 from partwise.planning import plan_to_data
 from partwise.runtime import run_to_data
 from partwise.verification import Outcome, verdict_to_data
 
 __all__ = ["full_run"]
+
+_PROOFS = (
+    *("layers", "max_error", "scale", "integer", "logrows", "columns", "base", "legs", "visibility"),
+    *("srs", "insecure_srs", "time_limit", "memory_limit", "prover_threads"),
+)
 
 
 @click.command("full-run")
@@ -35,14 +42,24 @@ __all__ = ["full_run"]
 @capture_options
 @run_options
 @click.option("-o", "--output", type=PATH, help="Folder for package/ and run/ (default: <model>-parts).")
+@click.option("--proof", is_flag=True, help="Slice, compile, run, prove and verify; so too where MODEL has slices/.")
+@layers_option
+@click.option("--max-error", type=click.FloatRange(min=0), help="Proofs: of outputs against onnxruntime's, at most.")
+@circuit_options
+@prover_options
 @json_option
 @click.pass_context
-def full_run(context: click.Context, model: str, output: Path | None, as_json: bool, **given: Any) -> None:
+def full_run(context: click.Context, model: str, output: Path | None, proof: bool, as_json: bool, **given: Any) -> None:
     """Capture, plan, cut, run and verify a model, and show its stages.
 
     \b
     Example:  partwise full-run model.onnx --stages 3
+    Example:  partwise full-run model.onnx --proof --input input.json
     """
+    if proof or sliced_model(Path(model)) is not None:
+        context.exit(full_run_sliced(Path(model), given.pop("inputs"), as_json, given | {"output": output}))
+    for name in _PROOFS:
+        given.pop(name)
     folder = output or Path(f"{Path(model).resolve().stem}-parts")
     limits, options, running = take_plan_options(given), take_capture_options(given), take_run_options(given)
     with timed("captured"):
@@ -55,7 +72,7 @@ def full_run(context: click.Context, model: str, output: Path | None, as_json: b
     with counted("run") as on_progress:
         run = api.run(package, on_progress=on_progress, **running)
     with timed("verified"):
-        verdict = api.verify(run, source)
+        verdict = api.verify(run, source, max_difference=running["max_difference"])
     if as_json:
         records = {"plan": plan_to_data(plan, with_graph=False), "run": run_to_data(run.record)}
         print_json(records | {"package": package.digest, "verdict": verdict_to_data(verdict)})

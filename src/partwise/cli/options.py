@@ -17,6 +17,7 @@ from partwise.runtime import DIFFERENCE_LIMIT
 from partwise.units import parse_bytes
 
 __all__ = [
+    "AUTO",
     "Bytes",
     "capture_options",
     "check_parent",
@@ -27,6 +28,7 @@ __all__ = [
     "other_capture_options",
     "plan_options",
     "run_options",
+    "take_batch",
     "take_capture_options",
     "take_plan_options",
     "take_run_options",
@@ -34,6 +36,18 @@ __all__ = [
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
+AUTO = "auto"
+
+
+class BatchSize(click.ParamType[int | str]):
+    """A whole number; for `plan` also `auto`: the batch with the highest throughput."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if str(value) == AUTO and ctx is not None and ctx.command.name == "plan":
+            return AUTO
+        return click.IntRange(1).convert(value, param, ctx)
 
 
 class Bytes(click.ParamType[int]):
@@ -131,7 +145,7 @@ def optional_model_argument(command: Command) -> Command:
 
 
 _CAPTURE = (
-    click.option("--batch", type=click.IntRange(1), help="Batch size of the example inputs."),
+    click.option("--batch", type=BatchSize(), help="Batch size of the example inputs; `plan` takes `auto`."),
     click.option("--sequence", type=click.IntRange(1), help="Tokens of the example inputs."),
     click.option("--image-size", type=click.IntRange(1), help="Height and width of example images."),
     click.option("--dtype", help="Type of the weights, for example bfloat16; by default the config's."),
@@ -219,6 +233,16 @@ def take_capture_options(given: dict[str, Any]) -> CaptureOptions:
     names = ("batch", "sequence", "image_size", "dtype", "task", "static", "optimize", "module")
     plain = {name: given.pop(name) for name in names}
     return CaptureOptions(weights=not given.pop("no_weights"), config=None if config is None else str(config), **plain)
+
+
+def take_batch(given: dict[str, Any]) -> str | None:
+    """`auto` where that was asked for, taken out of a verb's arguments: then no batch is asked for."""
+    if given["batch"] != AUTO:
+        return None
+    if any(given.get(name) for name in ("static", "pareto", "phase", "prompt")):
+        raise click.UsageError("--batch auto chooses a size of one plan: no --static, --pareto, --phase or --prompt.")
+    given["batch"] = None
+    return AUTO
 
 
 def take_plan_options(given: dict[str, Any], *, allow_range: bool = False) -> dict[str, Any]:

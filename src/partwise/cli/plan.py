@@ -19,6 +19,7 @@ from partwise.cli.options import (
     json_option,
     optional_model_argument,
     plan_options,
+    take_batch,
     take_capture_options,
     take_plan_options,
 )
@@ -32,7 +33,7 @@ from partwise.files import write_whole
 from partwise.frontends import CaptureOptions
 from partwise.ir import Graph
 from partwise.planning import Explanation, Objective, Plan, plan_to_data
-from partwise.profiling import Logits, Phase, phase_sizes
+from partwise.profiling import Logits, Phase, Rules, phase_sizes
 
 __all__ = ["plan"]
 
@@ -48,6 +49,10 @@ __all__ = ["plan"]
 @emit_option
 @pipeline_options
 @phase_options
+@click.option(
+    "--fuse", type=click.Choice([str(rules) for rules in Rules]), help="Nodes that run as one kernel unless cut apart."
+)
+@click.option("--non-contiguous", is_flag=True, help="Of a --workload: a device may hold any nodes (`solvers` extra).")
 @json_option
 def plan(model: str | None, workload: Path | None, output: Path | None, as_json: bool, **given: Any) -> None:
     """Divide a model into stages, and say how good the division can be at most.
@@ -63,8 +68,10 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
               partwise plan llama/ --no-weights --cluster home.toml --emit vllm
               partwise plan vit/ --no-weights --stages 4 --microbatches 8
               partwise plan llama-8b/ --no-weights --cluster laptop.toml --prompt 512 --generate 128
+              partwise plan vit/ --no-weights --stages 4 --memory 4GiB --batch auto
               partwise plan --workload bert_l-6_op_inference.json
     """
+    fuse, anywhere, batch = given.pop("fuse"), given.pop("non_contiguous"), take_batch(given)
     asked = _Asked(**{name: given.pop(name) for name in ("target", "pareto", "plot", "explain")})
     asked.check(workload, output, given["objective"] is not None or given["solver"] != "auto")
     pipeline = take_pipeline_options(given, is_shown=not (asked.target or asked.pareto or workload))
@@ -72,8 +79,10 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
     phase = take_phase(given)
     tokens = take_phase_options(given, is_shown=plain and given["sequence"] is None)
     if workload is not None:
-        _place(model, workload, output, as_json)
+        _place(model, workload, output, as_json, {"non_contiguous": anywhere, "effort": given["effort"]})
         return
+    if anywhere:
+        raise click.UsageError("--non-contiguous is for a --workload: a model's stages run one after the other.")
     if model is None:
         raise click.UsageError("Missing argument 'MODEL' (or --workload FILE).")
     check_parent(output)
@@ -82,7 +91,7 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
         options = replace(options, cache=tokens.all)
     elif phase is not None:
         options = replace(options, cache=options.sequence)
-    elif not options.weights:
+    elif not options.weights and batch is None:
         options = replace(options, static=True)
     with timed("captured"):
         graph = api.capture_with(model, options)
@@ -94,7 +103,7 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
         _front(graph, asked, as_json, limits)
         return
     with timed("planned"):
-        made = api.plan(graph, **limits)
+        made = api.plan(graph, fuse=fuse or "none", batch=batch, **limits)
     if asked.target is not None:
         give_emission(made, asked.target, output, as_json=as_json)
         return
@@ -154,12 +163,12 @@ def _front(graph: Graph, asked: _Asked, as_json: bool, given: dict[str, Any]) ->
         show_front(front)
 
 
-def _place(model: str | None, workload: Path, output: Path | None, as_json: bool) -> None:
+def _place(model: str | None, workload: Path, output: Path | None, as_json: bool, how: dict[str, Any]) -> None:
     """Place a workload, with no model behind it."""
     if model is not None or output is not None:
         raise click.UsageError("--workload stands instead of MODEL, and its answer is printed (--json).")
     with timed("placed"):
-        found = api.place_workload(workload)
+        found = api.place_workload(workload, **how)
     if as_json:
         print_json(msgspec.to_builtins(found))
     else:

@@ -257,7 +257,7 @@ def format_value(objective: Objective, value: float) -> str:
         case Objective.COST:
             return f"{value:.4g} $"
         case Objective.PROOF:
-            return f"{format_count(value)} MACs"
+            return f"{format_seconds(value)} CPU"
         case _:
             return format_seconds(value)
 

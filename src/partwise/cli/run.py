@@ -12,23 +12,30 @@ from partwise import api
 from partwise.cli.config import config_option, given_to_run
 from partwise.cli.options import PATH, check_parent, json_option, run_options, take_run_options
 from partwise.cli.output import counted, print_json
+from partwise.cli.proof_options import layers_option, prover_options
 from partwise.cli.render import show_run
+from partwise.cli.sliced import run_sliced, sliced_model
 from partwise.cli.watch import Watch, watched
 from partwise.cli.worker_options import take_worker_options, worker_options
 from partwise.files import copy_whole
 from partwise.runtime import TRACE_FORMATS, run_to_data
-from partwise.runtime.config import Config, check_config, make_pace
+from partwise.runtime.config import Config, check_config, configured_engine, make_pace
 
 __all__ = ["run"]
 
+_PROOFS = ("layers", "max_error", "srs", "insecure_srs", "time_limit", "memory_limit", "prover_threads")
+
 
 @click.command()
-@click.argument("package", type=PATH)
+@click.argument("package", type=PATH, required=False)
 @run_options
 @worker_options
 @click.option("-o", "--output", type=PATH, help="Copy the outputs here, as .npz.")
 @click.option("--trace", type=PATH, help="Write what each segment and hand-over took here, as JSON.")
 @click.option("--trace-nodes", is_flag=True, help="With --trace: each node too.")
+@layers_option
+@click.option("--max-error", type=click.FloatRange(min=0), help="slices/: of outputs against onnxruntime's, at most.")
+@prover_options
 @click.option(
     "--trace-format",
     type=click.Choice(list(TRACE_FORMATS)),
@@ -40,7 +47,7 @@ __all__ = ["run"]
 @config_option(given_to_run)
 @json_option
 def run(
-    package: Path,
+    package: Path | None,
     config: Config | None,
     output: Path | None,
     trace: Path | None,
@@ -52,7 +59,8 @@ def run(
 ) -> None:
     """Run a package on inputs, or on seeded random values, and leave run_<n>/ beside it.
 
-    PACKAGE may be a saved run: its package is run again, on the inputs that it recorded.
+    PACKAGE may be a saved run: its package is run again, on the inputs that it recorded. It may be slices/ of a
+    sliced model: then each segment that has a circuit leaves a witness to prove.
 
     \b
     Example:  partwise run package/ --input x.npz -o out.npz
@@ -60,11 +68,19 @@ def run(
     """
     if trace_nodes and trace is None:
         raise click.UsageError("--trace-nodes needs --trace, the file that it writes to")
+    if (layout := sliced_model(package)) is not None:
+        return run_sliced(layout, package, given["inputs"], as_json, given)
+    if package is None:
+        raise click.UsageError("Missing argument 'PACKAGE'.")
+    for name in _PROOFS:
+        given.pop(name)
     check_parent(output)
     check_parent(trace)
     options = take_run_options(given) | take_worker_options(given)
     if config is not None:
-        check_config(config, api.package_of(package))
+        opened = api.package_of(package)
+        check_config(config, opened)
+        options["engine"] = configured_engine(config, opened, options["engine"])
         options["pace"] = make_pace(config)
         if config.faults is not None:
             fallback = config.faults.cpu_fallback or options["policy"].cpu_fallback

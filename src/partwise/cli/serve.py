@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from partwise.cli.config import config_option, given_to_serve, read_again
-from partwise.cli.options import PATH, Bytes, json_option
+from partwise.cli.options import PATH, Bytes, json_option, max_difference_option
 from partwise.cli.output import print_json
 from partwise.runtime.config import Config
 from partwise.serving import ServeOptions
@@ -32,6 +32,7 @@ _DEFAULT = ServeOptions()
     help="One process a stage, or all in this one.",
 )
 @click.option("--engine", help="Another engine than the one that the segments were cut for.")
+@max_difference_option
 @click.option("--threads", type=click.IntRange(1), help="Threads of each stage's engine.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that compute (default: one a stage).")
 @click.option("--in-flight", type=click.IntRange(1), help="Batches under way at once.")

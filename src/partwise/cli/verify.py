@@ -10,13 +10,14 @@ from partwise import api
 from partwise.cli.options import PATH, json_option, max_difference_option
 from partwise.cli.output import print_json, timed
 from partwise.cli.render import show_verdict
+from partwise.cli.sliced import is_archive, sliced_model, verify_archived, verify_sliced
 from partwise.verification import Outcome, verdict_to_data
 
 __all__ = ["verify"]
 
 
 @click.command()
-@click.argument("path", type=PATH)
+@click.argument("path", type=PATH, required=False)
 @click.option("--against", help="The model that the package was cut from.")
 @click.option("--input", "inputs", type=PATH, help="An .npz or .json file, or a folder of them.")
 @click.option("--package", type=PATH, help="Where a run's package lies, if it has moved.")
@@ -25,11 +26,13 @@ __all__ = ["verify"]
 @click.option("--threads", type=click.IntRange(1), help="Threads of the engine; a run is judged at its own.")
 @click.option("--config", help="Hugging Face config for a file of weights.")
 @click.option("--module", help="package.module:function that builds the module for a file of weights.")
+@click.option("--manifest", help="Proofs: digest of the manifest to believe (sha256:…), or its file.")
+@click.option("--claim", type=PATH, help="Proofs: the answer that is claimed, .json.")
 @json_option
 @click.pass_context
 def verify(
     context: click.Context,
-    path: Path,
+    path: Path | None,
     against: str | None,
     inputs: Path | None,
     package: Path | None,
@@ -38,15 +41,25 @@ def verify(
     threads: int | None,
     config: str | None,
     module: str | None,
+    manifest: str | None,
+    claim: Path | None,
     as_json: bool,
 ) -> None:
-    """Judge a package or a saved run: chain against whole, whole against the model.
+    """Judge a package or a saved run: chain against whole, whole against the model; or proofs, against their pin.
 
     Exit code 0 is ACCEPTED, 1 REJECTED or INCONCLUSIVE.
 
     \b
     Example:  partwise verify package/ --against resnet50.onnx --input x.npz
+    Example:  partwise verify proofs.zip --manifest sha256:… --input input.json --claim output.json
     """
+    proofs = {"manifest": manifest, "inputs": inputs, "claim": claim}
+    if path is not None and is_archive(path):
+        context.exit(verify_archived(path, as_json, proofs))
+    if (layout := sliced_model(path)) is not None:
+        context.exit(verify_sliced(layout, path, as_json, proofs))
+    if path is None:
+        raise click.UsageError("Missing argument 'PATH'.")
     with timed("verified"):
         verdict = api.verify(path, against, inputs, package=package, threads=threads, engine=engine,
                              max_difference=max_difference, config=config, module=module)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Experts on the CPU: which token meets which expert, the feed-forward network of each, and the weighted sum.
+"""Experts: which token meets which expert, the feed-forward network of each, and the weighted sum.
 
 Mode `loop` visits the experts in order and gives the bits of transformers' `eager` experts.
 """
@@ -15,8 +15,12 @@ from partwise.frontends.torch.experts import define_experts
 __all__ = ["MODES", "experts_loop", "register_experts"]
 
 
+_DEVICES = ("CPU", "CUDA", "XPU", "MPS")
+"""torch's words for what its engines reach."""
+
+
 def register_experts(mode: str = "loop") -> str:
-    """Make `partwise::experts` computable on the CPU; the first mode registered in a process stays.
+    """Make `partwise::experts` computable; the first mode registered in a process stays.
 
     Args:
         mode: a key of `MODES`.
@@ -32,7 +36,8 @@ def register_experts(mode: str = "loop") -> str:
     if not _REGISTERED:
         define_experts()
         library = require("torch").library.Library("partwise", "FRAGMENT")
-        library.impl("experts", MODES[mode], "CPU")
+        for device in _DEVICES:  # plain calls of torch: the same on each
+            library.impl("experts", MODES[mode], device)
         _REGISTERED[mode] = library
     if mode not in _REGISTERED:
         raise InputError(f"experts mode `{mode}`", "another mode is in force here", got=next(iter(_REGISTERED)))

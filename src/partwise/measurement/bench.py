@@ -36,11 +36,10 @@ def bench_package(package: Package, settings: Settings, on_progress: Progress | 
         RunError: a stage or a replica failed.
     """
     case = open_case(package, settings)
-    lone_engine = case.engines[0] if len(set(case.engines)) == 1 else package.manifest.engine
     counts = (*[case.threads] * case.at_once, case.threads * case.at_once) if settings.uncut else ()
     refuse_memory(package, len(counts) + len(settings.executors))
     with (
-        replicas(package, lone_engine, counts, settings.sizes) as uncut,
+        replicas(package, case.uncut_engine, counts, settings.sizes) as uncut,
         _executors(case) as executors,
     ):
         rounds = Rounds(case, uncut, executors)

@@ -51,6 +51,11 @@ class Case:
     engines: tuple[str, ...]
 
     @property
+    def uncut_engine(self) -> str:
+        """Who computes the uncut model: the stages' engine, or the package's where they differ."""
+        return self.engines[0] if len(set(self.engines)) == 1 else self.package.manifest.engine
+
+    @property
     def at_once(self) -> int:
         """Stages that this machine's cores can run at once."""
         return max(1, min(len(self.engines), default_threads() // self.threads))

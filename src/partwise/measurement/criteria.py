@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from partwise.extras import require
 from partwise.measurement.experts_check import kernels
 from partwise.measurement.graphics import contention, out_of_memory, split, split_rate
 from partwise.measurement.suite import Criterion, Found, Machine, NotMeasurableError
-from partwise.runtime import DIFFERENCE_LIMIT, run_package
+from partwise.runtime import DIFFERENCE_LIMIT, Policy, run_package
 from partwise.runtime.executors import Options, start_executor
 from partwise.runtime.inputs import open_inputs
 from partwise.runtime.trace import Probe, Trace
@@ -84,6 +85,19 @@ def _cpu_alone(machine: Machine) -> Found:
     return Found(value=float(apart == here), unit="equal", met=apart == here, note="processes and in one process")
 
 
+def _fallback(machine: Machine) -> Found:
+    """The last stage's device is full (a fake one): the stage goes to the CPU, the bits stay, the record says so."""
+    manifest = machine.package.manifest
+    engine = f"{len(manifest.segments) - 1}=fake:{manifest.engine}+memory=1B"
+    policy = Policy(cpu_fallback=True)
+    given: dict[str, Any] = {"executor": "processes", "threads": 1, "save": False}
+    moved = run_package(machine.package, engine=engine, policy=policy, **given)
+    plain = run_package(machine.package, **given)
+    equal = moved.requests[0].record.outputs == plain.requests[0].record.outputs
+    said = "; ".join(dict.fromkeys(incident.what for incident in moved.record.incidents))
+    return Found(value=float(equal), unit="equal", met=equal and bool(said), note=f"a fake device; the record: {said}")
+
+
 def copy_bytes_per_s(seconds: float) -> float:
     """Bytes a second that one thread's copy reads and writes, the best of several: a roof that is measured."""
     source, target = np.ones(_COPY_BYTES, np.uint8), np.empty(_COPY_BYTES, np.uint8)
@@ -110,6 +124,7 @@ CRITERIA = (
     _criterion("kernels", "experts within 1e-5", kernels),
     _criterion("vendor kernels", "oneDNN in use", _vendor),
     _criterion("CPU-only path", "runs, same bits", _cpu_alone),
+    _criterion("fallback", "a full device: CPU", _fallback),
     _criterion("split", f"within {DIFFERENCE_LIMIT:g} of the CPU", split),
     _criterion("split rate", "no slower than the CPU", split_rate),
     _criterion("out of memory", "told as what it is", out_of_memory),

@@ -38,15 +38,15 @@ def stream_per_s(executor: Executor, inputs: Values, seconds: float, in_flight: 
     return (len(full) - 1) / (full[-1] - full[0])
 
 
-def lone_latencies(executor: Executor, inputs: Values, seconds: float) -> list[float]:
-    """How long single requests take, one after the other [s]."""
-    deadline, found = time.monotonic() + seconds, list[float]()
+def lone_latencies(executor: Executor, inputs: Values, seconds: float) -> tuple[list[float], float]:
+    """How long single requests take, one after the other; and processor time of this process for each [s]."""
+    deadline, found, worked = time.monotonic() + seconds, list[float](), time.process_time()
     while not found or time.monotonic() < deadline:
         start = time.monotonic()
         for _ in executor.run([inputs]):
             pass
         found.append(time.monotonic() - start)
-    return found
+    return found, (time.process_time() - worked) / len(found)
 
 
 def stage_medians(trace: Trace, stages: int) -> list[tuple[float, float]]:

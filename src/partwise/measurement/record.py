@@ -58,6 +58,8 @@ class Arrangement:
     """Requests in a second with so many in flight; the median over rounds."""
     latency_s: float
     """Of a request alone; the median."""
+    caller_s: float
+    """What the caller itself works for a request, handing over and collecting."""
     stages: tuple[StageTime, ...]
     predicted_per_s: float | None
     """From the times of its lone stages and the contention of the uncut replicas; None where nothing was compared."""

@@ -39,6 +39,8 @@ class _Measured:
 
     per_s: list[float] = field(default_factory=list[float])
     latencies: list[float] = field(default_factory=list[float])
+    worked: list[float] = field(default_factory=list[float])
+    """Processor time of this process for a lone request, by round [s]."""
 
 
 @dataclass(slots=True)
@@ -72,7 +74,9 @@ class Rounds:
         found = self.found.setdefault(name, _Measured())
         found.per_s.append(stream_per_s(executor, self.case.inputs, seconds, self.case.in_flight))
         before = len(trace.segments), len(trace.handovers)
-        found.latencies += lone_latencies(executor, self.case.inputs, seconds * _LONE_SHARE)
+        latencies, worked = lone_latencies(executor, self.case.inputs, seconds * _LONE_SHARE)
+        found.latencies += latencies
+        found.worked.append(worked)
         kept = self.lone_trace.setdefault(name, Trace())
         kept.segments += trace.segments[before[0] :]
         kept.handovers += trace.handovers[before[1] :]
@@ -93,7 +97,7 @@ class Rounds:
             lone=_uncut(1, case.threads, self.lone),
             uncut=_uncut(1, case.threads * case.at_once, self.full),
             arrangements=tuple(self._arrangement(name) for name in self.executors),
-            notes=_notes(next(iter(self.executors.values())).settings),
+            notes=(*_uncut_notes(case, bool(self.uncut)), *_notes(next(iter(self.executors.values())).settings)),
         )
 
     def _arrangement(self, name: str) -> Arrangement:
@@ -101,14 +105,18 @@ class Rounds:
         stages = stage_times(case, self.lone_trace[name])
         busy = [stage.compute_s + stage.copy_s for stage in stages]
         at_once = case.at_once if name == "processes" or case.in_flight > 1 else 1
+        latency = statistics.median(found.latencies)
+        # In this process the stages' own work is this process's too.
+        caller = statistics.median(found.worked) if name == "processes" else max(0.0, latency - sum(busy))
         contention = _median_ratio(self.ceiling, self.lone, case.at_once) if self.uncut else None
         return Arrangement(
             executor=name,
             in_flight=case.in_flight,
             per_s=statistics.median(found.per_s),
-            latency_s=statistics.median(found.latencies),
+            latency_s=latency,
+            caller_s=caller,
             stages=stages,
-            predicted_per_s=None if contention is None else predicted_per_s(busy, at_once, contention),
+            predicted_per_s=None if contention is None else predicted_per_s(busy, at_once, contention, caller),
             of_ceiling=_median_ratio(found.per_s, self.ceiling) if self.uncut else None,
             of_uncut=_median_ratio(found.per_s, self.full) if self.uncut else None,
         )
@@ -126,6 +134,10 @@ def _uncut(count: int, threads: int, rates: Sequence[float]) -> Uncut | None:
 
 def _median_ratio(ours: Sequence[float], theirs: Sequence[float], times: int = 1) -> float:
     return statistics.median(a / (times * b) for a, b in zip(ours, theirs, strict=True))
+
+
+def _uncut_notes(case: Case, measured: bool) -> tuple[str, ...]:
+    return (f"the uncut model ran by {case.uncut_engine}",) if measured and len(set(case.engines)) > 1 else ()
 
 
 def _notes(engines: Sequence[EngineSettings]) -> tuple[str, ...]:

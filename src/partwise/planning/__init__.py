@@ -15,6 +15,7 @@ from partwise.planning.phases import Alternative, Answer, PhasePlan, plan_phases
 from partwise.planning.plan import default_objectives, plan
 from partwise.planning.records import Blend, Bound, Cut, Level, Limits, Objective, Plan, Share, Stage
 from partwise.planning.reserve import Reserve
+from partwise.planning.schedule import plan_batch
 from partwise.planning.serialize import plan_digest, plan_from_data, plan_to_data
 from partwise.planning.weighted_text import parse_objectives
 from partwise.planning.workload import Placement, Workload, parse_workload, place
@@ -60,6 +61,7 @@ __all__ = [
     "parse_workload",
     "place",
     "plan",
+    "plan_batch",
     "plan_digest",
     "plan_from_data",
     "plan_phases",

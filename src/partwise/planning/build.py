@@ -13,7 +13,7 @@ from partwise.planning.bounds import unit_working_bytes
 from partwise.planning.goals import GOALS, Amounts, Join, amounts_of
 from partwise.planning.ideals import Cap, Channel, Instance
 from partwise.planning.needs import flat
-from partwise.planning.problem import Floats, Pairs, Problem
+from partwise.planning.problem import Floats, Ints, Pairs, Problem
 from partwise.planning.records import Limits, Objective
 
 __all__ = ["Types", "build", "types_of"]
@@ -87,7 +87,7 @@ def build(
             bounded.append(Cap(load=(amount,) * len(rooms), limit=limit))
     return Instance(
         edges=layout.edges,
-        maker=problem.maker[layout.values],
+        maker=layout.maker,
         readers=layout.readers,
         needs=layout.needs,
         counts=types.counts,
@@ -96,7 +96,7 @@ def build(
         caps=tuple(bounded),
         room=tuple(rooms),
         held=held.bytes,
-        value_bytes=problem.tensor_bytes[layout.values].astype(float),
+        value_bytes=layout.over_values(problem.tensor_bytes.astype(float)),
         homes=_homes(problem, types),
         exactly=limits.stages,
         working=unit_working_bytes(problem).astype(float),
@@ -159,7 +159,9 @@ class _Layout:
 
     Attributes:
         edges: [edges, 2] from a value's maker to a reader.
-        values: tensors that some other unit than their maker reads.
+        values: tensors that some other unit than their maker reads; after them come the fused units of which nodes
+            are apart: as a value that the first node makes and the others read, at the price of a cut.
+        maker: the unit that makes each.
         readers: units and places in `values`.
         needs: units and items.
     """
@@ -171,7 +173,11 @@ class _Layout:
         unit, tensor = problem.reads.unit[crossing], problem.reads.item[crossing]
         self.edges = np.unique(np.stack((maker[crossing], unit), axis=1), axis=0)
         self.values, place = np.unique(tensor, return_inverse=True)
-        self.readers = Pairs(unit, place)
+        fused, first, others = _apart(problem)
+        self._fused = fused
+        self.maker: Ints = np.concatenate((problem.maker[self.values], first))
+        later = len(self.values) + others.item
+        self.readers = Pairs(np.concatenate((unit, others.unit)), np.concatenate((place, later)))
         self._own: dict[str, Pairs] = {}
         self._shared: dict[tuple[int, ...], list[tuple[str, int]]] = {}
         single = [end for end in problem.ends if len(end.makers) == 1]  # of several the last one returns it
@@ -192,15 +198,19 @@ class _Layout:
         work = work.copy()
         np.add.at(work, self._own[kind].unit, amount[self._own[kind].item])
         again = [sum(amount[thing] for each, thing in things if each == kind) for things in self._shared.values()]
-        none = np.zeros(len(self.values))
         given = amounts or Amounts()
         return Channel(
             work=work,
-            receive=none if given.receive is None else given.receive[self.values],
-            send=none if given.send is None else given.send[self.values],
+            receive=self.over_values(given.receive, given.cut),
+            send=self.over_values(given.send),
             again=np.array(again, np.float64),
             fixed=given.fixed,
         )
+
+    def over_values(self, tensors: Floats | None, cut: Floats | None = None) -> Floats:
+        """[values] Amounts of tensors, and those of fused units; nothing where there are none."""
+        own = np.zeros(len(self.values)) if tensors is None else tensors[self.values]
+        return np.concatenate((own, np.zeros(len(self._fused)) if cut is None else cut[self._fused]))
 
     def _gather(self, kind: str, pairs: Pairs, more: Sequence[tuple[int, int]], count: int) -> None:
         """Sort out the things, fewer than `count`, that one unit alone needs."""
@@ -214,6 +224,18 @@ class _Layout:
             users.setdefault(thing, []).append(unit)
         for thing, sharing in users.items():
             self._shared.setdefault(tuple(sharing), []).append((kind, thing))
+
+
+def _apart(problem: Problem) -> tuple[Ints, Ints, Pairs]:
+    """Fused units with nodes in several units: their numbers, the unit of the first node, and those of the others."""
+    home = problem.home
+    rows = [home[list(unit.nodes)] for unit in problem.rates.units]
+    chosen = [(number, np.unique(row[row != row[0]])) for number, row in enumerate(rows) if (row != row[0]).any()]
+    units = [unit for _, others in chosen for unit in others.tolist()]
+    places = [place for place, (_, others) in enumerate(chosen) for _ in others]
+    first = [rows[number][0] for number, _ in chosen]
+    others = Pairs(np.array(units, np.int64), np.array(places, np.int64))
+    return np.array([number for number, _ in chosen], np.int64), np.array(first, np.int64), others
 
 
 def _held(problem: Problem, layout: _Layout) -> _Held:

@@ -14,7 +14,7 @@ from partwise.ir import Contraction, contract
 from partwise.planning.colocation import units
 from partwise.planning.constraints_resolve import nodes_named, stated_groups
 from partwise.planning.price import measure, price
-from partwise.planning.rates import RateTable
+from partwise.planning.rates import RateTable, rate_table
 from partwise.planning.records import Level, Plan, Stage
 from partwise.profiling import profile
 
@@ -30,7 +30,8 @@ def check_plan(plan: Plan, subject: str = "plan") -> None:
         PlanError: the first violation, and how many more there are.
     """
     contraction = contract(plan.graph)
-    found = list(violations(plan, contraction, RateTable(profile(plan.graph, plan.sizes), plan.cluster, plan.reserve)))
+    rates = rate_table(contraction, profile(plan.graph, plan.sizes), plan.cluster, plan.reserve, plan.fusion)
+    found = list(violations(plan, contraction, rates))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise PlanError(subject, f"is not a plan of its graph: {found[0]}{more}")

@@ -18,8 +18,8 @@ __all__ = ["explain_cluster"]
 
 _FACTORS = (1.12, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0)  # each one is a question to the solver
 
-Fits = Callable[[Cluster], bool]
-"""Whether some plan keeps the limits on a cluster."""
+Fits = Callable[[Cluster, Limits], bool]
+"""Whether some plan on a cluster keeps limits."""
 
 
 def explain_cluster(problem: Problem, limits: Limits, fits: Fits) -> InfeasibleError:
@@ -36,8 +36,10 @@ def explain_cluster(problem: Problem, limits: Limits, fits: Fits) -> InfeasibleE
         return InfeasibleError(
             f"cluster `{cluster.name}`", "has fewer devices than stages", expected=f"at most {count}", got=limits.stages
         )
-    factor = _factor(cluster, fits)
     node, need = _largest(problem)
+    if limits.memory_bytes is not None and fits(cluster, replace(limits, memory_bytes=None)):
+        return _too_tight(limits, limits.memory_bytes, fits, cluster, f"node {node} alone needs {format_bytes(need)}")
+    factor = _factor(lambda times: fits(_scaled(cluster, times), _raised(limits, times)))
     room = max((member.memory_bytes or 0 for member in cluster.members), default=0)
     where = f"node {node} alone needs {format_bytes(need)} of memory; the largest device has {format_bytes(room)}"
     if factor is None:
@@ -52,16 +54,35 @@ def explain_cluster(problem: Problem, limits: Limits, fits: Fits) -> InfeasibleE
     )
 
 
-def _factor(cluster: Cluster, fits: Fits) -> float | None:
-    """A factor on the memory of every device with which a plan is found, at most 6 % above the smallest below 1.5,
-    coarser beyond; None: there is none."""
+def _too_tight(limits: Limits, given: int, fits: Fits, cluster: Cluster, where: str) -> InfeasibleError:
+    """The error where the devices have room enough and the limit on a stage's memory has not."""
+    factor = _factor(lambda times: fits(cluster, _raised(limits, times)))
+    if factor is None:
+        return InfeasibleError("memory", f"no plan keeps the limit; {where}", got=format_bytes(given))
+    enough = int(given * factor)
+    return InfeasibleError(
+        "memory",
+        f"no plan keeps the limit, though the devices of cluster `{cluster.name}` have room for one; {where}",
+        expected=f"about {format_bytes(enough)}",
+        got=format_bytes(given),
+        hint=f"--memory {enough}.",
+    )
+
+
+def _factor(fits: Callable[[float], bool]) -> float | None:
+    """A factor on memory with which a plan is found, at most 6 % above the smallest below 1.5, coarser beyond; None:
+    there is none."""
     low = 1.0
     for high in _FACTORS:
-        if fits(_scaled(cluster, high)):
+        if fits(high):
             middle = (low + high) / 2
-            return middle if fits(_scaled(cluster, middle)) else high
+            return middle if fits(middle) else high
         low = high
     return None
+
+
+def _raised(limits: Limits, factor: float) -> Limits:
+    return limits if limits.memory_bytes is None else replace(limits, memory_bytes=int(limits.memory_bytes * factor))
 
 
 def _scaled(cluster: Cluster, factor: float) -> Cluster:

@@ -14,7 +14,7 @@ from partwise.planning.explain_moves import boundary_reasons
 from partwise.planning.explain_records import Explanation, StageReason
 from partwise.planning.explain_whatif import what_if
 from partwise.planning.price import transfers
-from partwise.planning.rates import RateTable
+from partwise.planning.rates import rate_table
 from partwise.planning.records import Plan, Stage
 from partwise.profiling import Profile
 
@@ -32,7 +32,8 @@ def explain_plan(plan: Plan, profile: Profile, *, effort: int = _EFFORT, seed: i
         effort: of each question with more hardware.
         seed: of the random orders there.
     """
-    evaluator = Evaluator(contract(plan.graph), RateTable(profile, plan.cluster, plan.reserve))
+    contraction = contract(plan.graph)
+    evaluator = Evaluator(contraction, rate_table(contraction, profile, plan.cluster, plan.reserve, plan.fusion))
     return Explanation(
         stages=_stage_reasons(plan),
         boundaries=tuple(boundary_reasons(plan, evaluator)),

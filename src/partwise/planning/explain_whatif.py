@@ -27,7 +27,7 @@ def what_if(plan: Plan, profile: Profile, *, effort: int, seed: int) -> Iterator
         try:
             found = solve(
                 plan.graph, profile, limits, _asked(plan), cluster=cluster, constraints=plan.constraints,
-                reserve=plan.reserve, effort=effort, seed=seed,
+                reserve=plan.reserve, fusion=plan.fusion, effort=effort, seed=seed,
             )  # fmt: skip
         except InfeasibleError:
             yield WhatIf(change=change, value=None, stages=None, gain=None)

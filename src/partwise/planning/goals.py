@@ -15,8 +15,8 @@ import numpy as np
 from partwise.hardware import Link, Member
 from partwise.planning.price import price_per_second
 from partwise.planning.problem import Floats, Problem
-from partwise.planning.rates import RateTable
 from partwise.planning.records import Objective
+from partwise.profiling import node_proof_seconds, proof_line
 
 __all__ = ["GOALS", "Amounts", "Goal", "Join", "amounts_of"]
 
@@ -38,6 +38,8 @@ class Amounts:
     """[tensors] For each value that it receives from another stage."""
     send: Floats | None = None
     """[tensors] For each value that it sends to others."""
+    cut: Floats | None = None
+    """[fused units] For each of which it holds some nodes without the first."""
     fixed: float = 0.0
     """Once."""
 
@@ -47,57 +49,74 @@ class Goal:
     """One row of the table."""
 
     join: Join
-    amounts: Callable[[RateTable, Floats, Member, Link], Amounts]
-    """From costs, bytes of each tensor, a device and its fastest link."""
+    amounts: Callable[[Problem, Member, Link], Amounts]
+    """From a problem, a device and its fastest link."""
+
+
+def _bytes(problem: Problem) -> Floats:
+    return problem.tensor_bytes.astype(np.float64)
 
 
 def _messages(size: Floats, link: Link) -> Floats:
     return link.latency_s + size / link.bytes_per_s
 
 
-def _stages(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
-    del rates, size, member, link
+def _compute(
+    problem: Problem, member: Member, rate: float = 1.0, receive: Floats | None = None, send: Floats | None = None
+) -> Amounts:
+    """Seconds of nodes and of cuts inside fused units, times a rate."""
+    found = problem.rates.of(member.name)
+    nodes, cut = rate * np.array(found.seconds), rate * np.array(found.cut_seconds)
+    return Amounts(nodes=nodes, cut=cut, receive=receive, send=send)
+
+
+def _stages(problem: Problem, member: Member, link: Link) -> Amounts:
+    del problem, member, link
     return Amounts(fixed=1.0)
 
 
-def _traffic(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
-    del rates, member, link
-    return Amounts(receive=size)
+def _traffic(problem: Problem, member: Member, link: Link) -> Amounts:
+    del member, link
+    return Amounts(receive=_bytes(problem))
 
 
-def _balance(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
-    del size, link
-    return Amounts(nodes=np.array(rates.of(member.name).seconds))
+def _balance(problem: Problem, member: Member, link: Link) -> Amounts:
+    del link
+    return _compute(problem, member)
 
 
-def _balance_memory(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
+def _balance_memory(problem: Problem, member: Member, link: Link) -> Amounts:
     """Nothing: a peak is no sum over nodes; `least_memory` limits it instead."""
-    del rates, size, member, link
+    del problem, member, link
     return Amounts()
 
 
-def _throughput(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
-    seconds = _messages(size, link)
-    return Amounts(nodes=np.array(rates.of(member.name).seconds), receive=seconds, send=seconds)
+def _throughput(problem: Problem, member: Member, link: Link) -> Amounts:
+    seconds = _messages(_bytes(problem), link)
+    return _compute(problem, member, receive=seconds, send=seconds)
 
 
-def _latency(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
-    return Amounts(nodes=np.array(rates.of(member.name).seconds), receive=_messages(size, link))
+def _latency(problem: Problem, member: Member, link: Link) -> Amounts:
+    return _compute(problem, member, receive=_messages(_bytes(problem), link))
 
 
-def _energy(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
-    del size, link
-    return Amounts(nodes=np.array(rates.joules(member.name)))
+def _energy(problem: Problem, member: Member, link: Link) -> Amounts:
+    del link
+    rates = problem.rates
+    return Amounts(nodes=np.array(rates.joules(member.name)), cut=np.array(rates.of(member.name).cut_joules or ()))
 
 
-def _cost(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
-    rate, seconds = price_per_second(member), _messages(size, link)
-    return Amounts(nodes=rate * np.array(rates.of(member.name).seconds), receive=rate * seconds)
+def _cost(problem: Problem, member: Member, link: Link) -> Amounts:
+    rate, seconds = price_per_second(member), _messages(_bytes(problem), link)
+    return _compute(problem, member, rate, receive=rate * seconds)
 
 
-def _proof(rates: RateTable, size: Floats, member: Member, link: Link) -> Amounts:
-    del size, member, link
-    return Amounts(nodes=np.array([float(cost.macs) for cost in rates.profile.nodes]))
+def _proof(problem: Problem, member: Member, link: Link) -> Amounts:
+    del member, link
+    graph, sizes, line = problem.contraction.graph, problem.rates.profile.sizes, proof_line()
+    elements = np.array([tensor.elements(sizes) for tensor in graph.tensors], np.float64)
+    nodes = np.array(node_proof_seconds(graph, sizes)) * problem.is_placed
+    return Amounts(nodes=nodes, receive=line.given_s * elements, send=line.result_s * elements, fixed=line.circuit_s)
 
 
 GOALS: dict[Objective, Goal] = {
@@ -117,4 +136,4 @@ GOALS: dict[Objective, Goal] = {
 def amounts_of(problem: Problem, objective: Objective, member: Member) -> Amounts:
     """What a stage pays for an objective on one member of the problem's cluster."""
     link = problem.cluster.fastest(member.name)
-    return GOALS[objective].amounts(problem.rates, problem.tensor_bytes.astype(np.float64), member, link)
+    return GOALS[objective].amounts(problem, member, link)

@@ -21,12 +21,12 @@ from partwise.planning.infeasible import explain
 from partwise.planning.line import Line
 from partwise.planning.orders import orders
 from partwise.planning.problem import Problem, formulate
-from partwise.planning.rates import RateTable
+from partwise.planning.rates import rate_table
 from partwise.planning.records import Blend, Bound, Level, Limits, Objective, Plan
 from partwise.planning.reserve import NOTHING, Reserve
 from partwise.planning.solvers import Demand, Solution
 from partwise.planning.weighted import solve_blend
-from partwise.profiling import Profile
+from partwise.profiling import Profile, Rules
 
 __all__ = ["default_objectives", "plan", "record"]
 
@@ -54,6 +54,7 @@ def plan(
     cluster: Cluster = REFERENCE_CLUSTER,
     constraints: Constraints = UNCONSTRAINED,
     reserve: Reserve = NOTHING,
+    fusion: Rules = Rules.NONE,
     solver: str = "auto",
     effort: int = _EFFORT,
     seed: int = 0,
@@ -71,6 +72,8 @@ def plan(
         cluster: the devices; by default as many of the reference device as are asked for.
         constraints: what runs where, what stays together.
         reserve: what every stage's memory holds beside weights and activations.
+        fusion: which nodes run as one kernel where they share a stage; a cut inside a fused unit costs what fusion
+            saved there.
         solver: a name of `choose.SOLVERS`, or `auto`.
         effort: in steps: orders tried, ideals looked at.
         seed: of the random orders among them.
@@ -85,7 +88,7 @@ def plan(
     named = [s.objective for s in objectives.shares] if isinstance(objectives, Blend) else objectives
     wanted = tuple(dict.fromkeys(named)) or default_objectives(limits, cluster)
     contraction = contract(graph)
-    evaluator = Evaluator(contraction, RateTable(profile, cluster, reserve))
+    evaluator = Evaluator(contraction, rate_table(contraction, profile, cluster, reserve, fusion))
     demand = Demand(limits=limits, objectives=wanted, effort=effort, seed=seed, evaluator=evaluator)
     if not contraction.placed:
         return _finish(_whole(wanted, limits, cluster), demand, constraints)
@@ -150,10 +153,10 @@ def _infeasible(problem: Problem, demand: Demand, solver: str) -> InfeasibleErro
     if problem.cluster.is_open or (limits.stages or 1) > len(problem.units):
         return explain([Line(problem, order) for _, order in orders(problem, demand.effort, demand.seed)], limits)
 
-    def fits(cluster: Cluster) -> bool:
+    def fits(cluster: Cluster, limits: Limits) -> bool:
         evaluator = demand.evaluator.on(cluster)
         others = tuple(o for o in demand.objectives if o is not Objective.BALANCE_MEMORY)  # a long search
-        again = replace(demand, evaluator=evaluator, objectives=others or (Objective.BALANCE,))
+        again = replace(demand, evaluator=evaluator, limits=limits, objectives=others or (Objective.BALANCE,))
         return solve(replace(problem, cluster=cluster, rates=evaluator.rates), again, solver) is not None
 
     return explain_cluster(problem, limits, fits)
@@ -246,6 +249,7 @@ def record(
         sizes=profile.sizes,
         limits=demand.limits,
         reserve=evaluator.rates.reserve,
+        fusion=evaluator.rates.rules,
         constraints=constraints,
         levels=levels,
         value=value,

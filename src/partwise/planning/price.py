@@ -8,9 +8,9 @@ from math import fsum
 from partwise.errors import DeviceError
 from partwise.hardware import Cluster, Member
 from partwise.ir import Contraction, Graph, Part, divide
-from partwise.planning.rates import RateTable
+from partwise.planning.rates import Rates, RateTable
 from partwise.planning.records import Cut, Objective, Stage
-from partwise.profiling import Profile, peak_bytes
+from partwise.profiling import Profile, node_proof_seconds, peak_bytes, proof_line
 
 __all__ = ["measure", "price", "price_per_second", "transfers"]
 
@@ -67,7 +67,23 @@ def measure(
             rates = [price_per_second(cluster.member(stage.device)) for stage in stages]
             return fsum(r * fsum([s.time_s, *received[s.index]]) for r, s in zip(rates, stages, strict=True))
         case Objective.PROOF:
-            return float(max(stage.macs for stage in stages))
+            return max(_proof_seconds(stages, cuts, graph, sizes))
+
+
+def _proof_seconds(stages: Sequence[Stage], cuts: Sequence[Cut], graph: Graph, sizes: Mapping[str, int]) -> list[float]:
+    """For each stage: its circuit, its nodes, and the elements that it receives from others or gives to them."""
+    seconds, line, bindings = node_proof_seconds(graph, sizes), proof_line(), dict(sizes)
+    given: list[dict[str, float]] = [{} for _ in stages]
+    sent: list[dict[str, float]] = [{} for _ in stages]
+    for cut in cuts:
+        for name in cut.tensors:
+            elements = graph.spec[name].elements(bindings)
+            given[cut.target][name] = line.given_s * elements
+            sent[cut.source][name] = line.result_s * elements
+    return [
+        fsum([line.circuit_s, *(seconds[i] for i in s.nodes), *given[s.index].values(), *sent[s.index].values()])
+        for s in stages
+    ]
 
 
 def _known_energy(stage: Stage) -> float:
@@ -111,7 +127,7 @@ def _stage(contraction: Contraction, rates: RateTable, index: int, home: tuple[P
     kept = rates.kept(graph)
     activations = peak_bytes(graph, part.nodes, part.inputs, part.outputs, sizes, contraction.roots, kept.apart)
     kept_bytes = sum(kept.nodes.get(index, 0) for index in part.placed) + kept.overhead_bytes
-    macs = sum(profile.nodes[i].macs for i in part.nodes)
+    macs, cuts = sum(profile.nodes[i].macs for i in part.nodes), rates.cuts(part.placed)
     return Stage(
         index=index,
         device=device,
@@ -122,11 +138,17 @@ def _stage(contraction: Contraction, rates: RateTable, index: int, home: tuple[P
         peak_bytes=weight_bytes + kept_bytes + activations,
         macs=macs,
         flops=2 * macs,
-        time_s=fsum(cost.seconds[i] for i in part.nodes),
-        energy_j=None if cost.joules is None else fsum(cost.joules[i] for i in part.nodes),
+        time_s=fsum([*(cost.seconds[i] for i in part.nodes), *(cost.cut_seconds[unit] for unit in cuts)]),
+        energy_j=_energy(cost, part, cuts),
         inputs=part.inputs,
         outputs=part.outputs,
     )
+
+
+def _energy(cost: Rates, part: Part, cuts: Sequence[int]) -> float | None:
+    if cost.joules is None:
+        return None
+    return fsum([*(cost.joules[i] for i in part.nodes), *((cost.cut_joules or ())[unit] for unit in cuts)])
 
 
 def _cuts(contraction: Contraction, profile: Profile, parts: Sequence[Part]) -> tuple[Cut, ...]:

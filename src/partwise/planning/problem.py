@@ -93,12 +93,12 @@ class Problem:
     def unit_sums(self, amounts: Floats) -> Floats:
         """Amounts of nodes, added up over the placed nodes of each unit."""
         placed = amounts[list(self.contraction.placed)]
-        return np.bincount(self._placed_units, placed, len(self.units)).astype(np.float64)
+        return np.bincount(self.home[list(self.contraction.placed)], placed, len(self.units)).astype(np.float64)
 
     @property
-    def _placed_units(self) -> Ints:
-        """The unit of each placed node."""
-        return _unit_of(self.units, len(self.node_seconds))[list(self.contraction.placed)]
+    def home(self) -> Ints:
+        """[nodes] The unit of each placed node; -1 of a repeated one."""
+        return _unit_of(self.units, len(self.node_seconds))
 
     @property
     def transfer_seconds(self) -> Floats:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from partwise.hardware import Cluster, Device
-from partwise.ir import Graph
+from partwise.ir import Contraction, Graph
+from partwise.planning.fused import fused_rates, fused_units
 from partwise.planning.reserve import NOTHING, Kept, Reserve, kept_in
-from partwise.profiling import Profile, node_joules, node_rates
+from partwise.profiling import Profile, Rules, Unit, node_joules, node_rates
 
-__all__ = ["RateTable", "Rates"]
+__all__ = ["RateTable", "Rates", "rate_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +21,35 @@ class Rates:
     seconds: tuple[float, ...]
     joules: tuple[float, ...] | None
     """None where the device states no power."""
+    cut_seconds: tuple[float, ...] = ()
+    """[fused units] Paid by each stage that holds some of a unit without its first node."""
+    cut_joules: tuple[float, ...] | None = ()
 
 
 class RateTable:
-    """Rates of one profile on the devices of a cluster, worked out once a device."""
+    """Rates of one profile on the devices of a cluster, worked out once a device.
 
-    def __init__(self, profile: Profile, cluster: Cluster, reserve: Reserve = NOTHING) -> None:
+    Attributes:
+        units: nodes that run as one kernel where they share a stage.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        cluster: Cluster,
+        reserve: Reserve = NOTHING,
+        units: tuple[Unit, ...] = (),
+        rules: Rules = Rules.NONE,
+    ) -> None:
         self.profile, self.cluster, self.reserve = profile, cluster, reserve
+        self.units, self.rules = units, rules
         self._known: dict[str, Rates] = {}
         self._kept: Kept | None = None
+        self._unit_of: dict[int, int] = {}
 
     def on(self, cluster: Cluster) -> RateTable:
         """The same for another cluster; devices of the same name are the same ones."""
-        found = RateTable(self.profile, cluster, self.reserve)
+        found = RateTable(self.profile, cluster, self.reserve, self.units, self.rules)
         found._known, found._kept = self._known, self._kept
         return found
 
@@ -56,6 +74,38 @@ class RateTable:
         """
         return self.of(name).joules or node_joules(self.profile, self.cluster.member(name).device)
 
+    def cuts(self, nodes: Collection[int]) -> list[int]:
+        """The units that a set of nodes holds some of without their first node."""
+        if not self.units:
+            return []
+        if not self._unit_of:
+            self._unit_of.update({index: number for number, unit in enumerate(self.units) for index in unit.nodes})
+        held = {self._unit_of[index] for index in nodes if index in self._unit_of}
+        mine = set(nodes)
+        return sorted(number for number in held if self.units[number].nodes[0] not in mine)
+
     def _rates(self, device: Device) -> Rates:
         found = node_rates(self.profile, device)
-        return Rates(found.seconds, found.joules)  # without stated power the energy is unknown, not nothing
+        if not self.units:
+            return Rates(found.seconds, found.joules)  # without stated power the energy is unknown, not nothing
+        fused = fused_rates(self.profile, device, found, self.units)
+        return Rates(fused.seconds, fused.joules, fused.cut_seconds, fused.cut_joules)
+
+
+def rate_table(
+    contraction: Contraction,
+    profile: Profile,
+    cluster: Cluster,
+    reserve: Reserve = NOTHING,
+    rules: Rules = Rules.NONE,
+) -> RateTable:
+    """The rates of a graph's nodes.
+
+    Args:
+        contraction: the graph seen through its placed nodes.
+        profile: its costs at the sizes of interest.
+        cluster: the devices.
+        reserve: what every stage's memory holds beside weights and activations.
+        rules: which nodes run as one kernel.
+    """
+    return RateTable(profile, cluster, reserve, fused_units(contraction, profile, rules), rules)

@@ -10,6 +10,7 @@ from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph
 from partwise.planning.constraints import UNCONSTRAINED, Constraints
 from partwise.planning.reserve import NOTHING, Reserve
+from partwise.profiling import Rules
 
 __all__ = ["Blend", "Bound", "Cut", "Level", "Limits", "Objective", "Plan", "Share", "Stage"]
 
@@ -37,7 +38,8 @@ class Objective(StrEnum):
     DEVICES = "devices"
     """The number of devices used."""
     PROOF = "proof"
-    """Multiply-accumulates of the largest stage: what its circuit grows with, where segments are proved one by one."""
+    """CPU-seconds to prove the largest stage's circuit, where segments are proved one by one: cells of its nodes
+    and of the values that cross its boundary (docs/proof-cost.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +146,8 @@ class Plan:
     limits: Limits
     reserve: Reserve = NOTHING
     """What every stage's memory holds beside weights and activations."""
+    fusion: Rules = Rules.NONE
+    """Which nodes run as one kernel where they share a stage; times are stated so."""
     constraints: Constraints = UNCONSTRAINED
     levels: tuple[Level, ...]
     value: float

@@ -17,6 +17,7 @@ from partwise.ir import Graph, graph_digest, graph_from_data, graph_to_data
 from partwise.planning.check import check_plan
 from partwise.planning.records import Plan
 from partwise.planning.reserve import NOTHING, Reserve
+from partwise.profiling import Rules
 
 __all__ = ["PLAN_VERSION", "plan_digest", "plan_from_data", "plan_to_data"]
 
@@ -30,8 +31,9 @@ _PlanRow: type[Any] = make_dataclass(
     [
         ("version", Literal["partwise.plan/1"]),
         ("graph", str | dict[str, Any]),
-        *((name, _HINTS[name]) for name in _SHARED_FIELDS if name != "reserve"),
+        *((name, _HINTS[name]) for name in _SHARED_FIELDS if name not in ("reserve", "fusion")),
         ("reserve", Reserve, NOTHING),  # plans of before it was there keep nothing
+        ("fusion", Rules, Rules.NONE),  # and fuse nothing
     ],
     frozen=True,
     slots=True,

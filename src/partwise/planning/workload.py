@@ -10,22 +10,23 @@ order: its edges count backwards.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 
 import msgspec
 import numpy as np
 
 from partwise.errors import InfeasibleError, InputError
+from partwise.planning.arrays import Bits, Floats, Ints, Pairs
 from partwise.planning.check import gap_of
 from partwise.planning.colocation import components
-from partwise.planning.ideals import Channel, Instance, solve_ideals
-from partwise.planning.problem import Floats, Ints, Pairs
+from partwise.planning.cpsat import Arrangement, solve_cpsat
+from partwise.planning.ideals import Cap, Channel, Instance, Placed, solve_ideals
 
 __all__ = ["Placement", "PlacementStage", "Workload", "parse_workload", "place"]
 
-_NEVER = 1e18  # load of a node where it cannot run: more than any limit, and finite, so that sums stay comparable
 _IDEALS = 60_000
+_EFFORT = 10  # of the search for placements that are not contiguous; some seconds each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,17 +101,32 @@ def parse_workload(data: object, subject: str) -> Workload:
     return found
 
 
-def place(workload: Workload, subject: str) -> Placement:
+def place(workload: Workload, subject: str, *, non_contiguous: bool = False, effort: int = _EFFORT) -> Placement:
     """The best contiguous placement: every device's forward nodes, and its backward nodes, are closed under paths.
 
+    Args:
+        workload: what is placed.
+        subject: its name.
+        non_contiguous: a device may hold any nodes instead.
+        effort: of the search for such placements (`solve_cpsat`).
+
     Raises:
-        InfeasibleError: no placement keeps the accelerators' memory.
+        InfeasibleError: no placement keeps the accelerators' memory, or some node can run nowhere.
         InputError: the edges form a cycle.
+        MissingExtraError: `non_contiguous` without OR-Tools.
     """
     graph = _Graph(workload)
     if graph.is_cyclic:
         raise InputError(subject, "its edges form a cycle", expected="an acyclic graph")
-    answer = solve_ideals(graph.instance(), most=_IDEALS)
+    if (homeless := graph.homeless()) is not None:
+        raise InfeasibleError(f"{subject}, node {homeless}", "is not supported on accelerators, and there is no CPU")
+    instance = graph.instance()
+    answer = solve_ideals(instance, most=_IDEALS)
+    if non_contiguous:
+        found = solve_cpsat(instance, contiguous=False, hint=answer, effort=effort)
+        if found.stages:
+            return _anywhere(graph, subject, found)
+        answer = None
     if answer is None:
         need, room = sum(node.size for node in workload.nodes), workload.maxSizePerFPGA * workload.maxFPGAs
         raise InfeasibleError(
@@ -119,8 +135,7 @@ def place(workload: Workload, subject: str) -> Placement:
             expected=f"size ≤ {room:g} in all",
             got=f"{need:g}",
         )
-    sets = [(stage.kind, np.flatnonzero(np.isin(graph.unit, stage.units))) for stage in answer.stages]
-    stages = tuple(_stages(workload, sets))
+    stages = graph.stages(answer.stages)
     value = max(stage.load for stage in stages)
     bound = value if answer.proved else graph.average()
     return Placement(
@@ -130,6 +145,22 @@ def place(workload: Workload, subject: str) -> Placement:
         bound_plans="acyclic placements" if answer.proved else "all placements",
         gap=gap_of(value, bound),
         solver="ideals" if answer.proved else "prefixes",
+        stages=stages,
+    )
+
+
+def _anywhere(graph: _Graph, subject: str, found: Arrangement) -> Placement:
+    """A placement in which a device may hold any nodes."""
+    stages = graph.stages(found.stages)
+    value = max(stage.load for stage in stages)
+    bound = value if found.proved else min(value, max(found.bound, graph.average()))
+    return Placement(
+        workload=subject,
+        value=value,
+        bound=bound,
+        bound_plans="all placements",
+        gap=gap_of(value, bound),
+        solver="cpsat",
         stages=stages,
     )
 
@@ -190,13 +221,16 @@ class _Graph:
             (workload.maxCPUs, self._times("cpuLatency"), moved * 0, np.inf),
         ]
         kinds = [kind for kind in kinds if kind[0]]
+        load = tuple(_channel(self._sum(times, count), crossing) for _, times, crossing, _ in kinds)
+        load, strangers = self._supported(load, count)
         return Instance(
             edges=order[order[:, 0] != order[:, 1]],
             maker=self.unit[sources].astype(np.int64),
             readers=Pairs(*np.array(readers, np.int64).reshape(-1, 2).T),
             needs=Pairs(*np.zeros((2, 0), np.int64)),
             counts=tuple(kind[0] for kind in kinds),
-            load=tuple(_channel(self._sum(times, count), crossing) for _, times, crossing, _ in kinds),
+            load=load,
+            caps=strangers,
             room=tuple(float(kind[3]) for kind in kinds),
             held=_channel(self._sum(np.array([node.size for node in workload.nodes]), count), moved * 0),
             value_bytes=moved * 0,
@@ -206,13 +240,40 @@ class _Graph:
 
     def average(self) -> float:
         """A bound for every placement: all work on all devices at their best speed, shared evenly."""
-        best = np.minimum(self._times("fpgaLatency") if self.workload.maxFPGAs else np.inf,
+        fast = np.where(self._unsupported(), np.inf, self._times("fpgaLatency"))
+        best = np.minimum(fast if self.workload.maxFPGAs else np.inf,
                           self._times("cpuLatency") if self.workload.maxCPUs else np.inf)  # fmt: skip
         return float(best.sum()) / (self.workload.maxFPGAs + self.workload.maxCPUs)
 
+    def homeless(self) -> int | None:
+        """The id of a node that no device runs; None where there is none."""
+        alone = self._unsupported() if not self.workload.maxCPUs else np.zeros(len(self.unit), bool)
+        return next((node.id for node, is_alone in zip(self.workload.nodes, alone, strict=True) if is_alone), None)
+
+    def stages(self, placed: Sequence[Placed]) -> tuple[PlacementStage, ...]:
+        """What each device does, priced anew."""
+        sets = [(stage.kind, np.flatnonzero(np.isin(self.unit, stage.units))) for stage in placed]
+        return tuple(_stages(self.workload, sets))
+
+    def _supported(self, load: tuple[Channel, ...], count: int) -> tuple[tuple[Channel, ...], tuple[Cap, ...]]:
+        """Loads under which a node costs more than any placement where it cannot run, and the cap that forbids it.
+
+        The cap is the rule; the cost lets the quick test see it. A cost far above all others would drown their digits.
+        """
+        away = self._sum(self._unsupported().astype(np.float64), count)
+        if not (self.workload.maxFPGAs and away.any()):
+            return load, ()
+        far = 2 * max(float(channel.work.sum() + channel.receive.sum() + channel.send.sum()) for channel in load)
+        nothing = _channel(away * 0, load[0].receive * 0)
+        strangers = (replace(nothing, work=away), *(nothing for _ in load[1:]))
+        return (replace(load[0], work=load[0].work + far * away), *load[1:]), (Cap(load=strangers, limit=0.5),)
+
+    def _unsupported(self) -> Bits:
+        """[nodes] What no accelerator runs."""
+        return np.array([not node.supportedOnFpga for node in self.workload.nodes], bool)
+
     def _times(self, kind: str) -> Floats:
-        is_free = kind == "cpuLatency"
-        return np.array([getattr(n, kind) if is_free or n.supportedOnFpga else _NEVER for n in self.workload.nodes])
+        return np.array([getattr(node, kind) for node in self.workload.nodes], np.float64)
 
     def _sum(self, amounts: Floats, count: int) -> Floats:
         return np.bincount(self.unit, amounts, count).astype(np.float64)

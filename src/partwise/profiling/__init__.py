@@ -15,6 +15,10 @@ from partwise.profiling.memory import Alive, Memory, memory
 from partwise.profiling.phase import KeyValueTraffic, Logits, Phase, key_value_traffic, phase_sizes
 from partwise.profiling.products import Parallelism
 from partwise.profiling.profile import Profile, Unknown, profile
+from partwise.profiling.proof import ProofCost, ProofSettings, ProofWork, proof_cost
+from partwise.profiling.proof_choice import ProofChoice, choose_settings
+from partwise.profiling.proof_line import node_proof_seconds, proof_line
+from partwise.profiling.proof_work import graph_work, part_work
 from partwise.profiling.simple import simple_estimate
 
 __all__ = [
@@ -34,22 +38,32 @@ __all__ = [
     "Parallelism",
     "Phase",
     "Profile",
+    "ProofChoice",
+    "ProofCost",
+    "ProofSettings",
+    "ProofWork",
     "Rules",
     "Timeline",
     "Unit",
     "Unknown",
+    "choose_settings",
     "concurrency",
     "estimate",
     "fuse",
+    "graph_work",
     "key_value_traffic",
     "memory",
     "node_groups",
     "node_joules",
+    "node_proof_seconds",
     "node_rates",
     "node_seconds",
+    "part_work",
     "peak_bytes",
     "phase_sizes",
     "profile",
+    "proof_cost",
+    "proof_line",
     "saturating_batch",
     "simple_estimate",
     "storage_roots",

@@ -15,13 +15,10 @@ from partwise.runtime.governor import Accounted, Chain, Governor
 from partwise.runtime.sizes import bind_sizes
 from partwise.runtime.thresholds import Gate
 
-__all__ = ["SHORT_S", "Held", "Pace", "traffic_bytes"]
+__all__ = ["Held", "Pace", "traffic_bytes"]
 
 _LOOK_S = 0.1
 """Between two looks at a threshold that is passed, and between two samples of the bus (assumed)."""
-
-SHORT_S = 0.005
-"""A wait that is sat out even while something is under way, whose answer may be that much later (assumed)."""
 
 
 class Pace:
@@ -77,11 +74,11 @@ class Held:
 
     def until_begun(
         self, request: int, values: Mapping[str, np.ndarray], *, underway: Collection[int]
-    ) -> Iterator[None]:
-        """Wait until a request may begin: None as long as others are under way, which may finish first."""
+    ) -> Iterator[float]:
+        """Wait until a request may begin; seconds to wait as long as others are under way, which may finish first."""
         while (wait_s := self._pace.wait_s()) > 0:
-            if underway and wait_s > SHORT_S:
-                yield None
+            if underway:
+                yield wait_s
             else:
                 time.sleep(wait_s)
         size = traffic_bytes(self._manifest, bind_sizes(self._manifest.symbols, values))

@@ -70,18 +70,19 @@ class Route:
     def divided(self, stage: int, first: int, pieces: Sequence[Piece]) -> Route:
         """The route with pieces in a stage's place, numbered from `first` on.
 
-        Numbers between this route's end and `first` belong to pieces of stages that this route has whole.
+        Numbers between that this route does not know belong to pieces of stages that it has whole.
         """
         home = {name: piece for piece, p in enumerate(pieces, start=first) for name in p.outputs}
         given = {name: sender for sender, names in self.received[stage].items() for name in names}
-        received = [_resent(named, home) for named in self.received]
-        received[stage] = {}
-        received += [{}] * (first - self.stages)
-        received += [_by_sender(piece.inputs, given | home) for piece in pieces]
-        wanted, returned = self.returned[stage], [*self.returned, *[()] * (first - self.stages)]
-        returned[stage] = ()
-        returned += [tuple(name for name in wanted if name in piece.outputs) for piece in pieces]
-        retired = {*self.retired, stage, *range(self.stages, first)}
+        numbers = range(first, first + len(pieces))
+        unknown = range(self.stages, max(self.stages, numbers.stop))
+        received = [*(_resent(named, home) for named in self.received), *({} for _ in unknown)]
+        returned = [*self.returned, *(() for _ in unknown)]
+        for number, piece in zip(numbers, pieces, strict=True):
+            received[number] = _by_sender(piece.inputs, given | home)
+            returned[number] = tuple(name for name in self.returned[stage] if name in piece.outputs)
+        received[stage], returned[stage] = {}, ()
+        retired = {*self.retired, *unknown, stage} - set(numbers)
         return Route(received=tuple(received), returned=tuple(returned), retired=frozenset(retired))
 
 

@@ -114,6 +114,8 @@ def run_package(
     if trace is not None and options.trace is not None:
         told = {"package": opened.digest, "executor": executor, "threads": options.threads}
         data = TRACE_FORMATS[trace_format](options.trace, **told)
+        if fakes := {str(number): settings.fake for number, settings in enumerate(run.record.engines) if settings.fake}:
+            data = {**data, "fake": fakes}
         write_whole(Path(trace), canonical_json(data))
     return run
 
@@ -167,7 +169,7 @@ class _Collected:
             self._take(answer, self._pending.pop(answer.request))
             on_progress("run requests", len(self.records), total)
 
-    def _remembered(self) -> Iterable[Values | None]:
+    def _remembered(self) -> Iterable[Values | float | None]:
         for number, values in enumerate(self._inputs):
             if self._held is not None:
                 yield from self._held.until_begun(number, values, underway=self._pending)

@@ -5,15 +5,20 @@
                     "resident_bytes", "peak_bytes"}, ...],
      "handovers": [{"request", "sender", "receiver", "start_s", "end_s", "copy_s", "bytes", "values",
                     "resident_bytes", "peak_bytes"}, ...],
-     "nodes":     [{"request", "stage", "node", "start_s", "end_s"}, ...]}
+     "nodes":     [{"request", "stage", "node", "start_s", "end_s"}, ...],
+     "loads":     [{"worker", "stage", "start_s", "end_s"}, ...]}
 
 Times are seconds of one monotonic clock for all processes of the machine, from the first event on.
-A segment's span is its computation alone. A hand-over runs from the sender's first byte written to the receiver's
-last byte copied; `copy_s` of it is copying, the rest is waiting for the receiver to be free. The caller is -1:
-it sends the model's inputs. In one process a value is handed over where it lies: 0 s, and the bytes that were not
-copied. `resident_bytes` is what the computing (receiving) process held before, `peak_bytes` the most that it held
-during the span: resident memory, weights included (`partwise.runtime.memory` says how exactly); null where the
-system does not say. `nodes` is empty unless each node was asked for, which costs time of its own.
+A segment's span is its computation alone. A hand-over runs from the sender's first byte written until the receiver
+has the values at hand; `copy_s` of it is copying, which the sender does, the rest is waiting for the receiver to be
+free. The caller is -1: it sends the model's inputs. In one process a value is handed over where it lies: 0 s, and the
+bytes that were not copied. `resident_bytes` is what the computing (receiving) process held before, `peak_bytes` the
+most that it held during the span: resident memory, weights included (`partwise.runtime.memory` says how exactly);
+null where the system does not say. `nodes` is empty unless each node was asked for, which costs time of its own.
+A load runs from the moment when it is asked for, just after its worker's process was started, until the stage is
+ready: most begin before the first event, at negative times; one in the middle is what replacing a worker took.
+`fake` stands there where stages ran on fake devices: what each pretended, by stage; no time of theirs is one of real
+hardware.
 """
 
 from __future__ import annotations
@@ -27,7 +32,17 @@ import msgspec
 
 from partwise.runtime.memory import resident, restart_peak
 
-__all__ = ["TRACE_VERSION", "HandoverSpan", "Measured", "NodeSpan", "Probe", "SegmentSpan", "Trace", "measured"]
+__all__ = [
+    "TRACE_VERSION",
+    "HandoverSpan",
+    "LoadSpan",
+    "Measured",
+    "NodeSpan",
+    "Probe",
+    "SegmentSpan",
+    "Trace",
+    "measured",
+]
 
 TRACE_VERSION = "partwise.trace/1"
 Result = TypeVar("Result")
@@ -84,6 +99,16 @@ class NodeSpan:
     end_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSpan:
+    """A stage made ready on a worker."""
+
+    worker: int
+    stage: int
+    start_s: float
+    end_s: float
+
+
 @dataclass(slots=True, kw_only=True)
 class Trace:
     """All spans of a run, in the order in which they were reported."""
@@ -91,6 +116,7 @@ class Trace:
     segments: list[SegmentSpan] = field(default_factory=list[SegmentSpan])
     handovers: list[HandoverSpan] = field(default_factory=list[HandoverSpan])
     nodes: list[NodeSpan] = field(default_factory=list[NodeSpan])
+    loads: list[LoadSpan] = field(default_factory=list[LoadSpan])
 
     def as_data(self, *, package: str, executor: str, threads: int) -> dict[str, object]:
         """The file's content: times from the first event on."""
@@ -104,6 +130,7 @@ class Trace:
             "segments": [_shifted(span, zero) for span in self.segments],
             "handovers": [_shifted(span, zero) for span in self.handovers],
             "nodes": [_shifted(span, zero) for span in self.nodes],
+            "loads": [_shifted(span, zero) for span in self.loads],
         }
 
 
@@ -127,6 +154,6 @@ def measured(work: Callable[[], Result], *, memory: bool) -> tuple[Result, Measu
     return result, Measured(start, end, before, peak)
 
 
-def _shifted(span: SegmentSpan | HandoverSpan | NodeSpan, zero: float) -> dict[str, object]:
+def _shifted(span: SegmentSpan | HandoverSpan | NodeSpan | LoadSpan, zero: float) -> dict[str, object]:
     data = msgspec.to_builtins(span)
     return data | {"start_s": round(span.start_s - zero, 9), "end_s": round(span.end_s - zero, 9)}

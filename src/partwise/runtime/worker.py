@@ -126,7 +126,7 @@ class _Worker:
         return self._package
 
     def _receive(self, task: Task, parcel: Parcel, values: dict[str, np.ndarray]) -> HandoverSpan:
-        found, took = measured(lambda: self._inboxes[parcel.memory].read(parcel), memory=self._begin.probe.memory)
+        found, took = measured(lambda: self._inboxes[parcel.memory].view(parcel), memory=self._begin.probe.memory)
         values.update(found)
         return HandoverSpan(
             request=task.request,

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from partwise.errors import InputError, InterfaceMismatchError, PartwiseError
 from partwise.packaging import Manifest
@@ -35,7 +35,8 @@ _HEADER = "Inference-Header-Content-Length"
 _FREE = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
 _LARGE_BYTES = 1 << 16
 """A body from which on it is read and written in another thread, so that others are not kept waiting (assumed)."""
-_LOCAL_NAMES = ["localhost", "127.0.0.1", "[::1]", "::1"]
+_LOCAL_NAME = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?\Z", re.IGNORECASE)
+Result = TypeVar("Result")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -72,8 +73,6 @@ def make_app(site: Site) -> FastAPI:
         app.add_api_route(path, handler, methods=[method], response_model=None)
     app.add_exception_handler(HTTPException, _http_error)
     app.middleware("http")(_guard(site))
-    if site.is_local:  # a page in a browser that has made its own name lead here is no local caller
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=_LOCAL_NAMES)
     return app
 
 
@@ -135,7 +134,7 @@ class _Routes:
         start, read, waited_s = time.monotonic(), 0, None
         try:
             self._check_model(request)
-            body = await _read(request, self._site.max_body_bytes)
+            body = await _in_time(_read(request, self._site.max_body_bytes), self._site.timeout_s, 408)
             read = len(body)
             response, served = await self._infer(request, body)
             waited_s = served.waited_s
@@ -153,10 +152,7 @@ class _Routes:
         site = self._site
         asked = await _aside(len(body), lambda: decode_request(body, _header_bytes(request), site.manifest))
         job = site.feed.submit(asked.values)
-        try:
-            served = await asyncio.wait_for(asyncio.wrap_future(job.future), site.timeout_s)
-        except TimeoutError:
-            raise _RefusedError(504, f"no answer within {site.timeout_s:g} s") from None
+        served = await _in_time(asyncio.wrap_future(job.future), site.timeout_s, 504)
         size = sum(value.nbytes for value in served.outputs.values())
         content, header = await _aside(size, lambda: encode_response(asked, served.outputs, self._head(served)))
         if header is None:
@@ -187,16 +183,29 @@ class _Routes:
 
 
 def _guard(site: Site) -> Callable[[Request, Handler], Awaitable[Response]]:
-    """Let nobody in without the key, but to what says that the server lives."""
+    """Let nobody in without the key, but to what says that the server lives.
+
+    A page in a browser that has made its own name lead to this machine (DNS rebinding) is no local caller.
+    """
     wanted = None if site.key is None else f"Bearer {site.key}".encode()
 
     async def guard(request: Request, call_next: Handler) -> Response:
         given = request.headers.get("authorization", "").encode()
+        if site.is_local and not _LOCAL_NAME.match(request.headers.get("host", "")):
+            return _json({"error": "this server answers to names of its own machine alone"}, 400)
         if wanted is not None and request.url.path not in _FREE and not hmac.compare_digest(given, wanted):
             return _json({"error": "a key is needed: Authorization: Bearer KEY"}, 401, {"WWW-Authenticate": "Bearer"})
         return await call_next(request)
 
     return guard
+
+
+async def _in_time(work: Awaitable[Result], limit_s: float, code: int) -> Result:
+    try:
+        return await asyncio.wait_for(work, limit_s)
+    except TimeoutError:
+        what = "no answer" if code == 504 else "the body is not here"
+        raise _RefusedError(code, f"{what} within {limit_s:g} s") from None
 
 
 async def _read(request: Request, limit: int) -> bytes:

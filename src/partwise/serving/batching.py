@@ -1,7 +1,7 @@
 """Requests run together: joined along their first dim, answers split back.
 
 Only where every input and every output of the model has one symbol as its first dim and that symbol stands nowhere
-else. What a model does with the rows of a batch is its own affair: `rows_are_independent` asks it.
+else. What a model does with the rows of a batch is its own affair: `checks.check_rows` asks it.
 """
 
 from __future__ import annotations
@@ -10,18 +10,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from partwise.errors import InputError
 from partwise.ir.dims import names_in, parse
-from partwise.packaging import Manifest, Package
+from partwise.packaging import Manifest
 from partwise.packaging.arrays import own
-from partwise.runtime.executors import Executor
-from partwise.runtime.random_inputs import random_inputs
 
-__all__ = ["batch_symbol", "check_rows", "join", "split"]
-
-_TOLERANCE = 1e-3
-"""Of the largest value: kernels of other batches round otherwise (1e-6 for float32, 1e-3 for half types, assumed);
-rows that see each other differ by the size of the values themselves."""
+__all__ = ["batch_symbol", "join", "split"]
 
 
 def batch_symbol(manifest: Manifest) -> str | None:
@@ -49,30 +42,3 @@ def split(outputs: Mapping[str, np.ndarray], rows: Sequence[int]) -> list[dict[s
         {name: value[end - count : end] for name, value in outputs.items()}
         for end, count in zip(ends.tolist(), rows, strict=True)
     ]
-
-
-def check_rows(package: Package, executor: Executor, symbol: str) -> None:
-    """Raise unless a request's answer stays the same, but for rounding, when another is run beside it.
-
-    Two seeded random requests, of one and of two rows, are run alone and together.
-
-    Raises:
-        InputError: it does not: the model looks across the rows of a batch.
-    """
-    graph = package.graph()
-    one, two = (random_inputs(package.manifest, graph, {symbol: rows}, seed=rows) for rows in (1, 2))
-    alone, beside, together = (answer.outputs for answer in executor.run([one, two, join([one, two])]))
-    for mine, found in zip((alone, beside), split(together, (1, 2)), strict=True):
-        for name, value in mine.items():
-            if not _agree(value, found[name]):
-                raise InputError("--max-batch", f"rows of one batch change each other's `{name}`", expected=1,
-                                 hint="such a model is served one request at a time.")  # fmt: skip
-
-
-def _agree(alone: np.ndarray, together: np.ndarray) -> bool:
-    if alone.dtype.kind in "biu":
-        return np.array_equal(alone, together)
-    wide = np.complex128 if alone.dtype.kind == "c" else np.float64
-    first, second = alone.astype(wide), together.astype(wide)
-    largest = float(np.max(np.abs(first), initial=0.0, where=np.isfinite(first)))
-    return np.allclose(first, second, rtol=0, atol=_TOLERANCE * largest, equal_nan=True)

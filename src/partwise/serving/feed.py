@@ -13,60 +13,27 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 
 from partwise.errors import PartwiseError, RunError, WorkerLostError
-from partwise.packaging import Package
-from partwise.runtime.executors import Answer, Executor, Options, Values, start_executor
-from partwise.runtime.governor import microbatch
-from partwise.runtime.pace import Pace, traffic_bytes
-from partwise.runtime.schedule import Incident
+from partwise.runtime.executors import Answer, Executor, Values, start_executor
+from partwise.runtime.governor import Sample
 from partwise.runtime.sizes import bind_sizes, check_values
 from partwise.runtime.trace import HandoverSpan, SegmentSpan, Trace
-from partwise.serving.batching import batch_symbol, check_rows, join, split
-from partwise.serving.jobs import END, BusyError, Job, Queue, Served
+from partwise.serving.batching import join, split
+from partwise.serving.checks import check_exact, check_rows
+from partwise.serving.jobs import END, BusyError, Job, Queue, Recent, Served
+from partwise.serving.setup import Observer, Setup
 
-__all__ = ["Feed", "Observer", "Setup"]
+__all__ = ["Feed"]
 
 _BACKOFF_S = (0.1, 10.0)
 """First and longest wait before another start of an executor that would not start (doubled each time; assumed)."""
 _ATTEMPTS = 3
 """Runs that may lose a worker with the same request under way before it is held to be the cause (assumed)."""
-
-
-class Observer(Protocol):
-    """Is told what happens, in the feeding thread."""
-
-    def answered(self, rows: int, trace: Trace) -> None:
-        """A batch is done; the trace holds what was measured since the last."""
-        ...
-
-    def incident(self, incident: Incident) -> None:
-        """Something went wrong, and the executor went on."""
-        ...
-
-    def restarted(self, error: PartwiseError) -> None:
-        """The executor itself failed, and another is started."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """What the feeding thread runs; a reload replaces it whole."""
-
-    package: Package
-    executor: str
-    options: Options
-    max_batch: int
-    batch_delay_s: float
-    pace: Pace = Pace()  # noqa: RUF009 - holds nothing back
-    adaptive: bool = False
-    """Let the governor of the pace choose how many rows up to `max_batch`."""
 
 
 @dataclass(slots=True)
@@ -89,10 +56,10 @@ class Feed:
         self._queue = Queue(max_rows=1, delay_s=0.0, room=room)
         self._setup, self._next = setup, setup
         self._executor: Executor | None = None
-        self._symbol = batch_symbol(setup.package.manifest)
+        self._symbol = setup.symbol
         self._stream = _Stream()
         self._batches = 0
-        self._rows = Recent()
+        self._came = Recent()
         self._told = 0
         self._good: Setup | None = None
         self._checked = False
@@ -112,6 +79,12 @@ class Feed:
     def underway(self) -> int:
         """Requests that are being computed."""
         return sum(len(batch) for batch in tuple(self._stream.underway.values()))
+
+    @property
+    def bus(self) -> Sample | None:
+        """The last sample of the memory bus; None without a governor."""
+        governor = self._setup.pace.governor
+        return None if governor is None else governor.last
 
     def start(self) -> None:
         """Begin: load the package, and answer what is submitted."""
@@ -134,6 +107,8 @@ class Feed:
         rows = sizes.get(self._symbol or "", 1)
         job = Job(values=values, rows=rows, kind=kind, arrived_s=time.monotonic())
         self._queue.put(job)
+        if self._setup.adaptive:
+            self._came.add(job.arrived_s, rows)
         if (executor := self._executor) is not None:
             executor.wake()
         return job
@@ -182,7 +157,7 @@ class Feed:
         setup = self._setup = self._next
         trace = Trace()
         with start_executor(setup.executor, setup.package, replace(setup.options, trace=trace)) as executor:
-            executor.ready()
+            check_exact(setup.package, executor, setup.options.threads, setup.max_difference)
             if setup.max_batch > 1 and self._symbol is not None and not self._checked:
                 check_rows(setup.package, executor, self._symbol)
                 self._checked = True
@@ -206,44 +181,27 @@ class Feed:
         for answer in executor.run(self._offers()):
             self._answer(answer, trace, executor)
 
-    def _offers(self) -> Iterator[Values | None]:
+    def _offers(self) -> Iterator[Values | float | None]:
         stream = self._stream
         while (batch := self._queue.take(list(stream.underway.values()))) is not END:
-            if not isinstance(batch, list):
-                yield None
+            if batch is None or isinstance(batch, float):
+                yield batch
                 continue
+            assert isinstance(batch, list)
             self._begin(batch)
             yield batch[0].values if len(batch) == 1 else join([job.values for job in batch])
 
     def _begin(self, batch: list[Job]) -> None:
         stream, setup = self._stream, self._setup
         rows = sum(job.rows for job in batch)
-        size = self._traffic(rows, dict(batch[0].kind))
+        sizes = dict(batch[0].kind)
+        size = setup.traffic(rows, sizes) if setup.pace.governor is not None else 0
         setup.pace.begin(size)
         stream.underway[stream.offered] = batch
         stream.begun[stream.offered] = (time.monotonic(), size)
         stream.offered += 1
         if setup.adaptive:
-            self._rows.add(time.monotonic(), rows)
-            self._queue.max_rows = self._microbatch(dict(batch[0].kind))
-
-    def _traffic(self, rows: int, sizes: dict[str, int]) -> int:
-        symbol = {} if self._symbol is None else {self._symbol: rows}
-        return traffic_bytes(self._setup.package.manifest, {**sizes, **symbol})
-
-    def _microbatch(self, sizes: dict[str, int]) -> int:
-        """How many rows keep the bus under its limit at the rate at which they come."""
-        setup, governor = self._setup, self._setup.pace.governor
-        if governor is None or self._symbol is None:
-            return self._queue.max_rows
-        one, two = self._traffic(1, sizes), self._traffic(2, sizes)
-        return microbatch(
-            weight_bytes=2 * one - two,
-            row_bytes=two - one,
-            rows_per_s=self._rows.per_s(time.monotonic()),
-            limit_bytes_per_s=governor.limit_bytes_per_s,
-            largest=setup.max_batch,
-        )
+            self._queue.max_rows = setup.microbatch(self._came.per_s(time.monotonic()), sizes)
 
     def _tell(self, executor: Executor) -> None:
         """What went wrong since the last answer, and was put right or not."""
@@ -311,24 +269,8 @@ class Feed:
                 job.future.set_exception(error)
 
 
-class Recent:
-    """How many rows came in the last second."""
-
-    def __init__(self) -> None:
-        self._came: deque[tuple[float, int]] = deque()
-
-    def add(self, now_s: float, rows: int) -> None:
-        """So many came."""
-        self._came.append((now_s, rows))
-
-    def per_s(self, now_s: float) -> float:
-        """Rows a second."""
-        while self._came and self._came[0][0] < now_s - 1.0:
-            self._came.popleft()
-        return float(sum(rows for _, rows in self._came))
-
-
 def _clear(trace: Trace) -> None:
     trace.segments.clear()
     trace.handovers.clear()
     trace.nodes.clear()
+    trace.loads.clear()

@@ -13,10 +13,9 @@ from typing import Final
 import numpy as np
 
 from partwise.errors import RunError
-from partwise.runtime.pace import SHORT_S
 from partwise.runtime.trace import HandoverSpan, SegmentSpan
 
-__all__ = ["END", "BusyError", "Job", "Queue", "Served"]
+__all__ = ["END", "BusyError", "Job", "Queue", "Recent", "Served"]
 
 
 class BusyError(RunError):
@@ -117,8 +116,8 @@ class Queue:
             self._interrupted = True
             self._changed.notify()
 
-    def take(self, underway: Sequence[Sequence[Job]]) -> list[Job] | _End | None:
-        """The next batch; None where it is better asked again later. Waits only while nothing is under way.
+    def take(self, underway: Sequence[Sequence[Job]]) -> list[Job] | _End | float | None:
+        """The next batch. Waits only while nothing is under way; otherwise None for none now, seconds for none before.
 
         Args:
             underway: the batches that are not answered yet.
@@ -130,10 +129,10 @@ class Queue:
                     return END
                 wait_s = self._wait_s(underway)
                 held_s = self.pace_s() if wait_s == 0 else 0.0
-                if held_s > 0 and (held_s <= SHORT_S or not underway):
+                if held_s > 0 and underway:
+                    return held_s
+                if held_s > 0:
                     self._changed.wait(held_s)
-                elif held_s > 0:
-                    return None
                 elif wait_s == 0:
                     batch = [job for job in self._pop() if job.alone or job.future.set_running_or_notify_cancel()]
                     if batch:
@@ -141,7 +140,7 @@ class Queue:
                 elif self._closed and not self._jobs:
                     return END
                 elif underway:
-                    return None
+                    return wait_s
                 else:
                     self._changed.wait(wait_s)
 
@@ -173,3 +172,20 @@ class Queue:
                 kept.append(job)
         self._jobs.extendleft(reversed(kept))
         return batch
+
+
+class Recent:
+    """How many rows came in the last second. Many threads add, one asks."""
+
+    def __init__(self) -> None:
+        self._came: deque[tuple[float, int]] = deque()
+
+    def add(self, now_s: float, rows: int) -> None:
+        """So many came."""
+        self._came.append((now_s, rows))
+
+    def per_s(self, now_s: float) -> float:
+        """Rows a second."""
+        while self._came and self._came[0][0] < now_s - 1.0:
+            self._came.popleft()
+        return float(sum(rows for _, rows in self._came))

@@ -8,6 +8,7 @@ import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from partwise.errors import PartwiseError
+from partwise.runtime.governor import Sample
 from partwise.runtime.schedule import Incident
 from partwise.runtime.trace import Trace
 
@@ -49,10 +50,22 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         self._restarts = Counter("partwise_restarts", "Executors that failed, by error.", ["error"], registry=registry)
+        self._bus = Gauge(
+            "partwise_bus_bytes_per_second", "The memory bus, and who measured it.", ["provider"], registry=registry
+        )
+        self._sample: Callable[[], Sample | None] = lambda: None
         self._reloads = Counter("partwise_reloads", "Configurations taken on.", registry=registry)
 
-    def watch(self, *, waiting: Callable[[], int], underway: Callable[[], int], ready: Callable[[], bool]) -> None:
+    def watch(
+        self,
+        *,
+        waiting: Callable[[], int],
+        underway: Callable[[], int],
+        ready: Callable[[], bool],
+        bus: Callable[[], Sample | None],
+    ) -> None:
         """Figures that are asked for when the metrics are read."""
+        self._sample = bus
         gauges: tuple[tuple[str, str, Callable[[], float]], ...] = (
             ("partwise_queue", "Requests that wait.", waiting),
             ("partwise_in_flight", "Requests that are being computed.", underway),
@@ -63,7 +76,7 @@ class Metrics:
             Gauge(name, text, registry=self.registry).set_function(value)
 
     def answered(self, rows: int, trace: Trace) -> None:
-        """See `feed.Observer`."""
+        """See `setup.Observer`."""
         self._rows.observe(rows)
         for span in trace.segments:
             self._stage_s.labels(span.stage).observe(span.end_s - span.start_s)
@@ -73,11 +86,11 @@ class Metrics:
             self._handover_bytes.labels(*labels).inc(span.bytes)
 
     def incident(self, incident: Incident) -> None:
-        """See `feed.Observer`."""
+        """See `setup.Observer`."""
         self._incidents.labels(incident.what).inc()
 
     def restarted(self, error: PartwiseError) -> None:
-        """See `feed.Observer`."""
+        """See `setup.Observer`."""
         self._restarts.labels(type(error).__name__).inc()
 
     def reloaded(self) -> None:
@@ -103,6 +116,9 @@ class Metrics:
 
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""
+        self._bus.clear()
+        if (sample := self._sample()) is not None:
+            self._bus.labels(sample.provider).set(sample.bytes_per_s)
         return generate_latest(self.registry)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from partwise.errors import InputError
 from partwise.runtime.config import Config
+from partwise.runtime.exactness import DIFFERENCE_LIMIT
 
 __all__ = ["API_KEY", "ServeOptions"]
 
@@ -29,6 +30,8 @@ class ServeOptions:
     executor: str = "processes"
     engine: str | None = None
     """By default the one that the segments were cut for."""
+    max_difference: float = DIFFERENCE_LIMIT
+    """How far engines without an exact way may be from the exact one; looked at once, before the first request."""
     threads: int | None = None
     """Of each stage."""
     workers: int | None = None
@@ -38,7 +41,7 @@ class ServeOptions:
     max_batch: int = 1
     """Rows that are run together at most; 1 runs each request by itself."""
     batch_delay_s: float = 0.005
-    """How long a request waits for others while nothing is under way."""
+    """How long a request waits for others at most, where there is room for it."""
     max_body_bytes: int = 64 << 20
     max_queue: int = 256
     """Requests that wait at most; more are answered 503."""

@@ -18,14 +18,16 @@ from partwise.errors import InputError, PartwiseError
 from partwise.extras import require
 from partwise.packaging import Package, open_package
 from partwise.runtime import default_threads
-from partwise.runtime.config import check_config, make_pace
+from partwise.runtime.config import check_config, configured_engine, make_pace
+from partwise.runtime.engines import stage_engines
 from partwise.runtime.executors import Options
 from partwise.runtime.pace import Pace
 from partwise.runtime.schedule import Policy
 from partwise.runtime.telemetry.spans import RequestSpans
-from partwise.serving.feed import Feed, Setup
+from partwise.serving.feed import Feed
 from partwise.serving.kserve import model_metadata
 from partwise.serving.options import API_KEY, ServeOptions
+from partwise.serving.setup import Setup
 
 if TYPE_CHECKING:
     from partwise.serving.app import Site
@@ -36,6 +38,10 @@ _POLICY = Policy(keep_going=True, divide=False, attempts=2, exclude_after=64, ab
 """A request that fails is as a rule to blame itself (a token outside the table), and anybody can send one: it must not
 cost a worker its share for long, nor cut a stage in pieces. The figures are assumed; `faults` in a configuration."""
 _FIXED = ("host", "port", "name")
+_SPARE = 64
+"""Connections beyond those whose requests wait: for health, metrics, and bodies that are being read (assumed)."""
+_GRACE_S = 10.0
+"""For the executor to end (assumed)."""
 _BACKLOG = 2048
 """Connections that the system holds before they are taken: uvicorn's own default."""
 _NOT_IN_A_PATH = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -85,7 +91,9 @@ def _site(
 
     metrics = Metrics()
     feed = Feed(_setup(package, options), metrics, room=options.max_queue)
-    metrics.watch(waiting=lambda: feed.waiting, underway=lambda: feed.underway, ready=feed.ready.is_set)
+    metrics.watch(
+        waiting=lambda: feed.waiting, underway=lambda: feed.underway, ready=feed.ready.is_set, bus=lambda: feed.bus
+    )
     return Site(
         feed=feed,
         metrics=metrics,
@@ -103,7 +111,9 @@ def _site(
 
 def _setup(package: Package, options: ServeOptions) -> Setup:
     config, pace = options.config, None
+    engine = ",".join(stage_engines(options.engine, len(package.manifest.segments), package.manifest.engine))
     if config is not None:
+        engine = configured_engine(config, package, options.engine)
         check_config(config, package)
         pace = make_pace(config)
         if config.pipelining.adaptive and (config.bandwidth is None or options.max_batch == 1):
@@ -111,11 +121,12 @@ def _setup(package: Package, options: ServeOptions) -> Setup:
                              hint="bandwidth.share and pipelining.max_batch")  # fmt: skip
     return Setup(
         pace=pace or Pace(),
+        max_difference=options.max_difference,
         adaptive=config is not None and config.pipelining.adaptive,
         package=package,
         executor=options.executor,
         options=Options(
-            engine=options.engine or package.manifest.engine,
+            engine=engine,
             threads=options.threads or default_threads(),
             workers=options.workers,
             in_flight=options.in_flight,
@@ -162,7 +173,7 @@ def _run(
 
     config = uvicorn.Config(
         make_app(site), log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
-        timeout_graceful_shutdown=max(1, round(options.drain_s)),
+        timeout_graceful_shutdown=max(1, round(options.drain_s)), limit_concurrency=options.max_queue + _SPARE,
     )  # fmt: skip
     server = uvicorn.Server(config)
     feed = site.feed
@@ -177,7 +188,7 @@ def _run(
         with _unmoved(again):
             server.run(sockets=[listener])
     finally:
-        feed.close(options.drain_s)
+        feed.close(_GRACE_S)  # every answer that anybody still waits for has been sent
         if site.spans is not None:
             site.spans.close()
     if feed.error is not None:

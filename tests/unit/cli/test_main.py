@@ -71,22 +71,34 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     running = ["--engine", "--executor", "--in-flight", "--input", "--max-difference", "--run-dir", "--seed", "--size"]
     running += ["--address", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
+    proving = ["--srs", "--insecure-srs", "--time-limit", "--memory-limit", "--prover-threads"]
+    chosen, circuits = ["--layers", "--max-error"], ["--base", "--columns", "--legs", "--logrows", "--scale"]
+    circuits += ["--integer", "--visibility"]
+    assert found["slice"] == sorted(
+        ["--batch", "--json", "--max-layers", "--max-nodes", "--output", "--proof", "--segments"]
+    )
+    assert found["compile"] == sorted([*circuits, *proving, "--input", "--json", "--layers"])
+    assert found["prove"] == sorted([*proving, "--json", "--layers", "--output"])
     working = ["--cpu-fallback", "--max-layers", "--max-parameters", "--memory", "--workers"]
     tracing = ["--trace", "--trace-format", "--trace-nodes"]
-    assert found["run"] == sorted([*running, *working, *tracing, "--config", "--json", "--output", "--watch"])
+    assert found["run"] == sorted(
+        [*running, *working, *tracing, *proving, *chosen, "--config", "--json", "--output", "--watch"]
+    )
     joining = ["--cache", "--head", "--host", "--join", "--package", "--port", "--store", "--temp-dir"]
     limits = ["--max-layers", "--max-nodes", "--max-parameters", "--memory", "--workers"]
     assert found["worker"] == sorted([*joining, *limits, "--json"])
     serving = ["--batch-delay", "--config", "--drain", "--engine", "--executor", "--host", "--in-flight", "--json"]
-    serving += ["--max-batch", "--max-body", "--max-queue", "--name", "--port", "--threads", "--timeout", "--workers"]
+    serving += ["--max-batch", "--max-body", "--max-difference", "--max-queue", "--name", "--port", "--threads"]
+    serving += ["--timeout", "--workers"]
     assert found["serve"] == sorted(serving)
     judging = ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
-    assert found["verify"] == sorted([*judging, "--threads"])
-    assert found["full-run"] == sorted({*capturing, *planning, *running, "--json", "--model", "--output"})
+    assert found["verify"] == sorted([*judging, "--claim", "--manifest", "--threads"])
+    everything = {*capturing, *planning, *running, *proving, *chosen, *circuits, "--proof"}
+    assert found["full-run"] == sorted({*everything, "--json", "--model", "--output"})
     measuring = ["--against", "--engine", "--executor", "--in-flight", "--json", "--output", "--rounds", "--seconds"]
     assert found["bench"] == sorted([*measuring, "--seed", "--size", "--suite", "--threads"])
     reasoning = ["--emit", "--explain", "--generate", "--microbatches", "--pareto", "--plot", "--prompt", "--schedule"]
-    reasoning += ["--phase"]
+    reasoning += ["--phase", "--fuse", "--non-contiguous"]
     assert found["plan"] == sorted([*capturing, *planning, *reasoning, "--json", "--model", "--output", "--workload"])
 
 

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 
 from graphs import decoder
 from partwise.cli.plan import plan
+from partwise.cli.profile import profile
 from partwise.digest import canonical_json
 from partwise.errors import InputError
-from partwise.ir import graph_to_data
+from partwise.ir import Graph, graph_to_data
 from partwise.plan_files import load_plan
 
 LAPTOP = """
@@ -63,6 +64,47 @@ def test_a_saved_plan_is_one_that_can_be_cut(folder: Path) -> None:
     assert load_plan(target).stages[0].kept_bytes == 2 * 12 * 2 * 2 * 8 * 4  # layers, tokens, K and V, heads, width
 
 
+UNLIKE = """
+[[member]]
+device = "quick"
+[[member]]
+device = "wide"
+[links]
+within = "pcie5-x16"
+[device.quick]
+kind = "gpu"
+peak_flops_per_s = { float32 = 200e12 }
+memory_bytes = "8GiB"
+memory_bytes_per_s = 50e9
+units = 100
+sources = [{ figures = ["*"], text = "made up", date = "2026-11" }]
+[device.wide]
+kind = "gpu"
+peak_flops_per_s = { float32 = 0.4e12 }
+memory_bytes = "8GiB"
+memory_bytes_per_s = 1500e9
+units = 100
+sources = [{ figures = ["*"], text = "made up", date = "2026-11" }]
+"""
+
+
+def test_by_phase_two_plans_are_saved(folder: Path) -> None:
+    (folder / "unlike.toml").write_text(UNLIKE)
+    (folder / "wide.json").write_bytes(canonical_json(graph_to_data(_wide())))
+    words = (folder / "wide.json", "--cluster", folder / "unlike.toml", "--prompt", 2048, "--generate", 200)
+    text = said(*words, "-o", folder / "plan.json")
+    assert "split by phase: " in text
+    assert "of K/V in" in text
+    assert not (folder / "plan.json").exists()
+    prefill, decode = (load_plan(folder / f"plan.{phase}.json") for phase in ("prefill", "decode"))
+    assert (prefill.sizes["sequence"], decode.sizes["sequence"]) == (2048, 1)
+    assert any("split by phase" in note for note in decode.notes)
+
+
+def _wide() -> Graph:
+    return decoder(3, capacity=512, heads=16, width=64, symbolic=True)
+
+
 def test_one_phase_for_any_objective(folder: Path) -> None:
     words = (folder / "cached.json", "--phase", "decode", "--sequence", 50, "--stages", 2, "--cache", 200, "--json")
     record = json.loads(said(*words, "--objective", "throughput"))
@@ -98,3 +140,25 @@ def test_other_objectives_and_graphs_are_refused(folder: Path) -> None:
     for words in ([folder / "cached.json", "--objective", "traffic"], [folder / "plain.json"]):
         with pytest.raises(InputError, match=r"latency|captured without a cache"):
             CliRunner().invoke(plan, [*map(str, words), *request], catch_exceptions=False)
+
+
+def test_a_profile_sweeps_over_one_capture(folder: Path) -> None:
+    words = [str(folder / "cached.json"), "--hardware", "rtx4090", "--phase", "decode", "--sequence", "8,32"]
+    done = CliRunner().invoke(profile, [*words, "--batch", "1,4", "--json"], catch_exceptions=False)
+    assert done.stderr.count("captured") == 1
+    found = [(each["sizes"], each["key_values"]) for each in json.loads(done.stdout)["profiles"]]
+    token = 2 * 2 * 2 * 8 * 4  # layers, K and V, heads, width, bytes
+    assert [sizes["capacity"] for sizes, _ in found] == [8, 32, 8, 32]
+    assert [moved["read_bytes"] for _, moved in found] == [s["batch"] * s["capacity"] * token for s, _ in found]
+    assert [moved["written_bytes"] for _, moved in found] == [sizes["batch"] * token for sizes, _ in found]
+    text = CliRunner().invoke(profile, words, catch_exceptions=False).stdout
+    assert "K/V read" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    "words", [("--phase", "decode"), ("--logits", "last"), ("--phase", "decode", "--sequence", "8", "--static")]
+)
+def test_a_profile_of_a_phase_needs_tokens_and_free_sizes(folder: Path, words: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match=r"--sequence|no(ne)? .*named|fixes every size"):
+        CliRunner().invoke(profile, [str(folder / "cached.json"), *words], catch_exceptions=False)

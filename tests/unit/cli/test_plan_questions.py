@@ -71,6 +71,16 @@ def test_constraints_from_a_file(
     assert "Traceback" not in err
 
 
+def test_fused_nodes_take_less(
+    graph: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (graph, "--stages", 2, "--objective", "balance", "--json")
+    alone, fused = (json.loads(call(monkeypatch, capsys, *words, "--fuse", rules)[1]) for rules in ("none", "optimal"))
+    assert (alone["fusion"], fused["fusion"]) == ("none", "optimal")
+    assert fused["value"] < alone["value"]
+    assert fused["gap"] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -85,6 +95,11 @@ def test_constraints_from_a_file(
         (("--stages", "2", "--pareto", "memory"), 3),
         (("--stages", "2", "--constraints", "missing.toml"), 3),
         (("--stages", "2", "--objective", "0*traffic"), 2),
+        (("--stages", "2", "--non-contiguous"), 2),
+        (("--stages", "2", "--batch", "auto", "--static"), 2),
+        (("--stages", "2", "--batch", "auto"), 3),
+        (("--stages", "2", "--batch", "many"), 2),
+        (("--stages", "2", "--fuse", "all"), 2),
     ],
 )
 def test_mistakes(

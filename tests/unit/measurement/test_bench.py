@@ -18,13 +18,13 @@ from partwise.packaging import Package
 from partwise.runtime.executors import Options, start_executor
 from tests.packages import example, small_package
 
-SLOW = "fake:null+time=0.05"
-QUICK = Settings(engine=SLOW, threads=1, seconds=0.3, rounds=2, executors=("processes",))
+SLOW = "fake:null+time=0.1"
+QUICK = Settings(engine=SLOW, threads=1, seconds=0.5, rounds=1, executors=("processes",))
 
 
-def at_most(rate: float) -> object:
-    """A rate that sleeps bound from above, however busy the machine is; a third of it is taken for a stall."""
-    return pytest.approx(rate * 0.68, rel=0.55)
+def near(rate: float, expected: float) -> bool:
+    """A busy machine makes everything slower, and nothing faster than it pretends to be, but for jitter."""
+    return expected / 3 < rate < 1.2 * expected
 
 
 @pytest.fixture(scope="module")
@@ -36,25 +36,26 @@ def test_three_equal_stages_beside_three_uncut_models(package: Package, monkeypa
     monkeypatch.setattr("partwise.measurement.case.default_threads", lambda: 3)
     found = bench_package(package, QUICK)
     (arrangement,) = found.arrangements
-    # A stage sleeps 50 ms, and so does a whole model: 20 requests a second, three models 60.
-    assert arrangement.per_s == at_most(20)
-    assert 0.15 <= arrangement.latency_s < 0.4
-    assert arrangement.predicted_per_s == at_most(20)
+    # A stage sleeps 100 ms, and so does a whole model: 10 requests a second, three models 30.
+    assert near(arrangement.per_s, 10)
+    assert near(1 / arrangement.latency_s, 1 / 0.3)
+    assert arrangement.predicted_per_s is not None
+    assert near(arrangement.predicted_per_s, 10)
     assert found.ceiling is not None
     assert (found.ceiling.replicas, found.ceiling.threads) == (3, 1)
-    assert found.ceiling.per_s == at_most(60)
-    assert arrangement.of_ceiling == pytest.approx(arrangement.per_s / found.ceiling.per_s, rel=0.5)
-    assert all("fake device (time=0.05)" in note for note in found.notes)
+    assert near(found.ceiling.per_s, 30)
+    assert arrangement.of_ceiling == pytest.approx(arrangement.per_s / found.ceiling.per_s)
+    assert all("fake device (time=0.1)" in note for note in found.notes)
     assert len(found.notes) == 3
-    assert all(0.05 <= stage.compute_s < 0.1 for stage in arrangement.stages)
+    assert all(near(1 / stage.compute_s, 10) for stage in arrangement.stages)
     assert [stage.planned_s for stage in arrangement.stages] == [None] * 3
 
 
 def test_one_slow_stage_decides(package: Package) -> None:
-    settings = Settings(engine="1=fake:null+time=0.1", threads=1, seconds=0.3, rounds=1, executors=("processes",),
+    settings = Settings(engine="1=fake:null+time=0.2", threads=1, seconds=0.5, rounds=1, executors=("processes",),
                         uncut=False)  # fmt: skip
     found = bench_package(package, settings)
-    assert found.arrangements[0].per_s == at_most(10)
+    assert near(found.arrangements[0].per_s, 5)
     assert (found.ceiling, found.arrangements[0].of_ceiling, found.arrangements[0].predicted_per_s) == (
         None,
         None,
@@ -66,7 +67,7 @@ def test_a_stream_is_counted_while_it_is_full(package: Package) -> None:
     options = Options(engine=SLOW, threads=1, in_flight=4)
     with start_executor("processes", package, options) as executor:
         executor.ready()
-        assert stream_per_s(executor, example(), 0.4, 4) == at_most(20)
+        assert near(stream_per_s(executor, example(), 0.5, 4), 10)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,10 @@ def test_the_slowest_stage_or_the_cores_decide(
     busy: list[float], at_once: int, contention: float, per_s: float
 ) -> None:
     assert predicted_per_s(busy, at_once, contention) == pytest.approx(per_s)
+
+
+def test_the_caller_takes_its_part_of_the_processors() -> None:
+    assert predicted_per_s([0.1, 0.1], 2, 1.0, caller_s=0.05) == pytest.approx(8)
 
 
 def test_what_would_swap_is_refused(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:

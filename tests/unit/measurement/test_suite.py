@@ -55,7 +55,7 @@ def test_every_criterion_belongs_to_a_suite() -> None:
 
 
 def test_a_copy_has_a_rate() -> None:
-    assert 1e8 < copy_bytes_per_s(0.1) < 1e13
+    assert 0 < copy_bytes_per_s(0.01) < 1e13
 
 
 @pytest.mark.slow
@@ -68,6 +68,7 @@ def test_the_list_on_this_machine(tmp_path: Path) -> None:
     results = {r["name"]: r for r in json.loads((tmp_path / "suite.json").read_text())["results"]}
     assert results["kernels"]["status"] == "met"
     assert results["CPU-only path"]["status"] == "met"
+    assert results["fallback"]["status"] == "met"
     assert results["latency"]["status"] == "not measurable here"
     if not (torch.cuda.is_available() or torch.xpu.is_available()):
         assert results["contention"]["status"] == "not measurable here"

@@ -147,3 +147,27 @@ def test_pins_on_equal_devices_as_needed_hold_anyway() -> None:
 def test_every_refusal_is_one_of_ours() -> None:
     with pytest.raises(PartwiseError):
         planned(modules(2), Constraints(together=(("", "layers.0"),)))
+
+
+def test_many_pins_take_no_longer_than_few() -> None:
+    """Twelve modules, each pinned to a device of its own: vectors of 2^12 would take minutes."""
+    graph = modules(12)
+    cluster = equal_devices(replace(find_device("a100"), name="a100"), find_link("pcie-4"), 12)
+    names = [member.name for member in cluster.members]
+    pins = tuple(Pin(name=f"layers.{number}", device=name) for number, name in enumerate(names))
+    made = planned(graph, Constraints(pins=pins), cluster=cluster)
+    assert [stage.device for stage in made.stages] == names
+    assert made.gap == 0
+    half = planned(graph, Constraints(pins=pins[::2]), cluster=cluster)
+    assert all(homes(half, f"layers.{number}") == {names[number]} for number in range(0, 12, 2))
+    assert half.gap == 0
+
+
+def test_a_memory_limit_that_is_too_tight_is_named_beside_a_cluster() -> None:
+    graph = modules(6)
+    most = max(stage.peak_bytes for stage in planned(graph, Constraints(), cluster=three()).stages)
+    with pytest.raises(InfeasibleError, match="memory: no plan keeps the limit, though the devices") as caught:
+        plan(graph, profile(graph), Limits(memory_bytes=most // 2), [Objective.BALANCE], cluster=three())
+    enough = int(str(caught.value.hint).removeprefix("--memory ").removesuffix("."))
+    assert most // 2 < enough <= 2 * most
+    plan(graph, profile(graph), Limits(memory_bytes=enough), [Objective.BALANCE], cluster=three())

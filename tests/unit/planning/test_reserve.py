@@ -15,9 +15,9 @@ from partwise.ir import Graph, contract
 from partwise.planning import Limits, Objective, Plan, Reserve, plan, plan_from_data, plan_to_data, violations
 from partwise.planning.line import Line
 from partwise.planning.orders import orders
-from partwise.planning.plan import RateTable
 from partwise.planning.price import measure, price
 from partwise.planning.problem import Problem, formulate
+from partwise.planning.rates import RateTable
 from partwise.planning.room import Room
 from partwise.profiling import profile
 

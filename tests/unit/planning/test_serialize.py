@@ -34,8 +34,8 @@ def test_round_trip_with_and_without_the_graph(made: Plan) -> None:
 def test_keys_are_those_of_the_format(made: Plan) -> None:
     data = plan_to_data(made, with_graph=False)
     assert set(data) == {
-        "version", "graph", "sizes", "limits", "reserve", "constraints", "levels", "value", "bound", "bound_origin",
-        "bound_plans", "gap", "solver", "cluster", "stages", "cuts", "notes",
+        "version", "graph", "sizes", "limits", "reserve", "fusion", "constraints", "levels", "value", "bound",
+        "bound_origin", "bound_plans", "gap", "solver", "cluster", "stages", "cuts", "notes",
     }  # fmt: skip
     assert set(data["stages"][0]) == {
         "index", "device", "nodes", "parameters", "weight_bytes", "kept_bytes", "peak_bytes", "macs", "flops", "time_s",

@@ -48,6 +48,26 @@ def test_the_published_optimum(name: str) -> None:
     assert found.value == max(stage.load for stage in found.stages)
 
 
+def test_a_device_may_hold_any_nodes() -> None:
+    pytest.importorskip("ortools", reason="the extra `solvers`")
+    data = json.loads((FOLDER / "bert_l-3_op_inference.json").read_text())
+    found = place(parse_workload(data, "w"), "w", non_contiguous=True, effort=2)
+    assert found.value == pytest.approx(21.908, abs=0.0006)  # published as optimal: facts of the benchmark
+    assert (found.gap, found.bound_plans, found.solver) == (0, "all placements", "cpsat")
+    homes = [node for stage in found.stages for node in stage.nodes]
+    assert sorted(homes) == sorted(node["id"] for node in data["nodes"])
+
+
+def test_a_node_that_no_accelerator_runs() -> None:
+    """However large its time there is said to be, it goes to the processor; without one there is no placement."""
+    nodes = [node(0), node(1, supportedOnFpga=0, fpgaLatency=1e30), node(2)]
+    found = placed(workload(nodes, [edge(0, 1), edge(1, 2)]))
+    assert [stage.nodes for stage in found.stages if stage.device == "cpu-0"] == [(1,)]
+    assert found.gap == 0
+    with pytest.raises(InfeasibleError, match=r"node 1.*no CPU"):
+        placed(workload(nodes, [], maxCPUs=0))
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [

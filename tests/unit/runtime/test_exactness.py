@@ -13,6 +13,7 @@ from partwise.runtime import is_run, load_run, run_package
 from partwise.runtime.difference import difference
 from partwise.runtime.engines import EngineSettings
 from partwise.runtime.exactness import Exactness, exact_outputs
+from partwise.verification import verify_run
 from tests.packages import example, small_package
 
 pytest.importorskip("torch")
@@ -75,3 +76,11 @@ def test_equal_arrays_have_no_difference(dtype: str) -> None:
     array = np.arange(6).astype(dtype)
     assert difference(array, array.copy()) == (0.0, 0.0)
     assert difference(array, array[:3])[0] == np.inf
+
+
+def test_a_run_on_a_fake_device_is_verified_by_the_real_one(package: Package, tmp_path: Path) -> None:
+    run = run_package(package, example(), engine="fake:torch+latency=0.001", threads=1, run_dir=tmp_path / "run")
+    assert all(settings.fake == "latency=0.001" for settings in run.record.engines)
+    verdict = verify_run(run, package)
+    assert verdict.outcome == "accepted"
+    assert verdict.notes == package.manifest.notes

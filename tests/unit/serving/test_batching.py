@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from partwise.errors import InputError
 from partwise.packaging import Manifest
 from partwise.runtime.executors import Options, start_executor
-from partwise.serving.batching import batch_symbol, check_rows, join, split
+from partwise.serving.batching import batch_symbol, join, split
+from partwise.serving.checks import check_rows
 from tests.packages import example, small_package
 
 

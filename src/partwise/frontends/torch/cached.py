@@ -7,6 +7,7 @@ may see is worked out from the positions of its own sequence. Facts and limits: 
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -20,11 +21,14 @@ from partwise.frontends.source import CaptureOptions, with_settings
 from partwise.frontends.torch.cache_layers import KeyValues, buffers, key_values
 from partwise.frontends.torch.capture import capture_module
 from partwise.frontends.torch.symbols import Roles
+from partwise.ir.dims import names_in, parse
 
 __all__ = ["capture_cached", "with_cache"]
 
 _BATCH, _SEQUENCE = 2, 16
 """Sizes where the options say nothing; export needs at least 2."""
+_BY_DISTANCE = frozenset({"BloomForCausalLM"})
+"""Models that know of positions only how far apart two tokens are, which slots show as well."""
 _TOKENS, _POSITION, _LOGITS_AT = "input_ids", "position", "logits_at"
 _MASKS = ("sdpa", "eager")
 """Implementations of attention whose masks are worked out here; their masks are values of the graph."""
@@ -44,21 +48,77 @@ def capture_cached(module: Any, options: CaptureOptions, within: AbstractContext
     """
     capacity, name = options.cache or 0, type(module).__name__
     sizes = {"batch": options.batch or _BATCH, "sequence": min(options.sequence or _SEQUENCE, capacity)}
-    if options.sequence is not None and options.sequence > capacity:
-        raise ModelError(name, "has more new tokens than its cache has room for", expected=f"--sequence ≤ {capacity}",
-                         got=options.sequence)  # fmt: skip
+    _check_options(options, capacity, name)
     with within or nullcontext():
         layers = key_values(module, name)
         inputs = _inputs(layers, capacity=capacity, **sizes)
-    with with_cache(module, layers):
-        graph = capture_module(module, inputs, static=options.static, name=name, symbolic=_roles(layers))
+    if not _takes_positions(module.forward) and name not in _BY_DISTANCE:
+        raise _unfit(name, "takes no `position_ids`, so its tokens cannot be put anywhere in a cache")
+    graph = _captured(module, layers, inputs)
     if graph.mutations:
-        raise ModelError(name, f"keeps another state beside its K/V: `{graph.mutations[0].target}`",
-                         hint="capture without --cache.")  # fmt: skip
+        raise _unfit(name, f"keeps another state beside its K/V: `{graph.mutations[0].target}`")
+    _refuse_fixed(graph)
+    _refuse_growing(graph)
     written = {output.name: output.tensor for output in graph.outputs if output.name in graph.inputs}
     mutations = tuple(ir.Mutation(target=name, tensor=tensor) for name, tensor in written.items())
     made = replace(graph, mutations=mutations, notes=(*graph.notes, *_beyond(module.config, capacity)))
     return with_settings(made, cache=capacity, image_size=None, **sizes)
+
+
+def _captured(module: Any, layers: Sequence[KeyValues], inputs: dict[str, Any]) -> ir.Graph:
+    with with_cache(module, layers):
+        try:
+            return capture_module(module, inputs, name=type(module).__name__, symbolic=_roles(layers))
+        except ModelError as error:
+            raise _unfit(error.subject, error.what) from error
+
+
+def _check_options(options: CaptureOptions, capacity: int, name: str) -> None:
+    if options.sequence is not None and options.sequence > capacity:
+        raise ModelError(name, "has more new tokens than its cache has room for", expected=f"--sequence ≤ {capacity}",
+                         got=options.sequence)  # fmt: skip
+    if options.static:
+        raise ModelError(name, "cannot have a cache and fixed sizes: prefill and decode are one graph at other sizes",
+                         hint="leave --static out.")  # fmt: skip
+
+
+def _unfit(name: str, what: str) -> ModelError:
+    return ModelError(name, what, hint="capture without --cache.")
+
+
+def _refuse_fixed(graph: ir.Graph) -> None:
+    """One graph serves prefill and decode only where the sequence and the capacity are free."""
+    if fixed := [name for name in ("sequence", "capacity") if name not in graph.hints]:
+        why = f": {graph.notes[0]}" if graph.notes else ""
+        raise ModelError(graph.name, f"export fixed {' and '.join(fixed)}, so one graph cannot serve prefill and decode"
+                         f"{why[:300]}")  # fmt: skip
+
+
+def _refuse_growing(graph: ir.Graph) -> None:
+    """Raise where the code tells how many tokens are there by the length of the keys: it expects a cache that grows."""
+    arguments = (each for node in graph.nodes for each in (*node.args, *dict(node.kwargs).values()))
+    texts = [text for argument in arguments for text in _texts(argument)]
+    texts += [dim for spec in graph.tensors for dim in spec.shape or () if isinstance(dim, str)]
+    if wrong := next(filter(_counts_tokens, dict.fromkeys(texts)), None):
+        raise _unfit(graph.name, f"takes the length of its K/V for the number of tokens there (`{wrong}`)")
+
+
+def _counts_tokens(text: str) -> bool:
+    """Whether a size adds or subtracts the capacity and new tokens."""
+    sums = (step for step in ast.walk(parse(text)) if isinstance(step, ast.BinOp))
+    sides = [(names_in(s.left), names_in(s.right)) for s in sums if isinstance(s.op, ast.Add | ast.Sub)]
+    return any("capacity" in one and "sequence" in other for pair in sides for one, other in (pair, pair[::-1]))
+
+
+def _texts(argument: ir.Argument) -> Iterator[str]:
+    match argument:
+        case ir.Sym(expression):
+            yield expression
+        case tuple():
+            for item in argument:
+                yield from _texts(item)
+        case _:
+            pass
 
 
 def _beyond(config: Any, capacity: int) -> Iterator[str]:
@@ -146,8 +206,12 @@ class _Step:
         return torch.where(self.mask(**given), torch.zeros((), dtype=dtype), torch.finfo(dtype).min)
 
 
+def _takes_positions(forward: Callable[..., Any]) -> bool:
+    return "position_ids" in inspect.signature(forward).parameters
+
+
 def _forward(before: Callable[..., Any], layers: Sequence[KeyValues], step: _Step) -> Callable[..., Any]:
-    takes_positions = "position_ids" in inspect.signature(before).parameters
+    takes_positions = _takes_positions(before)
 
     def forward(**given: Any) -> dict[str, Any]:
         tokens = given[_TOKENS]

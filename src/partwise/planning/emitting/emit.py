@@ -11,7 +11,7 @@ from partwise.planning.emitting import accelerate, llama_cpp, pipelining, vllm
 from partwise.planning.emitting.records import Emission, Grain, Placed, Target, Written
 from partwise.planning.emitting.rounding import round_plan
 from partwise.planning.evaluator import Evaluator
-from partwise.planning.rates import RateTable
+from partwise.planning.rates import rate_table
 from partwise.planning.records import Level, Plan
 from partwise.profiling import profile
 
@@ -49,7 +49,9 @@ def emit(plan: Plan, target: Target) -> Emission:
             f"--emit {target}", "the graph has no modules", expected="a torch model", got=plan.graph.format
         )
     contraction, dialect = contract(plan.graph), _DIALECTS[target]
-    evaluator = Evaluator(contraction, RateTable(profile(plan.graph, plan.sizes), plan.cluster, plan.reserve))
+    counted = profile(plan.graph, plan.sizes)
+    rates = rate_table(contraction, counted, plan.cluster, plan.reserve, plan.fusion)
+    evaluator = Evaluator(contraction, rates)
     grain = dialect.grain(contraction)
     placed = round_plan(plan, grain, evaluator, str(target))
     written = dialect.write(contraction, plan, grain, placed)

@@ -149,7 +149,7 @@ class Reach:
 
     def _next(self, found: Bits, held: Ints, kind: int, limit: float) -> None:
         """Add what some ideals reach."""
-        if not len(held):
+        if not len(held) or limit < self._fixed[kind]:
             return
         most = float(self.work[kind, held].max()) + limit - self._fixed[kind]
         first, last = int(self.lattice.block[held[0]]), int(np.searchsorted(self._least[kind], most, "right")) - 1
@@ -161,7 +161,7 @@ class Reach:
 
     def _previous(self, found: Bits, held: Ints, kind: int, limit: float) -> None:
         """Add what reaches some ideals."""
-        if not len(held):
+        if not len(held) or limit < self._fixed[kind]:
             return
         least = float(self.work[kind, held].min()) - limit + self._fixed[kind]
         first, last = int(np.searchsorted(self._most[kind], least)), int(self.lattice.block[held[-1]])

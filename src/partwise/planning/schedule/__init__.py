@@ -5,7 +5,7 @@ Never: a clock, a process, a value; the runtime executes what is written here.
 """
 
 from partwise.planning.schedule.check import Fault, faults
-from partwise.planning.schedule.choose import BatchChoice, MicrobatchChoice, best_batch, best_microbatches
+from partwise.planning.schedule.choose import BatchChoice, MicrobatchChoice, best_batch, best_microbatches, plan_batch
 from partwise.planning.schedule.formula import Prediction, latency, makespan, makespan_range, period, predict
 from partwise.planning.schedule.record import Pass, Schedule, ScheduleKind, Task, make_schedule
 from partwise.planning.schedule.simulate import simulate
@@ -38,6 +38,7 @@ __all__ = [
     "makespan_range",
     "parse_schedule",
     "period",
+    "plan_batch",
     "predict",
     "show_schedule",
     "simulate",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from partwise.errors import InputError
@@ -10,15 +9,15 @@ from partwise.ir import Graph
 from partwise.packaging import Package
 from partwise.runtime.bandwidth import make_chain
 from partwise.runtime.config.schema import Config, Devices
+from partwise.runtime.engines import ENGINES, make_engine, stage_engines
+from partwise.runtime.engines.spec import parse_engine
 from partwise.runtime.governor import Accounted, Governor
 from partwise.runtime.pace import Pace
 from partwise.runtime.thresholds import Gate, Thresholds
 from partwise.units import format_bytes, parse_bytes
 
-__all__ = ["DEVICES", "check_config", "make_pace", "stage_devices"]
-
-DEVICES = frozenset({"cpu"})
-"""What a segment can be sent to here."""
+__all__ = ["check_config", "configured_engine", "make_pace", "stage_devices"]
+_CPU = "cpu"
 
 
 def check_config(config: Config, package: Package) -> None:
@@ -38,20 +37,35 @@ def check_config(config: Config, package: Package) -> None:
     ):
         if asked:
             raise InputError(f"memory.{name}", f"nothing here can do that: {why}")
-    stage_devices(config.devices, package)
     _check_budget(config, package)
+
+
+def configured_engine(config: Config, package: Package, engine: str | None) -> str:
+    """The engine of each stage with the device that it is mapped to, as `--engine` takes them.
+
+    Args:
+        config: whose `devices`.
+        package: whose stages.
+        engine: of the command line or the configuration; None for the package's own.
+
+    Raises:
+        InputError: what `stage_devices` raises; an engine with a device of its own, and another in the map.
+        EngineMissingError: a device that is not here.
+    """
+    engines = stage_engines(engine, len(package.manifest.segments), package.manifest.engine)
+    devices = stage_devices(config.devices, package)
+    found = [_on_device(name, device) for name, device in zip(engines, devices, strict=True)]
+    for name in sorted({name for name, device in zip(found, devices, strict=True) if device != _CPU}):
+        make_engine(name, 1)  # says at once what is not here
+    return ",".join(found)
 
 
 def stage_devices(devices: Devices, package: Package) -> tuple[str, ...]:
     """The device of each stage.
 
     Raises:
-        InputError: a device that is not here, a stage that the package lacks, operations of one stage on two devices.
+        InputError: a stage that the package lacks, operations of one stage on two devices.
     """
-    for name, device in (("default", devices.default), *_named(devices.stages), *_named(devices.operations)):
-        if device not in DEVICES:
-            raise InputError(f"devices, {name}", f"device `{device}` is not one that segments run on here",
-                             expected=", ".join(sorted(DEVICES)))  # fmt: skip
     count = len(package.manifest.segments)
     for stage in devices.stages:
         if not 0 <= stage < count:
@@ -78,8 +92,15 @@ def make_pace(config: Config) -> Pace | None:
     return Pace(gate, governor, make_chain(bandwidth.providers, accounted), accounted)
 
 
-def _named(given: Mapping[int, str] | Mapping[str, str]) -> list[tuple[str, str]]:
-    return [(str(name), device) for name, device in given.items()]
+def _on_device(engine: str, device: str) -> str:
+    """An engine on a device: in the engine's own words, or an engine with its device (`openvino:GPU`)."""
+    if device == _CPU:
+        return engine
+    if parse_engine(device).name in ENGINES:
+        return device
+    if parse_engine(engine).device is not None or parse_engine(engine).fake is not None:
+        raise InputError(f"engine `{engine}`", "has a device of its own, and the map has another", got=device)
+    return f"{engine}:{device}"
 
 
 def _of_operations(devices: Devices, package: Package, stage: int) -> str:

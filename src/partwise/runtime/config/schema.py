@@ -36,6 +36,7 @@ class Devices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     the default."""
 
     default: str = "cpu"
+    """In the engine's own words, as `cuda:1`, or an engine with its device, as `openvino:GPU`."""
     stages: dict[int, str] = {}
     operations: dict[str, str] = {}
     """By operator name, as `aten.linear.default`, or a pattern of names, as `aten.*`."""

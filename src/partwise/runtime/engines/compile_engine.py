@@ -23,11 +23,10 @@ from partwise.ir.dims import evaluate
 from partwise.kernels import register_experts
 from partwise.packaging import Segment
 from partwise.packaging.arrays import own
-from partwise.packaging.screen import graph_from_bytes
 from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeObserver
 from partwise.runtime.engines.failures import engine_failure
 from partwise.runtime.engines.torch_devices import find_device
-from partwise.runtime.engines.torch_engine import refuse_sizes
+from partwise.runtime.engines.torch_engine import refuse_sizes, torch_graph
 from partwise.runtime.engines.torch_program import (
     framework_constant,
     literal_tensor,
@@ -49,9 +48,9 @@ class CompileEngine:
     def __init__(self, threads: int, device: str = "cpu") -> None:
         torch = require("torch")
         torch.set_num_threads(threads)
+        self._device = find_device(device)
         # Compiling in helper processes would leave them behind when a worker is killed.
         require("torch._inductor.config").compile_threads = 1
-        self._device = find_device(device)
         self._settings = EngineSettings(
             engine="compile",
             version=str(torch.__version__),
@@ -66,7 +65,7 @@ class CompileEngine:
         return self._settings
 
     def load(self, segment: Segment) -> LoadedSegment:
-        graph = segment.ir or graph_from_bytes(segment.graph, segment.name)
+        graph = torch_graph(segment)
         held = {name: from_numpy(own(value)).to(self._device) for name, value in segment.weights.items()}
         return _CompiledSegment(graph, held, segment.name, self._device)
 
@@ -130,7 +129,7 @@ def as_module(
 
 
 def _add_call(made: Any, node: ir.Node, values: dict[str, Any], sizes: Mapping[str, int], device: Any) -> None:
-    target = overload_of(node)
+    target = overload_of(node, device)
     kwargs = {name: _argument(value, values, sizes) for name, value in node.kwargs}
     if makes_from_nothing(target, node):
         kwargs["device"] = device

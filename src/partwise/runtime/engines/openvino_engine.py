@@ -106,8 +106,9 @@ class _OpenVinoSegment:
     def __init__(self, segment: Segment, compiled: Any) -> None:
         self._segment = segment  # its weights are the compiled segment's memory
         self._request = compiled.create_infer_request()
-        self._inputs = [port.get_any_name() for port in compiled.inputs]
-        self._outputs = [_own_name(port, segment) for port in compiled.outputs]
+        graph = require("onnx").ModelProto.FromString(segment.graph).graph
+        self._inputs = _own_names(compiled.inputs, [value.name for value in graph.input], segment.name)
+        self._outputs = _own_names(compiled.outputs, [value.name for value in graph.output], segment.name)
 
     def run(
         self, inputs: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None = None
@@ -138,7 +139,10 @@ def _refuse_other_precision(name: str, compiled: Any) -> None:
         raise EngineError(name, "OpenVINO chose another precision", expected="f32", got=got)
 
 
-def _own_name(port: Any, segment: Segment) -> str:
-    """The name that the segment gives an output, of those that OpenVINO knows it by."""
-    wanted = [value.name for value in require("onnx").ModelProto.FromString(segment.graph).graph.output]
-    return next(name for name in wanted if name in port.get_names())
+def _own_names(ports: list[Any], wanted: list[str], segment: str) -> list[str]:
+    """The names that the segment gives its inputs or outputs, of those that OpenVINO knows them by: it keeps their
+    order, adds names of values that are the same, and of values made of sequences may keep no name."""
+    if len(ports) != len(wanted):
+        raise EngineError(segment, "OpenVINO has other inputs or outputs", expected=len(wanted), got=len(ports))
+    known = [next((name for name in wanted if name in port.get_names()), None) for port in ports]
+    return [wanted[number] if name is None else name for number, name in enumerate(known)]

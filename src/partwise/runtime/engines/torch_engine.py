@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import partwise.ir as ir
-from partwise.errors import InterfaceMismatchError, PartwiseError
+from partwise.errors import EngineError, InterfaceMismatchError, PartwiseError
 from partwise.extras import require
 from partwise.ir.dims import holds
 from partwise.ir.operators.limits import refuse_absurd
@@ -22,7 +22,7 @@ from partwise.runtime.engines.torch_devices import find_device
 from partwise.runtime.engines.torch_program import TorchProgram
 from partwise.torch_arrays import from_numpy, to_numpy
 
-__all__ = ["TorchEngine", "refuse_sizes"]
+__all__ = ["TorchEngine", "refuse_sizes", "torch_graph"]
 
 
 class TorchEngine:
@@ -46,7 +46,7 @@ class TorchEngine:
         return self._settings
 
     def load(self, segment: Segment) -> LoadedSegment:
-        graph = segment.ir or graph_from_bytes(segment.graph, segment.name)
+        graph = torch_graph(segment)
         try:
             return TorchSegment(graph, segment.weights, segment.name, self._device)
         except RuntimeError as error:
@@ -83,6 +83,19 @@ class TorchSegment:
             raise engine_failure(self._name, "torch failed", error) from error
         names = [output.tensor for output in self._graph.outputs]
         return {name: to_numpy(result.detach().cpu()) for name, result in zip(names, results, strict=True)}
+
+
+def torch_graph(segment: Segment) -> ir.Graph:
+    """A torch segment's graph, screened.
+
+    Raises:
+        EngineError: it is of another format.
+        PackageError: its file is none.
+    """
+    if segment.format is not ir.Format.TORCH:
+        raise EngineError(segment.name, "is no torch segment", expected=ir.Format.TORCH, got=segment.format,
+                          hint="ONNX packages run by onnxruntime and openvino.")  # fmt: skip
+    return segment.ir or graph_from_bytes(segment.graph, segment.name)
 
 
 def refuse_sizes(graph: ir.Graph, sizes: Mapping[str, int], name: str) -> None:

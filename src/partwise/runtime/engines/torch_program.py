@@ -24,6 +24,8 @@ from partwise.torch_arrays import from_numpy
 
 __all__ = ["TorchProgram", "framework_constant", "literal_tensor", "makes_from_nothing", "overload_of"]
 
+_VIEW = "aten.view.default"
+
 
 @dataclass(frozen=True, slots=True)
 class _List:
@@ -149,7 +151,7 @@ class _Slots:
             self.named[name] = self._slot(None, made=True)
 
     def call(self, node: ir.Node) -> _Call:
-        target, lists = overload_of(node), list[_List]()
+        target, lists = overload_of(node, self._device), list[_List]()
         args = tuple(self._argument(value, lists) for value in node.args)
         kwargs = tuple((name, self._argument(value, lists)) for name, value in node.kwargs)
         if makes_from_nothing(target, node):
@@ -210,9 +212,12 @@ def framework_constant(space: str, name: str) -> Any:
     return value
 
 
-def overload_of(node: ir.Node) -> Any:
+def overload_of(node: ir.Node, device: Any = "cpu") -> Any:
     """The overload that a row of the operator table names; nothing else is ever looked up."""
     row = ir.operator(node.op, node.module)
+    if row.name == _VIEW and str(device) != "cpu":
+        # Captured on the CPU, where attention's result lies so that it can be viewed; elsewhere it may lie otherwise.
+        return require("torch").ops.aten.reshape.default
     namespace, name, overload = row.name.split(".")
     return getattr(getattr(getattr(require("torch").ops, namespace), name), overload)
 

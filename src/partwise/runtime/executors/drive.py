@@ -115,6 +115,8 @@ class Driver:
         self._todo: deque[Instruction] = deque()
         self._underway: dict[int, _Underway] = {}
         self._wake_s: float | None = None
+        self._ask_s: float | None = None
+        """When a source that has nothing is to be asked again, whatever happens."""
         self._woke_s = time.monotonic()
 
     def begin(self) -> None:
@@ -132,7 +134,7 @@ class Driver:
             self._listen()
             self._obey_all()
 
-    def run(self, requests: Iterable[Values | None]) -> Iterator[Answer]:
+    def run(self, requests: Iterable[Values | float | None]) -> Iterator[Answer]:
         """Answers in the order of the requests.
 
         Raises:
@@ -153,10 +155,11 @@ class Driver:
             match self._todo.popleft():
                 case Fetch():
                     inputs = next(stream, _END)
-                    owed = inputs is None
+                    owed = inputs is None or isinstance(inputs, float)
+                    self._ask_s = time.monotonic() + inputs if isinstance(inputs, float) else None
                     if inputs is _END:
                         self._handle(Ended())
-                    elif inputs is not None:
+                    elif not owed:
                         self._offer(number, cast(Values, inputs))
                         number += 1
                 case Answered(request):
@@ -209,7 +212,8 @@ class Driver:
         now_s = time.monotonic()
         left_s = None if self._wake_s is None else self._wake_s - now_s
         overdue = left_s is not None and left_s < -self._schedule.policy.tick_s
-        event = None if overdue else self._hands.next(left_s if left_s is None else max(0.0, left_s))
+        limits_s = [limit for limit in (left_s, self._ask_s and self._ask_s - now_s) if limit is not None]
+        event = None if overdue else self._hands.next(max(0.0, min(limits_s)) if limits_s else None)
         now_s = time.monotonic()
         if event is None and self._wake_s is not None and (overdue or now_s >= self._wake_s):
             self._wake_s, elapsed_s, self._woke_s = None, now_s - self._woke_s, now_s

@@ -89,12 +89,13 @@ class Executor(Protocol):
         """What went wrong so far, and what was done about it."""
         ...
 
-    def run(self, requests: Iterable[Values | None]) -> Iterator[Answer]:
+    def run(self, requests: Iterable[Values | float | None]) -> Iterator[Answer]:
         """Answers in the order of the requests, which are read one by one as there is room.
 
         Args:
             requests: for each, the model's inputs by name; None for "none now": it is asked again once something
-                has finished, so a live source need not keep finished answers waiting.
+                has finished, so a live source need not keep finished answers waiting; a number of seconds for "none
+                before": it is asked again then at the latest.
 
         Raises:
             InterfaceMismatchError: a value that does not fit.

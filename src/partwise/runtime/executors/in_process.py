@@ -85,7 +85,7 @@ class InProcess:
         self._driver.wait(lambda: all(stage in settings for stage in self._schedule.route.active))
         return tuple(settings[stage] for stage in active)
 
-    def run(self, requests: Iterable[Values | None]) -> Iterator[Answer]:
+    def run(self, requests: Iterable[Values | float | None]) -> Iterator[Answer]:
         """See `Executor`."""
         self.ready()
         try:

@@ -12,7 +12,7 @@ from partwise.packaging.arrays import numpy_dtype
 from partwise.runtime.cutter import Cutter
 from partwise.runtime.engines import on_cpu as cpu_engine
 from partwise.runtime.executors.executor import Options
-from partwise.runtime.executors.messages import Parcel
+from partwise.runtime.executors.messages import Packed, Parcel
 from partwise.runtime.piece import PieceFile
 from partwise.runtime.schedule import Divided, Indivisible
 from partwise.runtime.sizes import Interface
@@ -60,8 +60,7 @@ class Interfaces:
             InterfaceMismatchError: other tensors, types or shapes.
             RunError: a length that does not fit them.
         """
-        found = {item.tensor: np.broadcast_to(np.empty((), numpy_dtype(item.dtype)), item.shape)
-                 for item in parcel.tensors}  # fmt: skip
+        found = {item.tensor: _shaped(item) for item in parcel.tensors}
         if stage not in self._gives:
             self._gives[stage] = Interface(f"segment {stage} output", self._ports(stage)[1])
         self._gives[stage].check(found, sizes)
@@ -72,3 +71,11 @@ class Interfaces:
     def _ports(self, stage: int) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
         entry = self.piece(stage) or self._manifest.segments[stage]
         return entry.inputs, entry.outputs
+
+
+def _shaped(item: Packed) -> np.ndarray:
+    """An array of a tensor's type and shape that takes no memory."""
+    try:
+        return np.broadcast_to(np.empty((), numpy_dtype(item.dtype)), item.shape)
+    except ValueError as error:
+        raise RunError(f"`{item.tensor}`", f"has no possible shape ({error})", got=item.shape) from None

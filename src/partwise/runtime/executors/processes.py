@@ -9,6 +9,7 @@ when a worker dies; this file only carries it out.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
@@ -40,6 +41,7 @@ from partwise.runtime.schedule import (
 )
 from partwise.runtime.schedule import Failed as TaskFailed
 from partwise.runtime.schedule import Loaded as StageLoaded
+from partwise.runtime.trace import LoadSpan
 
 __all__ = ["Processes"]
 
@@ -97,7 +99,7 @@ class Processes:
         self._driver.wait(enough)
         return tuple(self._hands.settings[stage] for stage in self._schedule.route.active)
 
-    def run(self, requests: Iterable[Values | None]) -> Iterator[Answer]:
+    def run(self, requests: Iterable[Values | float | None]) -> Iterator[Answer]:
         """See `Executor`. One stream at a time; a stream that is left before its end ends the workers."""
         self.ready()
         try:
@@ -133,6 +135,8 @@ class _Hands:
         self._interfaces = Interfaces(package)
         self._memory: dict[int, int] = {}
         self._errors: dict[int, PartwiseError] = {}
+        self._since_s: dict[tuple[int, int], float] = {}
+        """Of loads under way, by worker and stage: when each began."""
         self._tasks: dict[int, tuple[Compute, Mapping[str, int]]] = {}
         try:
             for owner in range(CALLER, workers):
@@ -152,6 +156,7 @@ class _Hands:
         self._forget(worker)
 
     def load(self, worker: int, stage: int, *, on_cpu: bool) -> None:
+        self._since_s[worker, stage] = time.monotonic()
         engine = self._interfaces.engine(self._options, stage, on_cpu=on_cpu)
         self.crew.post(worker, Load(stage, engine, self._options.threads, self._interfaces.piece(stage)))
 
@@ -206,6 +211,7 @@ class _Hands:
                 return Heard(worker)
             case Loaded(stage, settings):
                 self.settings[stage] = settings
+                self._note_load(worker, stage)
                 return StageLoaded(worker, stage)
             case Failed():
                 error = self._errors[worker] = error_of(message)
@@ -236,6 +242,12 @@ class _Hands:
             self._options.trace.handovers.extend(done.handovers)
             self._options.trace.nodes.extend(done.nodes)
         return Finished(done.ticket, done.segment.end_s - done.segment.start_s)
+
+    def _note_load(self, worker: int, stage: int) -> None:
+        began_s = self._since_s.pop((worker, stage))
+        if self._options.trace:
+            span = LoadSpan(worker=worker, stage=stage, start_s=began_s, end_s=time.monotonic())
+            self._options.trace.loads.append(span)
 
     def _forget(self, worker: int) -> None:
         self._tasks = {ticket: known for ticket, known in self._tasks.items() if known[0].worker != worker}

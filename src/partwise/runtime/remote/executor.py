@@ -67,7 +67,7 @@ class Remote:
         self._driver.wait(lambda: all(stage in settings for stage in schedule.route.active))
         return tuple(settings[stage] for stage in schedule.route.active)
 
-    def run(self, requests: Iterable[Values | None]) -> Iterator[Answer]:
+    def run(self, requests: Iterable[Values | float | None]) -> Iterator[Answer]:
         """See `Executor`. One stream at a time; a stream that is left before its end ends the workers."""
         self.ready()
         assert self._driver is not None

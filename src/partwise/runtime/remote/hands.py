@@ -40,6 +40,7 @@ from partwise.runtime.schedule import (
     Refused,
     Story,
 )
+from partwise.runtime.trace import LoadSpan
 
 __all__ = ["Hands"]
 
@@ -81,6 +82,8 @@ class Hands:
         self._errors: dict[int, PartwiseError] = {}
         self._tasks: dict[int, _Given] = {}
         self._attempts: dict[tuple[int, int], int] = {}
+        self._since_s: dict[tuple[int, int], float] = {}
+        """Of loads, by worker and stage: when each began."""
         self._inputs: dict[int, dict[str, np.ndarray]] = {}
         self._places: dict[tuple[int, int], int] = {}
         """The worker that has what a stage sent for a request."""
@@ -170,6 +173,7 @@ class Hands:
         self._members.restart(worker)
 
     def load(self, worker: int, stage: int, *, on_cpu: bool) -> None:
+        self._since_s[worker, stage] = time.monotonic()
         engine = self._interfaces.engine(self._options, stage, on_cpu=on_cpu)
         self._post(worker, wire.Load(stage, engine, self._options.threads, self._interfaces.piece(stage)))
 
@@ -284,6 +288,7 @@ class Hands:
             case wire.Ready(stage, settings, fetched):
                 self.settings[stage] = settings
                 self.fetched[worker, stage] = fetched
+                self._note_load(worker, stage)
                 return Loaded(worker, stage)
             case wire.Refused():
                 error = self._errors[worker] = error_of(word)
@@ -331,6 +336,12 @@ class Hands:
         for span in (shifted(span, offset_s) for span in done.handovers):
             trace.handovers.append(replace(span, start_s=sent_s) if span.sender == CALLER else span)
         trace.nodes.extend(shifted(span, offset_s) for span in done.nodes)
+
+    def _note_load(self, worker: int, stage: int) -> None:
+        began_s = self._since_s.get((worker, stage))
+        if self._options.trace and began_s is not None:
+            span = LoadSpan(worker=worker, stage=stage, start_s=began_s, end_s=time.monotonic())
+            self._options.trace.loads.append(span)
 
     def _source(self, request: int, stage: int, names: list[str]) -> wire.Source:
         """Who has what a stage sent. Of a worker that has just been lost nobody knows yet: the task will say so."""

@@ -40,6 +40,7 @@ from partwise.runtime.schedule.events import (
     Refused,
     Woke,
 )
+from partwise.runtime.schedule.grid import format_grid
 from partwise.runtime.schedule.instructions import (
     Abandon,
     Answer,
@@ -66,5 +67,5 @@ __all__ = [
     "Abandon", "Answer", "Capacity", "Collect", "Compute", "Demand", "Discard", "Divide", "Divided", "Ended", "Event",
     "Failed", "Fault", "Fetch", "Finished", "GiveUp", "Heard", "Incident", "Indivisible", "Instruction", "Joined",
     "Load", "Loaded", "Lost", "Offered", "Ping", "Policy", "Refused", "Release", "Schedule", "Start", "Step", "Stop",
-    "Story", "Unload", "Wake", "Woke", "assign", "told",
+    "Story", "Unload", "Wake", "Woke", "assign", "format_grid", "told",
 ]  # fmt: skip

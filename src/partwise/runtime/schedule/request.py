@@ -44,6 +44,8 @@ class Request:
     deaths: dict[int, int] = field(default_factory=dict[int, int])
     failed_on: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
     """Workers on which a task has failed."""
+    failures: dict[int, tuple[int, str]] = field(default_factory=dict[int, tuple[int, str]])
+    """Of tasks that wait for their stage to be divided: whose failure was the last, and why."""
     running: int = 0
     given_up: tuple[int | None, str] | None = None
     """Whose failure was the last, and why."""
@@ -58,6 +60,10 @@ class Request:
         """Whether every stage is computed."""
         return all(state is State.DONE for state in self.states.values())
 
+    def has_inputs(self, stage: int) -> bool:
+        """Whether all that a stage reads can be read."""
+        return self.held.issuperset(self.route.received[stage])
+
     def deliver(self, sender: int) -> list[int]:
         """A sender's values are there; the stages that waited for nothing else, now ready."""
         if sender != CALLER or self.route.readers(CALLER):
@@ -66,7 +72,7 @@ class Request:
 
     def wake(self, stages: Iterable[int]) -> list[int]:
         """Those of some stages that wait and can run; they are ready from here on."""
-        found = [s for s in stages if self.states[s] is State.WAITING and self.held.issuperset(self.route.received[s])]
+        found = [s for s in stages if self.states[s] is State.WAITING and self.has_inputs(s)]
         self.states.update(dict.fromkeys(found, State.READY))
         return found
 

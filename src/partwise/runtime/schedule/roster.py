@@ -67,6 +67,12 @@ class Member:
             self.excluded_until_s = now_s + policy.exclude_s
         return excluded
 
+    def forgive(self, policy: Policy) -> None:
+        """One of its failures was not its own."""
+        self.in_a_row, self.share = max(0, self.in_a_row - 1), min(1.0, self.share / policy.lowered)
+        if self.up and self.in_a_row < policy.exclude_after:
+            self.excluded_until_s = None
+
 
 @dataclass(slots=True)
 class Roster:

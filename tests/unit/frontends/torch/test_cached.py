@@ -18,6 +18,10 @@ from tiny_models import BERT, LLAMA, write_config
 MAMBA = {"model_type": "mamba", "architectures": ["MambaForCausalLM"], "vocab_size": 97, "hidden_size": 32,
          "num_hidden_layers": 2, "state_size": 8}  # fmt: skip
 
+GPT_NEO = {"model_type": "gpt_neo", "architectures": ["GPTNeoForCausalLM"], "vocab_size": 97, "hidden_size": 32,
+           "num_layers": 2, "num_heads": 2, "attention_types": [[["global", "local"], 1]], "window_size": 4,
+           "max_position_embeddings": 64}  # fmt: skip
+
 
 def test_buffers_are_inputs_outputs_and_state(cached_llama: tuple[Path, Graph]) -> None:
     _, graph = cached_llama
@@ -44,11 +48,9 @@ def test_settings_say_how_to_capture_again(cached_llama: tuple[Path, Graph]) -> 
     assert graph_digest(again) == graph_digest(graph)
 
 
-def test_with_all_sizes_fixed(cached_llama: tuple[Path, Graph]) -> None:
-    options = CaptureOptions(cache=32, batch=3, sequence=1, static=True, weights=False)
-    graph = open_model(cached_llama[0], options).capture()
-    assert not graph.symbols
-    assert (graph.spec["key_0"].shape or ())[0::2] == (3, 32)
+def test_refused_with_fixed_sizes(cached_llama: tuple[Path, Graph]) -> None:
+    with pytest.raises(ModelError, match="a cache and fixed sizes"):
+        open_model(cached_llama[0], CaptureOptions(cache=32, static=True, weights=False)).capture()
 
 
 def test_refused_where_there_are_no_keys_and_values(tmp_path: Path) -> None:
@@ -58,6 +60,20 @@ def test_refused_where_there_are_no_keys_and_values(tmp_path: Path) -> None:
     recurrent = write_config(tmp_path / "mamba", MAMBA)
     with pytest.raises(ModelError, match=r"layers of another kind than attention|keeps no K/V"):
         open_model(recurrent, CaptureOptions(cache=8, weights=False)).capture()
+
+
+@pytest.mark.parametrize(
+    ("capacity", "why"),
+    [
+        (32, "length of its K/V for the number of tokens"),
+        pytest.param(64, "export fixed sequence and capacity", marks=pytest.mark.slow),
+    ],
+)
+def test_refused_where_masks_are_made_for_a_growing_cache(capacity: int, why: str, tmp_path: Path) -> None:
+    """GPT-Neo cuts its masks out of a table by the sizes that a growing cache would have."""
+    folder = write_config(tmp_path, GPT_NEO)
+    with pytest.raises(ModelError, match=why):
+        open_model(folder, CaptureOptions(cache=capacity, weights=False)).capture()
 
 
 def test_more_new_tokens_than_room(cached_llama: tuple[Path, Graph]) -> None:

@@ -19,6 +19,7 @@ from partwise.planning.schedule import (
     latency,
     make_schedule,
     period,
+    plan_batch,
     simulate,
     times_of_plan,
 )
@@ -101,6 +102,14 @@ def test_the_best_batch_is_the_largest_throughput_that_fits() -> None:
     assert max(choice.size for choice in found) < 64
     assert found[0].requests_per_s == max(choice.requests_per_s for choice in found)
     assert found[0].plan.sizes["batch"] == found[0].size
+
+
+def test_the_plan_of_the_best_batch_says_so() -> None:
+    graph = symbolic(chain([64] * 4))
+    best = best_batch(graph, Limits(stages=2), BOTH, cluster=CLUSTER)[0]
+    made = plan_batch(graph, Limits(stages=2), BOTH, cluster=CLUSTER)
+    assert made.sizes["batch"] == best.size
+    assert f"batch {best.size}, of 1, 2, 4 … 4096" in made.notes[-1]
 
 
 def test_what_cannot_be_chosen() -> None:

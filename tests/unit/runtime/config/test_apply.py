@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from partwise.errors import InputError
+from partwise.errors import InputError, PartwiseError
 from partwise.packaging import Package
-from partwise.runtime.config import apply, check_config, make_pace, parse_config, stage_devices
+from partwise.runtime.config import check_config, configured_engine, make_pace, parse_config, stage_devices
 from partwise.runtime.config.schema import Config, Devices
 from tests.packages import change_manifest, small_package
 
@@ -34,15 +34,13 @@ def test_what_can_be_obeyed(package: Package) -> None:
         ("memory: {weights: streamed}", "memory.weights: nothing here can do that"),
         ("memory: {pinned: true}", "memory.pinned: nothing here can do that"),
         ("memory: {unified: true}", "memory.unified: nothing here can do that"),
-        ("devices: {default: gpu}", "device `gpu` is not one that segments run on here; expected cpu"),
-        ("devices: {stages: {0: npu}}", "device `npu`"),
-        ("devices: {operations: {aten.*: gpu}}", "device `gpu`"),
         ("devices: {stages: {3: cpu}}", "devices.stages, 3: there is no such stage; expected 0 to 2"),
     ],
 )
 def test_what_is_refused(package: Package, text: str, said: str) -> None:
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as refused:  # noqa: PT012 - whichever of the two sees it
         check_config(config(text), package)
+        configured_engine(config(text), package, None)
     assert said in str(refused.value)
 
 
@@ -57,9 +55,8 @@ def test_a_budget_is_the_planners_figure(tmp_path: Path) -> None:
     check_config(config("memory: {budget: 4MiB}"), open_package(package.path))
 
 
-def test_the_static_map_of_stages_and_operations(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a second device by name: a stage's entry first, then its operations, then the default."""
-    monkeypatch.setattr(apply, "DEVICES", frozenset({"cpu", "gpu"}))
+def test_the_static_map_of_stages_and_operations(package: Package) -> None:
+    """A stage's entry first, then its operations, then the default."""
     assert stage_devices(Devices(default="gpu", stages={1: "cpu"}), package) == ("gpu", "cpu", "gpu")
     assert stage_devices(Devices(operations={"aten.*": "gpu", "aten.linear.default": "gpu"}), package) == ("gpu",) * 3
     linear = Devices(operations={"aten.linear.default": "gpu"})
@@ -67,6 +64,31 @@ def test_the_static_map_of_stages_and_operations(package: Package, monkeypatch: 
         stage_devices(linear, package)
     mixed = Devices(operations={"aten.linear.default": "gpu"}, stages={0: "cpu", 2: "cpu"})
     assert stage_devices(mixed, package) == ("cpu", "gpu", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("text", "engine", "found"),
+    [
+        ("", None, "null,null,null"),
+        ("devices: {stages: {1: 'fake:null+speed=0.5'}}", None, "null,fake:null+speed=0.5,null"),
+        ("devices: {default: 'fake:null+speed=0.5', stages: {0: cpu}}", "null", "null" + ",fake:null+speed=0.5" * 2),
+    ],
+)
+def test_devices_become_engines(package: Package, text: str, engine: str | None, found: str) -> None:
+    assert configured_engine(config(text), package, engine) == found
+
+
+@pytest.mark.parametrize("device", ["gpu", "torch:cuda:77", "npu:7"])
+def test_a_device_that_is_not_here_is_said_at_once(package: Package, device: str) -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(PartwiseError) as refused:
+        configured_engine(config(f"devices: {{stages: {{1: '{device}'}}}}"), package, "torch")
+    assert device.removeprefix("torch:") in str(refused.value)
+
+
+def test_a_device_of_the_engines_own_is_not_overruled(package: Package) -> None:
+    with pytest.raises(InputError, match="has a device of its own"):
+        configured_engine(config("devices: {default: 'cuda:1'}"), package, "torch:cuda:0")
 
 
 def test_a_pace_only_where_something_is_held_back() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -99,3 +100,12 @@ def test_it_dies_with_its_process(package: Package) -> None:
     )
     done = subprocess.run([sys.executable, "-c", text, str(package.path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (9, "0\n"), done.stderr
+
+
+def test_a_trace_names_the_stages_that_pretend(package: Package, tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    given: dict[str, Any] = {"save": False, "threads": 1, "trace": path}
+    run_package(package, example(), engine="1=fake:null+time=0.001", **given)
+    assert json.loads(path.read_text())["fake"] == {"1": "time=0.001"}
+    run_package(package, example(), **given)
+    assert "fake" not in json.loads(path.read_text())

@@ -6,6 +6,7 @@ import gc
 import weakref
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,3 +105,26 @@ def test_only_rows_of_the_table_and_constants_of_their_kind_are_looked_up() -> N
     hostile = replace(graph.nodes[0], kwargs=(("dtype", Enum("dtype", "from_file")),))
     with pytest.raises(EngineError, match="no dtype of torch"):
         run(replace(graph, nodes=(hostile,)), torch.ones(2))
+
+
+def test_everything_is_made_on_the_engines_device(tmp_path: Path) -> None:
+    """On torch's `meta`, which holds no data but tells where: a value made on the CPU would be refused beside it."""
+    import partwise
+    from partwise.runtime.engines.compile_engine import as_module
+    from tiny_models import save_bert
+
+    save_bert(tmp_path / "bert")
+    graph = partwise.capture(str(tmp_path / "bert"), batch=2, sequence=5)
+    specs = {weight.tensor: graph.spec[weight.tensor] for weight in graph.weights}
+
+    def empty(shape: Any, dtype: str) -> Any:
+        return torch.empty(shape, dtype=getattr(torch, dtype), device="meta")
+
+    held = {name: empty(spec.shape, spec.dtype) for name, spec in specs.items()}
+    inputs = [empty((2, 5), graph.spec[name].dtype) for name in graph.inputs]
+    with torch.no_grad():
+        found = TorchProgram(graph, held, "meta").run(list(inputs), graph.hints)
+        built = as_module(graph, held, {}, graph.hints, "meta")(*inputs)
+    assert any(node.op.startswith(("aten.arange", "aten.full", "aten.ones", "aten.zeros")) for node in graph.nodes)
+    assert {value.device.type for value in (*found, *built)} == {"meta"}
+    assert [value.shape for value in found] == [value.shape for value in built]

@@ -85,6 +85,9 @@ def test_a_trace_holds_every_segment_handover_and_node(package: Package) -> None
         assert {n.node for n in trace.nodes if n.stage == 1} == {"second"}
         assert all((s.peak_bytes or 0) >= 1 << 20 for s in trace.segments)
         assert min(span["start_s"] for span in data["segments"] + data["handovers"]) == 0  # type: ignore[operator]
+        assert {(load.worker, load.stage) for load in trace.loads} == (
+            {(n, n) for n in range(3)} if name == "processes" else set()
+        )
 
 
 def test_an_unknown_executor(package: Package) -> None:
@@ -121,8 +124,9 @@ def kill_after(executor: Processes, answers: int, worker: int, number: int, coun
     yield from itertools.islice(stream(count), answers, None)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-@pytest.mark.parametrize("worker", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("worker", "number"), [(0, signal.SIGKILL), (1, signal.SIGKILL), (1, signal.SIGSEGV), (2, signal.SIGKILL)]
+)
 def test_a_killed_worker_is_replaced(package: Package, worker: int, number: int) -> None:
     expected = answers_of(package, 30)
     with Processes(package, OPTIONS) as executor:

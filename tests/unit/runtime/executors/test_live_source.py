@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Timer
 
 import numpy as np
 import pytest
@@ -35,3 +37,49 @@ def test_answers_come_while_the_source_is_idle(kind: str, tmp_path: Path) -> Non
     assert answered == list(range(5))
     assert asked >= 4
     assert len(set(whole)) == 5
+
+
+def test_a_source_says_when_it_is_to_be_asked_again(tmp_path: Path) -> None:
+    """While one request computes for 3 × 0.2 s, nothing else happens, and the source is asked every 20 ms."""
+    package = small_package(tmp_path / "package", "null")
+    answered, asked = list[int](), 0
+
+    def live() -> Iterator[dict[str, np.ndarray] | float]:
+        nonlocal asked
+        yield example()
+        while not answered:
+            asked += 1
+            yield 0.02
+
+    options = Options(engine="fake:null+time=0.2", threads=1, in_flight=2)
+    with start_executor("processes", package, options) as executor:
+        for answer in executor.run(live()):
+            answered.append(answer.request)
+    assert asked >= 10
+
+
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_a_source_is_woken(kind: str, tmp_path: Path) -> None:
+    """From another thread, while a request computes: the second is offered long before the first is answered."""
+    package = small_package(tmp_path / "package", "null")
+    ready, offered, answered = Event(), list[float](), list[float]()
+
+    def live() -> Iterator[dict[str, np.ndarray] | None]:
+        yield example()
+        while not ready.is_set():
+            yield None
+        offered.append(time.monotonic())
+        yield example()
+
+    def wake() -> None:
+        ready.set()
+        executor.wake()
+
+    options = Options(engine="fake:null+time=0.2", threads=1, in_flight=2, workers=3)
+    with start_executor(kind, package, options) as executor:
+        executor.ready()
+        Timer(0.05, wake).start()
+        for _ in executor.run(live()):
+            answered.append(time.monotonic())
+    assert offered[0] < answered[0] - 0.2
+    executor.wake()  # nothing runs any more: nothing happens

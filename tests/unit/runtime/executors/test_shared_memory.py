@@ -62,6 +62,28 @@ def test_a_copy_is_the_receivers_own(link: Link) -> None:
     assert found.tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_view_lies_in_the_slot(link: Link, layout: str) -> None:
+    value = LAYOUTS[layout](np.arange(60.0).reshape(3, 4, 5))
+    parcel = link.outbox.write(0, {"other": np.zeros(3), "v": value})
+    found = link.inbox.view(parcel)["v"]
+    assert found.tolist() == value.tolist()
+    assert found.ctypes.data % ALIGNMENT == 0 or not value.size
+    assert not found.flags.writeable
+    link.outbox.release([parcel.slot])
+    more = LAYOUTS[layout](np.arange(60.0).reshape(3, 4, 5) + 1)  # the same layout
+    assert link.outbox.write(0, {"other": np.zeros(3), "v": more}).slot == parcel.slot
+    assert found.tolist() == more.tolist()
+
+
+def test_the_same_name_in_other_sizes_and_types(link: Link) -> None:
+    for value in (np.zeros(9), np.ones(8), np.ones(9, np.float32), np.ones((3, 3)).T, np.full(9, 2.0)) * 2:
+        parcel = link.outbox.write(0, {"v": value})
+        found = link.inbox.view(parcel)["v"]
+        assert (found.dtype, found.tolist()) == (value.dtype, value.tolist())
+        link.outbox.release([parcel.slot])
+
+
 def test_released_slots_are_used_again(link: Link) -> None:
     for size in (1000, 1100, 900, 1 << 20, 1000):
         parcel = link.outbox.write(0, {"v": np.zeros(size)})

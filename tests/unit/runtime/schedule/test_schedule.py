@@ -137,6 +137,28 @@ def test_several_workers_share_a_stage_and_answers_keep_their_order() -> None:
     assert of(Answer, schedule.handle(Finished(0))) == [Answer(0), Answer(1)]
 
 
+def test_a_slow_worker_gets_less() -> None:
+    """One that takes three times as long as the other computes a quarter of the tasks."""
+    schedule = begun(ALONE, workers=2, in_flight=12, queue=2)
+    ends, offered, done = list[tuple[int, int, int]](), 0, [0, 0]
+    todo: list[Instruction] = [Fetch()]
+    free_at, now = [0, 0], 0
+    while sum(done) < 200:
+        for instruction in todo:
+            if isinstance(instruction, Fetch):
+                todo.extend(schedule.handle(Offered(offered)))
+                offered += 1
+            elif isinstance(instruction, Compute):
+                worker = instruction.worker
+                free_at[worker] = max(now, free_at[worker]) + (3 if worker == 0 else 1)
+                ends.append((free_at[worker], instruction.ticket, worker))
+        now, ticket, worker = min(ends)
+        ends.remove((now, ticket, worker))
+        done[worker] += 1
+        todo = schedule.handle(Finished(ticket))
+    assert done[0] / 200 == pytest.approx(1 / 4, abs=0.03)
+
+
 def test_one_worker_takes_several_stages() -> None:
     schedule = Schedule(DIAMOND, workers=1)
     assert schedule.begin() == [Start(0), *(Load(0, stage) for stage in range(4))]
@@ -276,7 +298,7 @@ def exhaust(schedule: Schedule, fault: Fault) -> list[Instruction]:
 
 def test_a_stage_that_keeps_failing_is_divided() -> None:
     schedule = begun()
-    assert exhaust(schedule, Fault.MEMORY) == [Divide(0)]
+    assert exhaust(schedule, Fault.ERROR) == [Divide(0)]
     found = schedule.handle(Divided(0, HALVES, (Demand(), Demand())))
     assert found == [Load(0, 2), Load(1, 3), Unload(0, 0)]
     assert schedule.handle(Loaded(0, 2)) == [Compute(3, 0, 2, 0)]
@@ -297,10 +319,43 @@ def test_a_stage_that_served_others_is_not_divided_for_one_bad_request() -> None
     assert of(GiveUp, schedule.handle(Failed(3, Fault.ERROR, "index out of range")))
 
 
+def test_a_task_that_does_not_fit_divides_its_stage_at_once() -> None:
+    schedule = begun()
+    schedule.handle(Offered(0))
+    assert schedule.handle(Failed(0, Fault.MEMORY, "full")) == [Divide(0)]
+    assert schedule.roster.members[0].share == 1  # it is not the worker's fault
+
+
+def test_bad_requests_exclude_nobody() -> None:
+    schedule = begun(ALONE, in_flight=9, queue=9, policy=Policy(attempts=2))
+    schedule.handle(Offered(0))
+    schedule.handle(Finished(0))
+    for request in range(1, 6):
+        schedule.handle(Offered(request))
+    member, given_up = schedule.roster.members[0], 0
+    while given_up < 5:
+        for ticket in list(member.running):
+            given_up += len(of(GiveUp, schedule.handle(Failed(ticket, Fault.ERROR, "index out of range"))))
+        schedule.handle(Woke(1.0))
+    assert (member.in_a_row, member.share, member.available) == (0, 1, True)
+
+
+def test_a_task_that_makes_every_worker_lie_is_given_up() -> None:
+    schedule = begun(ALONE, policy=Policy(deaths=3))
+    schedule.handle(Offered(0))
+    found = list[Instruction]()
+    for _ in range(3):
+        (ticket,) = schedule.roster.members[0].running
+        found = schedule.handle(Failed(ticket, Fault.LIED, "a shape"))
+        schedule.handle(Loaded(0, 0))
+        wait(schedule, 6)
+    assert of(GiveUp, found)
+
+
 def test_what_cannot_be_divided_is_given_up() -> None:
     schedule = begun(ALONE)
     assert exhaust(schedule, Fault.ERROR) == [Divide(0)]
-    assert of(GiveUp, schedule.handle(Indivisible(0, "one layer"))) == [GiveUp(0, None, "one layer")]
+    assert of(GiveUp, schedule.handle(Indivisible(0, "one layer"))) == [GiveUp(0, 0, "too much")]
 
 
 def test_the_cpu_stands_in_where_it_is_allowed() -> None:
@@ -338,6 +393,13 @@ def test_workers_join_and_leave() -> None:
     assert schedule.handle(Joined(9, Capacity())) == [Load(9, 0)]
     schedule.handle(Loaded(9, 0))
     assert schedule.handle(Lost(7, "left")) == [Load(9, 1), Compute(1, 0, 0, 9)]
+
+
+def test_workers_of_others_are_up_from_the_start() -> None:
+    schedule = Schedule(ALONE, workers={4: Capacity(), 7: Capacity()}, own=False)
+    assert schedule.begin() == [Load(4, 0), Load(7, 0)]
+    assert schedule.handle(Lost(4, "left")) == []  # it comes back by itself, or not
+    assert schedule.handle(Joined(4, Capacity())) == [Load(4, 0)]
 
 
 def test_what_a_lost_worker_sent_is_computed_again_where_values_die_with_it() -> None:

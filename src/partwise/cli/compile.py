@@ -1,0 +1,54 @@
+"""`partwise compile`: slices/ → circuits, keys, and the manifest that pins them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from partwise.cli.options import PATH, json_option
+from partwise.cli.output import counted, print_json
+from partwise.cli.proof_options import asked_for, circuit_options, layers_option, prover_options, sliced, take_prover
+from partwise.cli.proof_render import compiled_to_data, show_compiled
+from partwise.dsperse import compile_slices, parse_layers, segment_count
+from partwise.verification.zk import CircuitSettings, Visibility
+
+__all__ = ["compile", "take_settings"]
+
+
+@click.command()
+@click.argument("path", type=PATH, required=False)
+@layers_option
+@circuit_options
+@click.option("--input", "inputs", type=PATH, help="A request to size lookups by (default: seeded random values).")
+@prover_options
+@json_option
+def compile(path: Path | None, layers: str | None, inputs: Path | None, as_json: bool, **given: Any) -> None:
+    """Make each segment's circuit and keys; what is finished and unchanged is reused.
+
+    The digest printed at the end is the pin: give it to whoever verifies.
+
+    \b
+    Example:  partwise compile slices/ --layers 0,2-4
+    """
+    layout, prover, settings = sliced(path), take_prover(given), take_settings(given)
+    chosen = parse_layers(layers, segment_count(layout))
+    with counted("compiled") as on_progress:
+        done = compile_slices(layout, prover, settings, layers=chosen, inputs=inputs, on_progress=on_progress)
+    if as_json:
+        print_json(compiled_to_data(done))
+    else:
+        show_compiled(done)
+
+
+def take_settings(given: dict[str, Any]) -> CircuitSettings:
+    """Take the options of `circuit_options` out of a verb's arguments; the main ones are asked for at a terminal."""
+    usual = CircuitSettings()
+    names = ("scale", "integer", "logrows", "columns", "base", "legs", "visibility")
+    chosen = {name: given.pop(name) for name in names}
+    chosen["scale"] = asked_for(chosen["scale"], "Fixed-point bits", int, usual.scale, option="--scale")
+    kinds = click.Choice([kind.value for kind in Visibility])
+    word = asked_for(chosen["visibility"], "Values in proofs", kinds, usual.visibility.value, option="--visibility")
+    chosen["visibility"] = Visibility(word)
+    return CircuitSettings(**{name: value for name, value in chosen.items() if value is not None})

@@ -1,0 +1,146 @@
+"""Slices, circuits, proofs and their verdicts as tables of at most 100 columns, and as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.text import Text
+
+from partwise.cli.render import console, show_verdict, table
+from partwise.dsperse import CompileResult, Layout, RunResult, SlicedRun
+from partwise.units import format_bytes, format_count, format_seconds
+from partwise.verification import verdict_to_data
+from partwise.verification.zk import ProofManifest, ProofVerdict
+
+__all__ = [
+    "compiled_to_data",
+    "proof_verdict_to_data",
+    "show_compiled",
+    "show_proof_verdict",
+    "show_proved",
+    "show_sliced_run",
+    "show_slices",
+    "sliced_run_to_data",
+]
+
+
+def show_slices(layout: Layout, metadata: Mapping[str, Any]) -> None:
+    """What was sliced."""
+    rows = [
+        (
+            str(segment["index"]),
+            ", ".join(segment["layers"]),
+            ", ".join(segment["dependencies"]["input"]),
+            ", ".join(segment["dependencies"]["output"]),
+            format_count(segment["parameters"]),
+        )
+        for segment in metadata["segments"]
+    ]
+    out = console()
+    out.print(table("Segments", ("segment", "operators", "receives", "gives", "parameters"), rows, left=4))
+    out.print(Text(f"left in {layout.slices}"))
+
+
+def show_compiled(done: CompileResult) -> None:
+    """Circuits and keys, and the pin."""
+    rows = list[tuple[str, ...]]()
+    for number, one in done.compiled.items():
+        circuit = one.circuit
+        sizes = {key.name: key.size for key in (*circuit.keys, *circuit.private)}
+        time = "reused" if one.reused else format_seconds(circuit.measured.seconds)
+        rows.append(
+            (
+                str(number),
+                str(circuit.settings.logrows),
+                str(circuit.rows),
+                time,
+                format_bytes(circuit.measured.peak_bytes),
+                format_bytes(sizes.get("vk.key", 0)),
+                format_bytes(sizes.get("pk.key", 0)),
+            )
+        )
+    out = console()
+    out.print(table("Circuits", ("segment", "k", "rows", "setup", "peak memory", "vk", "pk"), rows))
+    left = [str(n) for n, segment in enumerate(done.manifest.segments) if segment.circuit is None]
+    if left:
+        out.print(Text(f"not proved: segment {', '.join(left)}"))
+    out.print(Text(f"manifest {done.manifest.digest}"))
+
+
+def compiled_to_data(done: CompileResult) -> dict[str, object]:
+    """The same for `--json`."""
+    segments = [
+        {"segment": number, "reused": one.reused, "circuit": msgspec.to_builtins(one.circuit)}
+        for number, one in done.compiled.items()
+    ]
+    return {"manifest": done.manifest.digest, "segments": segments}
+
+
+def show_sliced_run(run: SlicedRun) -> None:
+    """What ran, and how far from onnxruntime."""
+    rows = [
+        (
+            segment.segment_id.removeprefix("segment_"),
+            segment.witness_execution.method,
+            format_seconds(segment.witness_execution.seconds),
+            "—" if segment.witness_execution.error is None else f"{segment.witness_execution.error:.3g}",
+        )
+        for segment in run.result.segments
+    ]
+    out = console()
+    out.print(table("Segments", ("segment", "by", "time", "error"), rows, left=2))
+    for name, error in run.result.error.items():
+        out.print(Text(f"output {name}: at most {error:.3g} from onnxruntime's chain"))
+    out.print(Text(f"left in {run.path}"))
+
+
+def sliced_run_to_data(run: SlicedRun) -> dict[str, object]:
+    """The same for `--json`."""
+    outputs = {name: value.tolist() for name, value in run.outputs.items()}
+    return msgspec.to_builtins(run.result) | {"path": str(run.path), "outputs": outputs}
+
+
+def show_proved(run: Path, result: RunResult, manifest: ProofManifest | None) -> None:
+    """Each segment's proof."""
+    rows = list[tuple[str, ...]]()
+    for number, segment in enumerate(result.segments):
+        done, circuit = segment.proof_execution, manifest and manifest.segments[number].circuit
+        if done is None or circuit is None or segment.proved != "proved":
+            rows.append((str(number), segment.proved, "", "", "", "", "", "", ""))
+            continue
+        vk = sum(key.size for key in circuit.keys)
+        figures = (str(circuit.settings.logrows), str(circuit.rows), format_seconds(done.seconds))
+        sizes = (format_bytes(done.peak_bytes), format_seconds(done.verify_seconds), format_bytes(done.proof_bytes))
+        rows.append((str(number), "proved", *figures, *sizes, format_bytes(vk)))
+    columns = ("segment", "state", "k", "rows", "prove", "peak memory", "verify", "proof", "keys")
+    out = console()
+    out.print(table("Proofs", columns, rows, left=2))
+    out.print(
+        Text(f"{result.proved_segments} of {result.total_segments} segments proved; proofs in {run / 'proofs.zip'}")
+    )
+
+
+def show_proof_verdict(found: ProofVerdict) -> None:
+    """Each segment's proof judged, then the verdict."""
+    rows = [
+        (
+            str(one.segment),
+            one.state,
+            "" if one.logrows is None else str(one.logrows),
+            "" if one.rows is None else str(one.rows),
+            "" if one.proof_bytes is None else format_bytes(one.proof_bytes),
+        )
+        for one in found.segments
+    ]
+    if rows:
+        console().print(table("Proofs", ("segment", "state", "k", "rows", "proof"), rows, left=2))
+    show_verdict(found.verdict)
+
+
+def proof_verdict_to_data(found: ProofVerdict) -> dict[str, object]:
+    """The same for `--json`."""
+    segments = [msgspec.to_builtins(one) for one in found.segments]
+    return verdict_to_data(found.verdict) | {"manifest": found.manifest, "segments": segments, "edges": found.edges}

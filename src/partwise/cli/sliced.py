@@ -1,0 +1,144 @@
+"""What `run`, `verify` and `full-run` do where the path is a sliced model: `slices/`, `run/run_<n>`, a model folder."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from partwise.cli.compile import take_settings
+from partwise.cli.output import counted, print_json, timed
+from partwise.cli.proof_options import asked_for, take_prover
+from partwise.cli.proof_render import (
+    proof_verdict_to_data,
+    show_compiled,
+    show_proof_verdict,
+    show_proved,
+    show_sliced_run,
+    sliced_run_to_data,
+)
+from partwise.dsperse import (
+    Layout,
+    compile_slices,
+    find_layout,
+    find_run,
+    is_sliced_run,
+    parse_layers,
+    prove_run,
+    run_slices,
+    segment_count,
+    slice_model,
+    unfinished_run,
+    verify_archive,
+    verify_sliced_run,
+)
+from partwise.errors import InputError
+from partwise.packaging import is_package
+from partwise.verification import Outcome
+from partwise.verification.zk import ProofVerdict, make_prover
+
+__all__ = ["full_run_sliced", "is_archive", "run_sliced", "sliced_model", "verify_archived", "verify_sliced"]
+
+
+def sliced_model(path: Path | None) -> Layout | None:
+    """The sliced model that a path or the current folder belongs to; None where it is a package or a run of ours."""
+    here = path or Path.cwd()
+    if is_package(here) or not here.is_dir():
+        return None
+    if (here / "run_result.json").is_file() and not is_sliced_run(here):
+        return None
+    return find_layout(here)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a path is an archive, as which only proofs come."""
+    return path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path))
+
+
+def run_sliced(layout: Layout, path: Path | None, inputs: Path | None, as_json: bool, given: dict[str, Any]) -> None:
+    """`run slices/`."""
+    prover, layers, max_error = take_prover(given), given["layers"], given["max_error"]
+    if inputs is None and path is not None and is_sliced_run(path):
+        inputs = path / "input.json"
+    inputs = _ask_input(layout.folder, inputs)
+    chosen = None if layers is None else parse_layers(layers, segment_count(layout))
+    with counted("run") as on_progress:
+        done = run_slices(layout, prover, inputs, layers=chosen, max_error=max_error, on_progress=on_progress)
+    if as_json:
+        print_json(sliced_run_to_data(done))
+    else:
+        show_sliced_run(done)
+
+
+def verify_sliced(layout: Layout, path: Path | None, as_json: bool, given: dict[str, Any]) -> int:
+    """`verify run/run_<n>`; returns the exit code."""
+    run = find_run(layout, path or Path.cwd())
+    with timed("verified"):
+        found = verify_sliced_run(layout, run, make_prover("ezkl"), **given)
+    return _judged(found, as_json)
+
+
+def verify_archived(path: Path, as_json: bool, given: dict[str, Any]) -> int:
+    """`verify proofs.zip`; returns the exit code."""
+    with timed("verified"):
+        found = verify_archive(path, make_prover("ezkl"), **given)
+    return _judged(found, as_json)
+
+
+def full_run_sliced(model: Path, inputs: Path | None, as_json: bool, given: dict[str, Any]) -> int:
+    """`full-run --proof`: slice, compile, run, prove, verify, each only where it is not done; returns the exit code."""
+    limits = {name: given.pop(name) for name in ("max_parameters", "max_layers", "stages", "batch")}
+    layers, max_error, out = given.pop("layers"), given.pop("max_error"), given.pop("output")
+    prover, settings = take_prover(given), take_settings(given)
+    inputs = _ask_input(model if model.is_dir() else model.parent, inputs)
+    layout = _sliced_now(model, out, limits)
+    chosen = None if layers is None else parse_layers(layers, segment_count(layout))
+    with counted("compiled") as on_progress:
+        compiled = compile_slices(layout, prover, settings, layers=chosen, inputs=inputs, on_progress=on_progress)
+    run = unfinished_run(layout, prover, inputs, chosen, max_error)
+    if run is None:
+        with counted("run") as on_progress:
+            run = run_slices(layout, prover, inputs, layers=chosen, max_error=max_error, on_progress=on_progress)
+    with counted("proved") as on_progress:
+        result = prove_run(layout, run.path, prover, on_progress=on_progress)
+    with timed("verified"):
+        found = verify_sliced_run(layout, run.path, prover, inputs=inputs)
+    if as_json:
+        verdict = {"verdict": proof_verdict_to_data(found), "manifest": compiled.manifest.digest}
+        print_json(sliced_run_to_data(run) | verdict)
+        return 0 if found.verdict.outcome is Outcome.ACCEPTED else 1
+    show_compiled(compiled)
+    show_sliced_run(run)
+    show_proved(run.path, result, compiled.manifest)
+    return _judged(found, as_json)
+
+
+def _sliced_now(model: Path, out: Path | None, limits: dict[str, Any]) -> Layout:
+    """A model's slices; those that a model folder holds already are taken as they are."""
+    if model.is_dir():
+        known = find_layout(model)
+        if known is not None:
+            return known
+        models = sorted(model.glob("*.onnx"))
+        if len(models) != 1:
+            raise InputError(str(model), "holds no model to slice", expected="one .onnx file", got=len(models))
+        model = models[0]
+    with counted("sliced") as on_progress:
+        layout, _ = slice_model(model, out, on_progress=on_progress, **limits)
+    return layout
+
+
+def _ask_input(folder: Path, inputs: Path | None) -> Path:
+    usual = folder / "input.json"
+    suggested = usual if usual.is_file() else None
+    return asked_for(inputs, "Input file", click.Path(path_type=Path), option="--input", suggested=suggested)
+
+
+def _judged(found: ProofVerdict, as_json: bool) -> int:
+    if as_json:
+        print_json(proof_verdict_to_data(found))
+    else:
+        show_proof_verdict(found)
+    return 0 if found.verdict.outcome is Outcome.ACCEPTED else 1

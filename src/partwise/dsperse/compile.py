@@ -1,0 +1,184 @@
+"""`compile`: circuits and keys of a sliced model's segments, and the manifest that pins them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from partwise.digest import file_digest
+from partwise.dsperse.chain import Chain, fixed_shape
+from partwise.dsperse.integers import Integers
+from partwise.dsperse.layout import Layout
+from partwise.dsperse.slice import write_onnx
+from partwise.errors import InputError, PackageError
+from partwise.files import write_whole
+from partwise.ir import DType
+from partwise.packaging import Package, Port, open_package
+from partwise.runtime.inputs import open_inputs
+from partwise.verification.zk.compile import Compiled, compile_segment, is_made_here, open_circuit
+from partwise.verification.zk.field import quantize
+from partwise.verification.zk.manifest import (
+    PROOF_VERSION,
+    CircuitEntry,
+    ProofManifest,
+    ProvedSegment,
+    Wire,
+    proof_manifest_problems,
+    proof_manifest_to_bytes,
+)
+from partwise.verification.zk.pins import note_manifest
+from partwise.verification.zk.prover import Circuit, Prover
+from partwise.verification.zk.settings import CircuitSettings
+
+__all__ = ["CompileResult", "compile_slices", "parse_layers"]
+
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompileResult:
+    """What was compiled."""
+
+    manifest: ProofManifest
+    compiled: Mapping[int, Compiled]
+    """Of this call, by segment."""
+
+
+def parse_layers(text: str | None, count: int) -> tuple[int, ...]:
+    """Numbers of segments from `0,2-4`; all where nothing is said.
+
+    Raises:
+        InputError: not of that form, or a segment that there is not.
+    """
+    if text is None:
+        return tuple(range(count))
+    found = set[int]()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise InputError("--layers", "is no list of segments", expected="for example 0,2-4", got=text[:80])
+        found.update(range(int(first), int(last if dash else first) + 1))
+    if wrong := sorted(number for number in found if number >= count):
+        raise InputError("--layers", f"there is no segment {wrong[0]}", expected=f"0-{count - 1}", got=text[:80])
+    return tuple(sorted(found))
+
+
+def compile_slices(
+    layout: Layout,
+    prover: Prover,
+    settings: CircuitSettings | Mapping[int, CircuitSettings],
+    *,
+    layers: Collection[int] | None = None,
+    inputs: Path | None = None,
+    on_progress: Progress | None = None,
+) -> CompileResult:
+    """Make the circuits of chosen segments; what is finished and unchanged is reused.
+
+    Args:
+        layout: of `slice`.
+        prover: makes the keys.
+        settings: of all circuits, or of each.
+        layers: numbers of segments; None for all. Circuits of other segments stay as they are.
+        inputs: a request to size lookups by; seeded random values by default.
+        on_progress: called with (what is being done, how much is done, how much there is).
+
+    Raises:
+        UnsupportedOpError: an operator that the prover lacks, with its segment.
+        ProverError: the prover failed.
+    """
+    package = open_package(layout.package)
+    chosen = range(len(package.manifest.segments)) if layers is None else sorted(layers)
+    requests = list(open_inputs(inputs, package))
+    chains = [Chain(package, request) for request in requests]
+    compiled = dict[int, Compiled]()
+    integers = Integers(package, requests)
+    for number in range(len(package.manifest.segments)):
+        used = settings if isinstance(settings, CircuitSettings) else settings[number]
+        if used.integer:
+            integers.enter(number, write_onnx(layout, package, number), used, needed=number in chosen)
+        if number in chosen:
+            if on_progress:
+                on_progress(f"segment {number}", len(compiled), len(chosen))
+            compiled[number] = _compile(layout, package, number, prover, used, chains, integers)
+        for chain in chains:
+            chain.run(number)
+    manifest = _manifest(layout, package, prover)
+    write_whole(layout.manifest, proof_manifest_to_bytes(manifest))
+    note_manifest(layout.slices, manifest.digest)
+    return CompileResult(manifest=manifest, compiled=compiled)
+
+
+def _compile(
+    layout: Layout,
+    package: Package,
+    number: int,
+    prover: Prover,
+    settings: CircuitSettings,
+    chains: list[Chain],
+    integers: Integers,
+) -> Compiled:
+    subject, folder, onnx = (
+        f"segment {number}",
+        layout.circuit(number, prover.name),
+        write_onnx(layout, package, number),
+    )
+    if settings.integer:
+        lowered, chosen, given = integers.lowered(number, onnx.with_name("circuit.onnx"), settings)
+        return compile_segment(prover, onnx, chosen, given, folder, subject, lowered=lowered)
+    ports = package.manifest.segments[number].inputs
+    examples = [
+        tuple(_example(chain.plain_inputs(number)[port.tensor], port, settings, subject) for port in ports)
+        for chain in chains
+    ]
+    return compile_segment(prover, onnx, settings, examples, folder, subject)
+
+
+def _example(array: np.ndarray, port: Port, settings: CircuitSettings, subject: str) -> tuple[int, ...]:
+    fixed_shape(port)
+    is_float = port.dtype in (DType.FLOAT32, DType.FLOAT64, DType.FLOAT16)
+    return quantize(array, settings.scale if is_float else 0, f"{subject}, `{port.tensor}`")
+
+
+def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest:
+    """The manifest of all circuits that there are."""
+    source = package.manifest
+    segments = list[ProvedSegment]()
+    for number, entry in enumerate(source.segments):
+        onnx = file_digest(write_onnx(layout, package, number))
+        folder = layout.circuit(number, prover.name)
+        circuit = open_circuit(folder, onnx, prover) if is_made_here(folder) else None  # nothing else is pinned
+        scales_in = circuit.input_scales if circuit else (None,) * len(entry.inputs)
+        scales_out = circuit.output_scales if circuit else (None,) * len(entry.outputs)
+        segments.append(
+            ProvedSegment(
+                onnx=onnx,
+                inputs=tuple(_wire(port, scale) for port, scale in zip(entry.inputs, scales_in, strict=True)),
+                outputs=tuple(_wire(port, scale) for port, scale in zip(entry.outputs, scales_out, strict=True)),
+                circuit=None if circuit is None else _entry(circuit),
+            )
+        )
+    manifest = ProofManifest(
+        version=PROOF_VERSION,
+        prover=prover.name,
+        prover_version=prover.version,
+        model=source.model,
+        package=package.digest,
+        inputs=tuple(_wire(port, None) for port in source.inputs),
+        outputs=source.outputs,
+        segments=tuple(segments),
+    )
+    if problems := list(proof_manifest_problems(manifest)):
+        hint = "compile all with the same --scale and --visibility."
+        raise PackageError("circuits", f"cannot be linked: {problems[0]}", hint=hint)
+    return manifest
+
+
+def _entry(circuit: Circuit) -> CircuitEntry:
+    return CircuitEntry(settings=circuit.settings, keys=circuit.keys, rows=circuit.rows, common=circuit.common)
+
+
+def _wire(port: Port, scale: int | None) -> Wire:
+    return Wire(tensor=port.tensor, shape=fixed_shape(port), dtype=port.dtype, scale=scale, source=port.source)

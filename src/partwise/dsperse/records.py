@@ -1,0 +1,137 @@
+"""`run_result.json` in Dsperse's words: what each segment did, whether it was proved, and the counts of the whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from partwise.digest import canonical_json
+from partwise.errors import InputError
+from partwise.files import write_whole
+
+__all__ = [
+    "RUN_FORMAT",
+    "ProofExecution",
+    "RunResult",
+    "SegmentRun",
+    "VerificationExecution",
+    "WitnessExecution",
+    "is_sliced_run",
+    "read_result",
+    "write_result",
+]
+
+RUN_FORMAT = "partwise.dsperse-run/1"
+RESULT = "run_result.json"
+
+
+class WitnessExecution(msgspec.Struct, frozen=True, kw_only=True):
+    """How a segment ran."""
+
+    method: str
+    """A prover's name where a witness was made, `onnxruntime` where it ran plainly."""
+    success: bool = True
+    seconds: float
+    witness: str | None = None
+    """Digest of the witness file."""
+    error: float | None = None
+    """Largest absolute difference of its outputs from onnxruntime's on the same inputs; None where it ran plainly."""
+
+
+class ProofExecution(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment's proof."""
+
+    success: bool
+    seconds: float
+    cpu_s: float
+    peak_bytes: int
+    verify_seconds: float
+    proof: str
+    """Digest of the proof file."""
+    proof_bytes: int
+    witness: str
+    keys: str
+    """Digest of the verifying files that it was checked with."""
+
+
+class VerificationExecution(msgspec.Struct, frozen=True, kw_only=True):
+    """What the verifier found for a segment."""
+
+    success: bool
+    state: str
+    reason: str = ""
+
+
+class SegmentRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One segment of a run."""
+
+    segment_id: str
+    proved: str = "not proved"
+    """`proved` or `not proved`."""
+    witness_execution: WitnessExecution
+    proof_execution: ProofExecution | None = None
+    verification_execution: VerificationExecution | None = None
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A run."""
+
+    format: str = RUN_FORMAT
+    model: str
+    package: str
+    manifest: str | None
+    """Digest of the manifest of proofs; None where nothing was compiled."""
+    error: dict[str, float]
+    """By output: largest absolute difference of the quantized chain from onnxruntime's chain."""
+    max_error: float | None = None
+    total_segments: int
+    witness_segments: int
+    proved_segments: int = 0
+    verified_segments: int = 0
+    segments: tuple[SegmentRun, ...]
+    verdict: str | None = None
+    reason: str | None = None
+
+
+class _Format(msgspec.Struct, frozen=True):
+    format: str
+
+
+def write_result(run: Path, result: RunResult) -> None:
+    """Write a run's record, its counts made anew."""
+    counted = msgspec.structs.replace(
+        result,
+        total_segments=len(result.segments),
+        witness_segments=sum(one.witness_execution.witness is not None for one in result.segments),
+        proved_segments=sum(one.proved == "proved" for one in result.segments),
+        verified_segments=sum(
+            one.verification_execution is not None and one.verification_execution.success for one in result.segments
+        ),
+    )
+    write_whole(run / RESULT, canonical_json(msgspec.to_builtins(counted)))
+
+
+def is_sliced_run(path: Path) -> bool:
+    """Whether a folder is a run of a sliced model."""
+    try:
+        return msgspec.json.decode((path / RESULT).read_bytes(), type=_Format).format == RUN_FORMAT
+    except (OSError, msgspec.DecodeError, RecursionError):
+        return False
+
+
+def read_result(run: Path) -> RunResult:
+    """A run's record; it is a note for people and for resuming, never believed by the verifier.
+
+    Raises:
+        InputError: it cannot be read, or is of another format.
+    """
+    try:
+        found = msgspec.json.decode((run / RESULT).read_bytes(), type=RunResult)
+    except OSError as error:
+        raise InputError(str(run / RESULT), f"cannot be read ({error.strerror})") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InputError(str(run / RESULT), f"is no record of such a run ({str(error)[:200]})") from None
+    if found.format != RUN_FORMAT:
+        raise InputError(str(run / RESULT), "is of another format", expected=RUN_FORMAT, got=found.format[:80])
+    return found

@@ -1,0 +1,150 @@
+"""`verify`: the verdict on a run's proofs, or on a `proofs.zip` from anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from partwise.digest import is_digest, sha256_digest
+from partwise.dsperse.layout import Layout
+from partwise.dsperse.prove import PROOFS
+from partwise.dsperse.records import VerificationExecution, read_result, write_result
+from partwise.dsperse.tensors import read_tensors
+from partwise.errors import InputError, ManifestError, PartwiseError
+from partwise.verification.zk.bundle import Bundle, read_bundle
+from partwise.verification.zk.manifest import ProofManifest, proof_manifest_from_bytes
+from partwise.verification.zk.pins import noted_anywhere, noted_manifest
+from partwise.verification.zk.prover import Prover
+from partwise.verification.zk.verify import Pin, ProofVerdict, verify_proofs
+
+__all__ = ["verify_archive", "verify_sliced_run"]
+
+
+def verify_archive(
+    path: Path,
+    prover: Prover,
+    *,
+    manifest: str | None = None,
+    inputs: Path | None = None,
+    claim: Path | None = None,
+) -> ProofVerdict:
+    """Judge a `proofs.zip`.
+
+    Args:
+        path: the file, from anywhere.
+        prover: checks single proofs.
+        manifest: the client's pin, a digest or a file; None: what this machine's own compile noted, if it did.
+        inputs: the client's request.
+        claim: the answer that is claimed.
+
+    Raises:
+        InputError: a file that cannot be read at all.
+    """
+    bundle = read_bundle(path)
+    if manifest is not None and not is_digest(manifest):
+        bundle = replace(bundle, manifest=_manifest_file(manifest))
+    return _judge(bundle, prover, _client_pin(bundle, manifest), inputs, claim)
+
+
+def verify_sliced_run(
+    layout: Layout,
+    run: Path,
+    prover: Prover,
+    *,
+    manifest: str | None = None,
+    inputs: Path | None = None,
+    claim: Path | None = None,
+) -> ProofVerdict:
+    """Judge a run's proofs, against its own request and answer where the client gives none; noted in its record.
+
+    Raises:
+        InputError: the run has no proofs.
+    """
+    if not (run / PROOFS).is_file():
+        raise InputError(str(run), "has no proofs", hint="partwise prove")
+    bundle = read_bundle(run / PROOFS)
+    if manifest is not None and not is_digest(manifest):
+        bundle = replace(bundle, manifest=_manifest_file(manifest))
+    noted = noted_manifest(layout.slices)
+    pin = (
+        _client_pin(bundle, manifest)
+        if manifest is not None
+        else noted and Pin(digest=noted, by="this machine's compile")
+    )
+    found = _judge(bundle, prover, pin or None, inputs or run / "input.json", claim or run / "output.json")
+    if inputs is None or claim is None:
+        which = " and ".join(w for w, g in (("request", inputs), ("answer", claim)) if g is None)
+        note = f"the {which} compared with is the one that the run recorded"
+        found = replace(found, verdict=replace(found.verdict, notes=(*found.verdict.notes, note)))
+    _record(run, found)
+    return found
+
+
+def _judge(bundle: Bundle, prover: Prover, pin: Pin | None, inputs: Path | None, claim: Path | None) -> ProofVerdict:
+    known = _parsed(bundle.manifest)
+    if claim is not None and not claim.is_file():
+        raise InputError(str(claim), "is no file")
+    try:
+        answer = None if claim is None else read_tensors(claim, _outputs(known))
+    except PartwiseError as error:  # the claim is the prover's: what is wrong with it is a verdict
+        bundle, answer = replace(bundle, problems=(*bundle.problems, f"claim: {error}")), None
+    return verify_proofs(
+        bundle,
+        prover,
+        pin=pin,
+        request=None if inputs is None else read_tensors(inputs, _inputs(known)),
+        claim=answer,
+    )
+
+
+def _client_pin(bundle: Bundle, manifest: str | None) -> Pin | None:
+    digest = sha256_digest(bundle.manifest)
+    if manifest is None:
+        folder = noted_anywhere(digest)
+        return None if folder is None else Pin(digest=digest, by=f"this machine's compile of {folder}")
+    return Pin(digest=manifest if is_digest(manifest) else digest, by="the client")
+
+
+def _manifest_file(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"--manifest {path}", f"is neither a digest nor a readable file ({error.strerror})",
+                         expected="sha256:<64 hex digits>, as `partwise compile` prints it") from None  # fmt: skip
+
+
+def _parsed(data: bytes) -> ProofManifest | None:
+    try:
+        return proof_manifest_from_bytes(data, "manifest")
+    except ManifestError:
+        return None  # the verifier says so
+
+
+def _inputs(manifest: ProofManifest | None) -> list[tuple[str, tuple[int, ...]]]:
+    return [] if manifest is None else [(wire.tensor, wire.shape) for wire in manifest.inputs]
+
+
+def _outputs(manifest: ProofManifest | None) -> list[tuple[str, tuple[int, ...]]]:
+    if manifest is None:
+        return []
+    shapes = {wire.tensor: wire.shape for segment in manifest.segments for wire in segment.outputs}
+    return [(output.name, shapes[output.tensor]) for output in manifest.outputs]
+
+
+def _record(run: Path, found: ProofVerdict) -> None:
+    result = read_result(run)
+    states = {
+        one.segment: VerificationExecution(success=one.state == "verified", state=one.state, reason=one.reason)
+        for one in found.segments
+    }
+    segments = tuple(
+        msgspec.structs.replace(segment, verification_execution=states.get(number))
+        for number, segment in enumerate(result.segments)
+    )
+    verdict = found.verdict
+    write_result(
+        run,
+        msgspec.structs.replace(result, segments=segments, verdict=verdict.outcome.value, reason=verdict.reason),
+    )

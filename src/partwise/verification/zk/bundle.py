@@ -1,0 +1,127 @@
+"""`proofs.zip`: a manifest, the proofs, and the keys that the manifest pins; read from anywhere without belief.
+
+manifest.json            the manifest of proofs
+proofs.json              {"not_proved": [numbers]}
+proofs/segment_<n>       one proof a segment
+keys/<sha256>            settings and verifying keys by digest
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from partwise.digest import canonical_json, sha256_digest
+from partwise.errors import InputError
+from partwise.files import write_whole
+
+__all__ = ["Bundle", "read_bundle", "write_bundle"]
+
+_MANIFEST, _INDEX = "manifest.json", "proofs.json"
+_PROOF = re.compile(r"proofs/segment_(0|[1-9][0-9]{0,6})\Z")
+_KEY = re.compile(r"keys/([0-9a-f]{64})\Z")
+_MOST_BYTES = 1 << 28
+"""Of one entry. The largest verifying key measured has 142 kB; settings and proofs are smaller."""
+_MOST_BYTES_IN_ALL = 1 << 30
+_MOST_ENTRIES = 100_000
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+class _Index(msgspec.Struct, forbid_unknown_fields=True):
+    not_proved: list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """What a file of proofs holds."""
+
+    manifest: bytes
+    not_proved: frozenset[int]
+    """Segments that the prover itself says it did not prove."""
+    proofs: Mapping[int, bytes]
+    keys: Mapping[str, bytes]
+    """By the digest of their bytes, as computed here."""
+    problems: tuple[str, ...] = ()
+    """What no honest prover writes: entries twice, unknown, or absurdly large."""
+
+
+def write_bundle(path: Path, bundle: Bundle) -> None:
+    """Write a file of proofs, whole or not at all: equal bundles, equal bytes.
+
+    Raises:
+        InputError: the folder does not exist or the disk refuses.
+    """
+    memory = io.BytesIO()
+    entries = {_MANIFEST: bundle.manifest, _INDEX: canonical_json({"not_proved": sorted(bundle.not_proved)})}
+    entries |= {f"proofs/segment_{number}": proof for number, proof in sorted(bundle.proofs.items())}
+    entries |= {f"keys/{digest.removeprefix('sha256:')}": data for digest, data in sorted(bundle.keys.items())}
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in entries.items():
+            archive.writestr(zipfile.ZipInfo(name, _DATE), data, zipfile.ZIP_DEFLATED)
+    write_whole(path, memory.getvalue())
+
+
+def read_bundle(path: Path) -> Bundle:
+    """A file of proofs from anywhere. Names in it choose nothing on disk; what is wrong with it is in `problems`.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read(archive)
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror or error})") from None
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
+        return _broken(f"the archive is broken ({str(error)[:200]})")
+
+
+def _read(archive: zipfile.ZipFile) -> Bundle:
+    infos = archive.infolist()
+    if len(infos) > _MOST_ENTRIES:
+        return _broken(f"the archive holds absurdly many files: {len(infos)}")
+    problems = list(_name_problems([info.filename for info in infos]))
+    read, left = dict[str, bytes](), _MOST_BYTES_IN_ALL
+    for info in infos:
+        most = min(left, _MOST_BYTES)
+        with archive.open(info) as file:
+            data = file.read(most + 1)
+        if len(data) > most:
+            return _broken(f"the archive's {info.filename[:80]!r} is absurdly large")
+        left -= len(data)
+        read.setdefault(info.filename, data)
+    return Bundle(
+        manifest=read.get(_MANIFEST, b""),
+        not_proved=_not_proved(read.get(_INDEX, b""), problems),
+        proofs={int(match[1]): data for name, data in read.items() if (match := _PROOF.match(name))},
+        keys={sha256_digest(data): data for name, data in read.items() if _KEY.match(name)},
+        problems=tuple(problems),
+    )
+
+
+def _broken(problem: str) -> Bundle:
+    return Bundle(manifest=b"", not_proved=frozenset(), proofs={}, keys={}, problems=(problem,))
+
+
+def _name_problems(names: list[str]) -> Iterable[str]:
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        yield f"the archive holds {twice[:80]!r} twice"
+    for name in names:
+        if name not in (_MANIFEST, _INDEX) and not _PROOF.match(name) and not _KEY.match(name):
+            yield f"the archive holds {name[:80]!r}, which belongs to no proof"
+
+
+def _not_proved(data: bytes, problems: list[str]) -> frozenset[int]:
+    try:
+        return frozenset(msgspec.json.decode(data, type=_Index).not_proved)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        problems.append(f"{_INDEX} cannot be read ({str(error)[:120]})")
+        return frozenset()

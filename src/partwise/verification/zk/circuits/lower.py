@@ -1,0 +1,131 @@
+"""Walk a model's nodes and draw each one as cheaply as a circuit allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from partwise.errors import ModelError, UnsupportedOpError
+from partwise.extras import require
+from partwise.verification.zk.circuits.drawing import Circuit, CircuitPort, Value
+from partwise.verification.zk.circuits.movement import MOVEMENT
+from partwise.verification.zk.circuits.order import pool_first
+from partwise.verification.zk.circuits.pointwise import POINTWISE
+from partwise.verification.zk.circuits.pooling import POOLING
+from partwise.verification.zk.circuits.products import PRODUCTS
+from partwise.verification.zk.circuits.step import Rule, Sheet, Step
+
+__all__ = ["lower"]
+
+RULES: dict[str, Rule] = {**PRODUCTS, **POOLING, **POINTWISE, **MOVEMENT}
+
+
+def lower(
+    model: bytes,
+    *,
+    weight_bits: Mapping[str, int] | int = 7,
+    input_bits: Mapping[str, int] | int = 7,
+    output_bits: int | None = None,
+) -> Circuit:
+    """A model in integer mode: every value an integer, nothing rounded inside.
+
+    Weights become round(w · 2^weight_bits); each product adds their binary digits to a value's own, and the prover
+    runs at scale 0. The only errors are those of the weights and of the inputs.
+
+    Args:
+        model: ONNX with static shapes and float weights.
+        weight_bits: binary digits of weights after the point, one for all or each node's by its name.
+        input_bits: the same of the inputs, one for all or each by its name.
+        output_bits: the same of the outputs, which are rounded to them (halves up): for provers that can shift
+            integers, not for ezkl; None leaves them as they come.
+
+    Raises:
+        ModelError: a shape that is not known.
+        UnsupportedOpError: an operator that integers cannot compute exactly.
+    """
+    proto = _inferred(model)
+    constants = _constants(proto.graph)
+    sheet = Sheet(digits=weight_bits, constants=constants, shapes=_shapes(proto.graph))
+    ports = list[CircuitPort]()
+    for value in proto.graph.input:
+        if value.name in constants:
+            continue
+        bits = input_bits if isinstance(input_bits, int) else input_bits[value.name]
+        ports.append(CircuitPort(name=value.name, shape=sheet.shape(value.name), bits=bits))
+        sheet.values[value.name] = Value(value.name, ports[-1].shape, bits)
+    for node in proto.graph.node:
+        if node.op_type != "Constant":
+            _draw(sheet, node)
+    outputs = [(o.name, _rounded(sheet, sheet.value(o.name), output_bits)) for o in proto.graph.output]
+    return sheet.drawing.finish(ports, outputs, proto.graph.name or "segment")
+
+
+def _draw(sheet: Sheet, node: Any) -> None:
+    onnx = require("onnx")
+    rule = RULES.get(node.op_type)
+    if rule is None or node.domain not in ("", "ai.onnx"):
+        raise UnsupportedOpError(
+            f"node `{node.name or node.output[0]}`",
+            f"{node.op_type} is not exact on integers",
+            expected=", ".join(sorted(RULES)),
+            hint="prove its segment with the prover's own scales",
+        )
+    attributes = {a.name: _plain(onnx.helper.get_attribute_value(a)) for a in node.attribute}
+    step = Step(
+        name=node.name or node.output[0],
+        op=node.op_type,
+        inputs=tuple(node.input),
+        output=node.output[0],
+        attributes=attributes,
+    )
+    sheet.enter(step)
+    made = rule(sheet, step)
+    sheet.values[step.output] = sheet.drawing.reshape(made, sheet.shape(step.output))
+
+
+def _rounded(sheet: Sheet, value: Value, bits: int | None) -> Value:
+    """⌊(x + 2^(d−1)) / 2^d⌋ where d digits are too many."""
+    if bits is None or value.bits is None or value.bits <= bits:
+        return value if bits is None else sheet.raised(value, bits)
+    spare = value.bits - bits
+    half = sheet.drawing.constant(np.array([2.0 ** (spare - 1)]))
+    raised = sheet.drawing.node("Add", [value.name, half])
+    shift = sheet.drawing.constant(np.array([spare], np.int64))
+    return Value(sheet.drawing.node("BitShift", [raised, shift], direction="RIGHT"), value.shape, bits)
+
+
+def _plain(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _inferred(model: bytes) -> Any:
+    onnx = require("onnx")
+    try:
+        proto = onnx.load_from_string(model)
+        pool_first(proto.graph)
+        return onnx.shape_inference.infer_shapes(proto, data_prop=True)
+    except Exception as error:  # noqa: BLE001 - onnx raises what its C++ raises
+        raise ModelError("model", f"is no ONNX model: {error}") from None
+
+
+def _constants(graph: Any) -> dict[str, NDArray[Any]]:
+    onnx = require("onnx")
+    found = {held.name: onnx.numpy_helper.to_array(held) for held in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            value = onnx.helper.get_attribute_value(node.attribute[0])
+            is_tensor = isinstance(value, onnx.TensorProto)
+            found[node.output[0]] = onnx.numpy_helper.to_array(value) if is_tensor else np.asarray(value)
+    return found
+
+
+def _shapes(graph: Any) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        dims = value.type.tensor_type.shape.dim
+        if value.type.tensor_type.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
+            found[value.name] = tuple(dim.dim_value for dim in dims)
+    return found

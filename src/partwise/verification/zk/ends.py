@@ -1,0 +1,81 @@
+"""The two ends of a chain: a client's request and claim as the fixed-point values that the proofs must show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from partwise.errors import InputError
+from partwise.packaging.arrays import numpy_dtype
+from partwise.verification.zk.field import Values, quantize
+from partwise.verification.zk.manifest import ProofManifest, Wire
+
+__all__ = ["claimed", "exact_values", "requested"]
+
+End = tuple[int, str, str, Values]
+"""(segment, tensor, the model's name of it, values)"""
+
+
+def requested(manifest: ProofManifest, given: Mapping[str, np.ndarray] | None) -> Iterable[End]:
+    """Each input of the model at each proved segment that takes it.
+
+    Raises:
+        InputError: an input is missing, unknown, of another shape, or no number.
+    """
+    if given is None:
+        return
+    _same_names("input", given, [wire.tensor for wire in manifest.inputs])
+    for number, segment in enumerate(manifest.segments):
+        for wire in segment.inputs:
+            if wire.source is None and wire.scale is not None and segment.circuit is not None:
+                array = _shaped("input", wire.tensor, given[wire.tensor], wire)
+                with np.errstate(all="ignore"):
+                    array = array.astype(numpy_dtype(wire.dtype))
+                yield number, wire.tensor, wire.tensor, quantize(array, wire.scale, f"input `{wire.tensor}`")
+
+
+def claimed(manifest: ProofManifest, given: Mapping[str, np.ndarray] | None) -> Iterable[End]:
+    """Each output of the model at the segment that gives it.
+
+    Raises:
+        InputError: an output is missing, unknown, of another shape, or not a value that the circuit can give.
+    """
+    if given is None:
+        return
+    _same_names("output", given, [output.name for output in manifest.outputs])
+    for output in manifest.outputs:
+        number = manifest.home(output.tensor)
+        wire = next(wire for wire in manifest.segments[number].outputs if wire.tensor == output.tensor)
+        if wire.scale is not None and manifest.segments[number].circuit is not None:
+            array = _shaped("output", output.name, given[output.name], wire)
+            yield number, output.tensor, output.name, exact_values(array, wire.scale, f"output `{output.name}`")
+
+
+def exact_values(array: np.ndarray, scale: int, subject: str) -> Values:
+    """Fixed-point values of an answer, which must be exactly such: nothing is rounded towards what was proved.
+
+    Raises:
+        InputError: a value lies between two that the circuit can give.
+    """
+    values = quantize(array, scale, subject)
+    exact = array.astype(np.float64).reshape(-1) * 2.0**scale
+    if any(float(value) != number for value, number in zip(values, exact, strict=True)):
+        raise InputError(subject, f"holds a value that is no multiple of 2^-{scale}",
+                         hint="claim what the run gave: its output.json.")  # fmt: skip
+    return values
+
+
+def _same_names(kind: str, given: Mapping[str, np.ndarray], wanted: list[str]) -> None:
+    if missing := [name for name in wanted if name not in given]:
+        raise InputError(f"{kind} `{missing[0]}`", "is missing", got=", ".join(given)[:200])
+    if unknown := [name for name in given if name not in wanted]:
+        raise InputError(f"{kind} `{unknown[0][:80]}`", f"is no {kind} of this model", expected=", ".join(wanted)[:200])
+
+
+def _shaped(kind: str, name: str, array: np.ndarray, wire: Wire) -> np.ndarray:
+    if tuple(array.shape) != wire.shape:
+        raise InputError(f"{kind} `{name}`", "has another shape", expected=list(wire.shape), got=list(array.shape))
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{kind} `{name}`", "cannot enter a circuit", expected="numbers", got=array.dtype.name)
+    return array

@@ -1,0 +1,203 @@
+"""The manifest of proofs: which segments, how they are linked, and the digest of everything a verifier believes.
+
+Like a package's manifest it holds no path and no time. Its own digest is the pin that a client gives; a manifest is
+parsed once, and every promise in it is checked before a proof is looked at. Format: docs/prove.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+
+import msgspec
+
+from partwise.digest import canonical_json, is_digest, sha256_digest
+from partwise.errors import ManifestError
+from partwise.ir import DType, Output
+from partwise.verification.zk.prover import KeyFile, Sizes
+from partwise.verification.zk.settings import CircuitSettings
+
+__all__ = [
+    "PROOF_VERSION",
+    "CircuitEntry",
+    "Edge",
+    "ProofManifest",
+    "ProvedSegment",
+    "Wire",
+    "proof_manifest_from_bytes",
+    "proof_manifest_problems",
+    "proof_manifest_to_bytes",
+]
+
+PROOF_VERSION = "partwise.proof/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """One tensor at a segment's boundary, in the order of its ONNX file."""
+
+    tensor: str
+    shape: tuple[int, ...]
+    dtype: DType
+    """In the model; a request is read in it before it becomes fixed-point."""
+    scale: int | None = None
+    """Fixed-point bits; None at a segment without a circuit."""
+    source: int | None = None
+    """Number of the segment that gives it; None for an input of the model and for outputs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitEntry:
+    """What pins a segment's proof."""
+
+    settings: CircuitSettings
+    keys: tuple[KeyFile, ...]
+    rows: int
+    common: str | None = None
+    """Digest of what the segments share; ezkl: the whole SRS file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvedSegment:
+    """One segment."""
+
+    onnx: str
+    """Digest of its ONNX file, weights included."""
+    inputs: tuple[Wire, ...]
+    outputs: tuple[Wire, ...]
+    circuit: CircuitEntry | None = None
+    """None: runs plainly and is not proved."""
+
+    @property
+    def sizes(self) -> Sizes:
+        """Elements of each tensor."""
+        return Sizes(
+            inputs=tuple(prod(wire.shape) for wire in self.inputs),
+            outputs=tuple(prod(wire.shape) for wire in self.outputs),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofManifest:
+    """A chain of segments."""
+
+    version: str
+    prover: str
+    prover_version: str
+    model: str
+    package: str
+    """Digest of the package that the segments were taken from."""
+    inputs: tuple[Wire, ...]
+    """Of the model."""
+    outputs: tuple[Output, ...]
+    segments: tuple[ProvedSegment, ...]
+
+    @property
+    def digest(self) -> str:
+        """The pin."""
+        return sha256_digest(proof_manifest_to_bytes(self))
+
+    def edges(self) -> Iterable[Edge]:
+        """Every tensor that one segment gives and another takes."""
+        for number, segment in enumerate(self.segments):
+            for wire in segment.inputs:
+                if wire.source is not None:
+                    yield Edge(source=wire.source, target=number, tensor=wire.tensor)
+
+    def home(self, tensor: str) -> int:
+        """The segment that gives a tensor."""
+        return next(n for n, s in enumerate(self.segments) if any(wire.tensor == tensor for wire in s.outputs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """One tensor between two segments."""
+
+    source: int
+    target: int
+    tensor: str
+
+    def __str__(self) -> str:
+        return f"edge {self.source} → {self.target}, `{self.tensor}`"
+
+
+def proof_manifest_to_bytes(manifest: ProofManifest) -> bytes:
+    """The file's bytes: canonical JSON."""
+    return canonical_json(msgspec.to_builtins(manifest))
+
+
+def proof_manifest_from_bytes(data: bytes, subject: str) -> ProofManifest:
+    """A manifest from anywhere, every promise checked.
+
+    Raises:
+        ManifestError: not JSON, a field of the wrong type, another version, or a promise it cannot keep.
+    """
+    try:
+        manifest = msgspec.convert(msgspec.json.decode(data), ProofManifest)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise ManifestError(subject, f"not a manifest of proofs ({str(error)[:300]})", expected=PROOF_VERSION) from None
+    if manifest.version != PROOF_VERSION:
+        raise ManifestError(subject, "another version of the format", expected=PROOF_VERSION, got=manifest.version[:80])
+    if problems := list(proof_manifest_problems(manifest)):
+        raise ManifestError(subject, "; ".join(problems[:5])[:500])
+    return manifest
+
+
+def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
+    """Everything in it that cannot be."""
+    if not manifest.segments:
+        yield "has no segment"
+    given = dict[str, tuple[int, Wire]]()
+    model = {wire.tensor: wire for wire in manifest.inputs}
+    if len(model) != len(manifest.inputs):
+        yield "names an input twice"
+    for number, segment in enumerate(manifest.segments):
+        yield from _segment_problems(number, segment)
+        for wire in segment.inputs:
+            yield from _wire_problems(number, wire, given, model)
+        for wire in segment.outputs:
+            if wire.tensor in given or wire.tensor in model:
+                yield f"`{wire.tensor}` is given twice"
+            given[wire.tensor] = (number, wire)
+    names = [output.name for output in manifest.outputs]
+    if not names or len(set(names)) != len(names):
+        yield "has no outputs, or one twice"
+    yield from (f"output `{o.name}` is given by no segment" for o in manifest.outputs if o.tensor not in given)
+    if len({s.circuit.settings.visibility for s in manifest.segments if s.circuit}) > 1:
+        yield "its circuits show their values in different ways, which cannot be compared"
+
+
+def _segment_problems(number: int, segment: ProvedSegment) -> Iterable[str]:
+    if not segment.outputs:
+        yield f"segment {number} gives nothing"
+    tensors = [wire.tensor for wire in segment.inputs]
+    if len(set(tensors)) != len(tensors):
+        yield f"segment {number} takes a tensor twice"
+    digests = [segment.onnx, *(key.digest for key in segment.circuit.keys)] if segment.circuit else [segment.onnx]
+    if segment.circuit and segment.circuit.common is not None:
+        digests.append(segment.circuit.common)
+    if not all(map(is_digest, digests)):
+        yield f"segment {number} holds something that is no digest"
+    for wire in (*segment.inputs, *segment.outputs):
+        if any(size < 1 for size in wire.shape):
+            yield f"segment {number}, `{wire.tensor}` has an impossible shape"
+        if segment.circuit and (wire.scale is None or not 0 <= wire.scale <= 60):
+            yield f"segment {number}, `{wire.tensor}` has an impossible scale"
+
+
+def _wire_problems(
+    number: int, wire: Wire, given: dict[str, tuple[int, Wire]], model: dict[str, Wire]
+) -> Iterable[str]:
+    where = f"segment {number} takes `{wire.tensor}`"
+    if wire.source is None:
+        if wire.tensor not in model or model[wire.tensor].shape != wire.shape:
+            yield f"{where}, which is no input of the model of that shape"
+        return
+    home, sent = given.get(wire.tensor, (None, None))
+    if sent is None or home != wire.source:
+        yield f"{where} from segment {wire.source}, which does not give it before"
+    elif sent.shape != wire.shape:
+        yield f"{where} in another shape than segment {wire.source} gives it"
+    elif None not in (sent.scale, wire.scale) and sent.scale != wire.scale:
+        yield f"{where} at scale {wire.scale}, but segment {wire.source} gives it at scale {sent.scale}"

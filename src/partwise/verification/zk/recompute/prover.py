@@ -1,0 +1,217 @@
+"""The recomputing prover behind the prover protocol.
+
+    circuit.onnx        the segment in integer mode; what the verifier recomputes by
+    recompute.json      how many leaves are challenged
+
+A wrong value in one of n leaves is found with probability queries / n for one proof, and whoever makes proofs can
+try again with another commitment; with queries ≥ n all is recomputed and nothing wrong passes.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from partwise.digest import canonical_json, file_digest
+from partwise.errors import ProverError
+from partwise.files import write_whole
+from partwise.runtime.memory import resident
+from partwise.verification.zk.circuits import lower
+from partwise.verification.zk.circuits.drawing import Circuit as Drawn
+from partwise.verification.zk.circuits.drawing import CircuitPort
+from partwise.verification.zk.circuits.exact import Big, trace
+from partwise.verification.zk.field import MODULUS, Values, element, is_element, number
+from partwise.verification.zk.prover import Boundary, Circuit, Finding, KeyFile, Mark, Measured, Sizes
+from partwise.verification.zk.recompute.merkle import Tree, root_of
+from partwise.verification.zk.recompute.program import Indices, Program, compute, read_program
+from partwise.verification.zk.recompute.proof import (
+    FORMAT,
+    Leaves,
+    Opening,
+    challenged,
+    leaf_bytes,
+    parse_opening,
+)
+from partwise.verification.zk.settings import CircuitSettings
+
+__all__ = ["RecomputeProver"]
+
+MODEL, SETTINGS = "circuit.onnx", "recompute.json"
+QUERIES = 128
+"""Leaves challenged by default: all of a circuit of up to 8,192 values. Assumed."""
+
+
+class _Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    format: str
+    queries: int
+
+
+class RecomputeProver:
+    """Merkle commitments over activations, spot-checked by recomputing."""
+
+    name = "recompute"
+    version = FORMAT
+
+    def __init__(self, queries: int = QUERIES) -> None:
+        self._queries = queries
+
+    def setup(
+        self,
+        segment: Path,
+        settings: CircuitSettings,
+        examples: Sequence[tuple[Values, ...]],
+        folder: Path,
+        subject: str,
+    ) -> Circuit:
+        del examples, subject
+        with _measured() as took:
+            bits = settings.scale
+            drawn = lower(segment.read_bytes(), weight_bits=bits, input_bits=bits, output_bits=bits)
+            program = read_program(drawn.model)
+            write_whole(folder / MODEL, drawn.model)
+            rules = _Settings(format=FORMAT, queries=self._queries)
+            write_whole(folder / SETTINGS, canonical_json(msgspec.to_builtins(rules)))
+        return Circuit(
+            settings=replace(settings, logrows=0),
+            keys=tuple(_key_file(folder, name) for name in (MODEL, SETTINGS)),
+            private=(),
+            input_scales=(bits,) * len(drawn.inputs),
+            output_scales=(bits,) * len(drawn.outputs),
+            rows=Leaves(program).count,
+            measured=took[0],
+        )
+
+    def witness(
+        self, circuit: Circuit, folder: Path, inputs: tuple[Values, ...], out: Path, subject: str
+    ) -> tuple[Values, ...]:
+        del circuit
+        drawn, program = _drawn(folder / MODEL, inputs)
+        given = {port.name: np.array(values, object) for port, values in zip(drawn.inputs, inputs, strict=True)}
+        values = {name: array.reshape(-1) for name, array in trace(drawn, given).items()}
+        if max(int(abs(array).max()) for array in values.values()) > MODULUS // 2:
+            raise ProverError(subject, "a value is beyond the field", hint="a smaller --scale, or smaller segments")
+        found = {name: [element(int(value)) for value in values[name]] for name in program.tensors}
+        write_whole(out, msgspec.json.encode(found))
+        return tuple(tuple(int(value) for value in values[name]) for name in program.outputs)
+
+    def prove(self, circuit: Circuit, folder: Path, witness: Path, out: Path, subject: str) -> Measured:
+        del circuit
+        with _measured() as took:
+            program, rules = read_program((folder / MODEL).read_bytes()), _rules(folder / SETTINGS)
+            values, leaves = _witness(witness, subject), Leaves(program)
+            chunks = [values[name][indices] for name, indices in map(leaves.at, range(leaves.count))]
+            tree = Tree([leaf_bytes(chunk) for chunk in chunks])
+            drawn = challenged(leaves, file_digest(folder / MODEL), tree.root, rules.queries)
+            made = {operation.output: operation for operation in program.operations}
+            ends = leaves.all_of([*program.inputs, *program.outputs])
+            opened = sorted(ends | set(drawn) | leaves.needed(made, drawn))
+            proof = {
+                "format": FORMAT,
+                "root": tree.root.hex(),
+                "leaves": {str(place): [element(int(value)) for value in chunks[place]] for place in opened},
+                "paths": {str(place): [step.hex() for step in tree.path(place)] for place in opened},
+            }
+            write_whole(out, msgspec.json.encode(proof))
+        return took[0]
+
+    def check(self, keys: Mapping[str, Path], sizes: Sizes, proof: bytes, subject: str) -> Finding:
+        del subject
+        program, rules = read_program(keys[MODEL].read_bytes()), _rules(keys[SETTINGS])
+        leaves = Leaves(program)
+        opening = parse_opening(proof, leaves)
+        if isinstance(opening, str):
+            return Finding(boundary=None, refused=opening)
+        drawn = challenged(leaves, file_digest(keys[MODEL]), opening.root, rules.queries)
+        if reason := _wrong(program, leaves, opening, drawn):
+            return Finding(boundary=None, refused=reason)
+        known = _Known(leaves, opening)
+        marks = [tuple(element(v) for v in known.whole(name)) for name in (*program.inputs, *program.outputs)]
+        if [len(mark) for mark in marks] != [*sizes.inputs, *sizes.outputs]:
+            return Finding(boundary=None, refused="is of a circuit with another boundary")
+        split = len(program.inputs)
+        return Finding(boundary=Boundary(inputs=tuple(marks[:split]), outputs=tuple(marks[split:])))
+
+    def mark(self, keys: Mapping[str, Path], values: Values, subject: str) -> Mark | None:
+        del keys, subject
+        return tuple(element(value) for value in values)
+
+
+class _Known:
+    """Opened values by tensor and element."""
+
+    def __init__(self, leaves: Leaves, opening: Opening) -> None:
+        self._leaves, self._opening = leaves, opening
+
+    def values(self, name: str, indices: Indices) -> Big:
+        found = np.empty(indices.shape, object)
+        for place, index in enumerate(indices.reshape(-1)):
+            leaf, within = self._leaves.place(name, int(index))
+            found.reshape(-1)[place] = self._opening.leaves[leaf][within]
+        return found
+
+    def whole(self, name: str) -> list[int]:
+        return [value for leaf in sorted(self._leaves.all_of([name])) for value in self._opening.leaves[leaf]]
+
+
+def _wrong(program: Program, leaves: Leaves, opening: Opening, drawn: tuple[int, ...]) -> str:
+    """Why an opening is refused; empty where nothing is wrong with it."""
+    made = {operation.output: operation for operation in program.operations}
+    wanted = leaves.all_of([*program.inputs, *program.outputs]) | set(drawn) | leaves.needed(made, drawn)
+    if wanted != set(opening.leaves):
+        return "does not open the leaves that its root asks for"
+    for place, values in opening.leaves.items():
+        if root_of(leaf_bytes(values), place, leaves.count, opening.paths[place]) != opening.root:
+            return f"opens leaf {place}, which its root does not hold"
+    known = _Known(leaves, opening)
+    for place in drawn:
+        name, indices = leaves.at(place)
+        if tuple(compute(program, made[name], indices, known.values)) != opening.leaves[place]:
+            return f"holds a value of `{name}` that does not follow from the model"
+    return ""
+
+
+def _drawn(model: Path, inputs: Sequence[Values]) -> tuple[Drawn, Program]:
+    """A circuit read back from its file."""
+    data = model.read_bytes()
+    program = read_program(data)
+    if [len(values) for values in inputs] != [int(np.prod(program.shapes[name])) for name in program.inputs]:
+        raise ProverError("inputs", "are not of the circuit's sizes")
+
+    def ports(names: Sequence[str]) -> tuple[CircuitPort, ...]:
+        return tuple(CircuitPort(name=name, shape=program.shapes[name], bits=None) for name in names)
+
+    return Drawn(model=data, inputs=ports(program.inputs), outputs=ports(program.outputs)), program
+
+
+def _witness(path: Path, subject: str) -> dict[str, Big]:
+    try:
+        texts = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
+    except (OSError, msgspec.DecodeError):
+        raise ProverError(subject, "has no witness of this prover", got=path.name) from None
+    if not all(is_element(text) for column in texts.values() for text in column):
+        raise ProverError(subject, "has a witness with something that is no value", got=path.name)
+    return {name: np.array([number(text) for text in column], object) for name, column in texts.items()}
+
+
+def _rules(path: Path) -> _Settings:
+    return msgspec.json.decode(path.read_bytes(), type=_Settings)
+
+
+def _key_file(folder: Path, name: str) -> KeyFile:
+    return KeyFile(name=name, digest=file_digest(folder / name), size=(folder / name).stat().st_size)
+
+
+@contextmanager
+def _measured() -> Generator[list[Measured]]:
+    """What the block takes; the peak is that of the whole process so far."""
+    found, start, cpu = list[Measured](), time.monotonic(), time.process_time()
+    yield found
+    peak = resident()[1] or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    found.append(Measured(seconds=time.monotonic() - start, cpu_s=time.process_time() - cpu, peak_bytes=peak))
