@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from math import ceil, log2
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ CACHE = Path.home() / ".cache" / "partwise" / "test-srs"
 Digits = dict[str, int]
 """Binary digits after the point of the input `x` and of the weights of each node."""
 SAMPLES = 16
-MARGIN_BITS = 3
+MARGIN_BITS = 2
 """By which a value may exceed the greatest of the samples; beyond that the witness fails."""
 MOST_DIGITS = 9
 
@@ -64,7 +65,9 @@ RECIPES = {
         "whole": Recipe(),
         "3 segments": Recipe(cuts=(("conv1_pool",), ("conv2_pool",))),
         "2 segments": Recipe(cuts=(("conv1_pool",),)),
-        "conv1 halved": Recipe(splits=(("conv1", 2),), cuts=(("conv1_pool/0",), ("conv1_pool/1",))),
+        "fc apart": Recipe(cuts=(("conv2_pool",),)),
+        "half of conv1 apart": Recipe(splits=(("conv1", 2),), cuts=(("conv1_pool/0",),)),
+        "half of conv1 and fc apart": Recipe(splits=(("conv1", 2),), cuts=(("conv1_pool/0",), ("conv2_pool",))),
     },
     "lenet5": {
         "3 segments": Recipe(cuts=(("conv1_pool",), ("conv2_pool",))),
@@ -80,7 +83,8 @@ class Chain:
     """Segments lowered, and the exact integers of every sample on the way through."""
 
     circuits: list[Circuit] = field(default_factory=list[Circuit])
-    ranges: list[int] = field(default_factory=list[int])
+    ranges: list[float] = field(default_factory=list[float])
+    """Binary logarithms of what no value reaches."""
     values: list[dict[str, np.ndarray]]
     bits: dict[str, int]
 
@@ -102,11 +106,11 @@ def lowered(model: onnx.ModelProto, recipe: Recipe, samples: np.ndarray, digits:
         chain.circuits.append(circuit)
         widest = bounds(circuit, reach)
         largest = max(bounds(circuit, sample, spread=False) for sample in chain.values)
-        chain.ranges.append(min(widest.bit_length(), largest.bit_length() + MARGIN_BITS))
+        chain.ranges.append(log2(min(widest, largest << MARGIN_BITS) + 1))
         for sample in chain.values:
             sample.update(evaluate(circuit, sample))
         chain.bits.update({port.name: port.bits for port in circuit.outputs})
-        reach.update({port.name: 2 ** chain.ranges[-1] for port in circuit.outputs})
+        reach.update({port.name: ceil(2 ** chain.ranges[-1]) for port in circuit.outputs})
     return chain
 
 
@@ -138,7 +142,7 @@ def error(model: onnx.ModelProto, chain: Chain, samples: np.ndarray) -> float:
     return max(float(np.abs(r - run(model, x).ravel()).max()) for r, x in zip(real, samples, strict=True))
 
 
-def chosen(circuit: Circuit, range_bits: int) -> ProofChoice:
+def chosen(circuit: Circuit, range_bits: float) -> ProofChoice:
     """The planner's settings of one circuit."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "circuit.onnx"
@@ -160,7 +164,7 @@ def tuned(model: onnx.ModelProto, samples: np.ndarray, recipe: Recipe, most: flo
         settings = choice.settings
         arguments = {"input_scale": 0, "param_scale": 0, "logrows": settings.logrows}
         arguments |= {"num_inner_cols": settings.columns, "decomp_base": settings.base, "decomp_legs": settings.legs}
-        arguments["disable_freivalds"] = not settings.checks_products
+        arguments["disable_freivalds"] = not settings.product_checks
         job = Job(arguments=arguments, srs=str(srs(CACHE, settings.logrows)))
         given = [field_elements(chain.values[0][port.name].ravel()) for port in circuit.inputs]
         found.append(measure(folder / f"tuned_{number}", circuit.model, given, job))
@@ -211,7 +215,7 @@ def predictions(choices: list[ProofChoice], measured: list[Measured]) -> dict[st
     """Beside what was measured."""
     return {
         "settings": [
-            [c.settings.logrows, c.settings.columns, c.settings.base, c.settings.legs, c.settings.checks_products]
+            [c.settings.logrows, c.settings.columns, c.settings.base, c.settings.legs, c.settings.product_checks]
             for c in choices
         ],
         "predicted_prove_s": round(sum(c.cost.prove_s for c in choices), 3),
@@ -262,7 +266,7 @@ def show(shown: dict[str, object], rows: list[dict[str, object]]) -> None:
         else ""
     )
     print(
-        f"{shown['model']:10} {shown['plan']:14} {shown['cpu_s']:8.2f} s {shown['peak_bytes'] / 1e6:6.0f} MB{ratios}"
+        f"{shown['model']:10} {shown['plan']:24} {shown['cpu_s']:8.2f} s {shown['peak_bytes'] / 1e6:6.0f} MB{ratios}"
         f"  error {shown['error']:.2g}, digits {list(shown.get('digits', {}).values())}{more}"
     )
     sys.stdout.flush()

@@ -83,7 +83,7 @@ def take_phase_options(given: dict[str, Any], *, is_shown: bool) -> Tokens | Non
         raise click.UsageError("--prompt and --generate go together: a request has both.")
     if not is_shown:
         raise click.UsageError("--prompt is for one plan of a model: no --emit, --explain, --pareto, --workload, "
-                               "--microbatches, --static or --sequence.")  # fmt: skip
+                               "--microbatches, --fuse, --static or --sequence.")  # fmt: skip
     return Tokens(prompt, generate)
 
 

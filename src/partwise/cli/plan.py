@@ -75,7 +75,7 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
     asked = _Asked(**{name: given.pop(name) for name in ("target", "pareto", "plot", "explain")})
     asked.check(workload, output, given["objective"] is not None or given["solver"] != "auto")
     pipeline = take_pipeline_options(given, is_shown=not (asked.target or asked.pareto or workload))
-    plain = not (asked.target or asked.pareto or asked.explain or workload or pipeline or given["static"])
+    plain = not (asked.target or asked.pareto or asked.explain or workload or pipeline or given["static"] or fuse)
     phase = take_phase(given)
     tokens = take_phase_options(given, is_shown=plain and given["sequence"] is None)
     if workload is not None:

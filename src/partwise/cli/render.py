@@ -97,14 +97,14 @@ def show_profile(profile: Profile, depth: int = 3, most: int = 30) -> None:
     for cost in profile.nodes:
         name = ".".join(cost.module.split(".")[:depth]) or "(top)"
         total = sums.setdefault(name, [0, 0, 0, 0])
-        for position, value in enumerate((1, cost.macs, cost.weight_bytes, cost.input_bytes + cost.output_bytes)):
+        for position, value in enumerate((1, cost.macs, cost.weight_bytes, cost.traffic_bytes - cost.weight_bytes)):
             total[position] += value
     shown = sorted(sums.items(), key=lambda item: (-item[1][1], item[0]))
     rows = [_module_row(name, total) for name, total in shown[:most]]
     if rest := [total for _, total in shown[most:]]:
         rows.append(_module_row(f"({len(rest)} more modules)", [sum(column) for column in zip(*rest, strict=True)]))
     totals = [len(profile.nodes), profile.macs, profile.weight_bytes]
-    moved = sum(cost.input_bytes + cost.output_bytes for cost in profile.nodes)
+    moved = sum(cost.traffic_bytes - cost.weight_bytes for cost in profile.nodes)
     rows.append(_module_row("total", [*totals, moved]))
     console().print(table("Profile by module", ("module", "nodes", "MACs", "FLOPs", "weights", "activations"), rows))
 

@@ -85,7 +85,7 @@ class Integers:
             columns=choice.columns,
             base=choice.base,
             legs=choice.legs,
-            product_checks=choice.checks_products,
+            product_checks=choice.product_checks,
         )
         lowered = Lowered(
             path=out,

@@ -41,6 +41,9 @@ def find_bound(problem: Problem, limits: Limits, objective: Objective, stages: i
             found = _traffic(problem, count)
         case Objective.BALANCE:
             found = _balance(problem, most)
+        case Objective.LATENCY if problem.cluster.is_open:
+            value = _compute_share(problem, 1)
+            found = Bound(value=value, origin="all compute, one stage after the other", plans="")
         case Objective.THROUGHPUT:
             found = _throughput(problem, most, count)
         case _:

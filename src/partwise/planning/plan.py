@@ -155,8 +155,7 @@ def _infeasible(problem: Problem, demand: Demand, solver: str) -> InfeasibleErro
 
     def fits(cluster: Cluster, limits: Limits) -> bool:
         evaluator = demand.evaluator.on(cluster)
-        others = tuple(o for o in demand.objectives if o is not Objective.BALANCE_MEMORY)  # a long search
-        again = replace(demand, evaluator=evaluator, limits=limits, objectives=others or (Objective.BALANCE,))
+        again = replace(demand, evaluator=evaluator, limits=limits, objectives=(Objective.BALANCE,))  # the quickest
         return solve(replace(problem, cluster=cluster, rates=evaluator.rates), again, solver) is not None
 
     return explain_cluster(problem, limits, fits)

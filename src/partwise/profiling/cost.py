@@ -21,6 +21,7 @@ _RELABELS = frozenset(f"onnx.{name}" for name in "Flatten Identity Reshape Shape
 """Give the memory of their argument another shape, or read none of it: onnxruntime moves nothing for them
 (`AllocKind::kReuse`, docs/design of onnxruntime's memory planner), as torch's views."""
 _ALONE = Parallelism()
+_NO_STATES: Mapping[str, str] = {}
 _LOOPS = frozenset({"onnx.Loop", "onnx.Scan", "onnx.SequenceMap"})
 _TRANSFORMS = ("fft_", "onnx.DFT", "onnx.STFT", "TreeEnsemble", "linalg_", "onnx.Det")
 """Arithmetic that is no contraction of the table and no pass over the elements either."""
@@ -50,6 +51,8 @@ class Cost:
     weight_bytes: int
     """Weights read, each tensor once; of an embedding's table the rows that are looked up, of experts those that some
     token may be sent to."""
+    state_bytes: int = 0
+    """K/V buffers read: they rest in memory between runs, as weights do, and no cache has them."""
     dtype: str
     """Of the first output."""
     kind: Kind = Kind.ELEMENTWISE
@@ -68,8 +71,8 @@ class Cost:
 
     @property
     def traffic_bytes(self) -> int:
-        """Bytes read and written: activations and weights."""
-        return self.input_bytes + self.output_bytes + self.weight_bytes
+        """Bytes read and written: activations, weights and K/V."""
+        return self.input_bytes + self.output_bytes + self.weight_bytes + self.state_bytes
 
     @property
     def intensity(self) -> float:
@@ -93,7 +96,13 @@ class Cost:
         return max(self.flops / device.peak(self.dtype).flops_per_s, self.traffic_bytes / device.memory_bytes_per_s)
 
 
-def node_cost(graph: Graph, index: int, bindings: Mapping[str, int], sizes: Mapping[str, int]) -> Cost:
+def node_cost(
+    graph: Graph,
+    index: int,
+    bindings: Mapping[str, int],
+    sizes: Mapping[str, int],
+    states: Mapping[str, str] = _NO_STATES,
+) -> Cost:
     """Counts of the node with this index.
 
     Args:
@@ -101,6 +110,7 @@ def node_cost(graph: Graph, index: int, bindings: Mapping[str, int], sizes: Mapp
         index: of the node.
         bindings: a value for each symbol.
         sizes: bytes of each tensor at these values.
+        states: `state_views(graph)`.
     """
     node = graph.nodes[index]
     row = operator(node.op, node.module)
@@ -108,15 +118,17 @@ def node_cost(graph: Graph, index: int, bindings: Mapping[str, int], sizes: Mapp
     macs = row.count_macs(graph, node, bindings)
     call = Call(node, graph.spec, bindings)
     read, written, held = _traffic(graph, node, kind, sizes, call)
+    kept = [] if not states or kind in (Kind.STATE, Kind.VIEW) else [name for name in node.inputs if name in states]
     return Cost(
         node=index,
         op=node.op,
         module=node.module,
         kind=kind,
         macs=macs,
-        input_bytes=read,
+        input_bytes=read - sum(sizes[name] for name in kept),
         output_bytes=written,
         weight_bytes=held,
+        state_bytes=sum(min(sizes[name], sizes[states[name]]) for name in kept),
         dtype=graph.spec[node.outputs[0]].dtype.value,
         products=products(row.kind, call, macs),
         parallelism=parallelism(row.kind, call.out()),

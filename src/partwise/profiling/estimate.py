@@ -63,7 +63,7 @@ class Group(Protocol):
 
     @property
     def weight_bytes(self) -> int:
-        """Weights read."""
+        """Weights read, and K/V buffers, which rest in memory as they do."""
         ...
 
 
@@ -186,7 +186,7 @@ def node_rows(profile: Profile, device: Device) -> tuple[list[GroupEstimate | No
 
 
 _counts_of = attrgetter(
-    *"op kind macs input_bytes output_bytes weight_bytes dtype products parallelism row_elements".split()
+    *"op kind macs input_bytes output_bytes weight_bytes state_bytes dtype products parallelism row_elements".split()
 )
 """What a node's row depends on."""
 
@@ -196,7 +196,7 @@ def _alone(cost: Cost) -> Group:
         nodes=(cost.node,),
         input_bytes=cost.input_bytes,
         output_bytes=cost.output_bytes,
-        weight_bytes=cost.weight_bytes,
+        weight_bytes=cost.weight_bytes + cost.state_bytes,
     )
 
 

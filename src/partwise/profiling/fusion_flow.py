@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from partwise.ir import Graph, Kind
 from partwise.profiling.cost import Cost
+from partwise.profiling.liveness import state_views
 from partwise.profiling.profile import Profile
 
 __all__ = ["Flow", "Unit"]
@@ -60,7 +61,7 @@ class Flow:
     def __init__(self, graph: Graph, profile: Profile) -> None:
         self.graph, self.profile = graph, profile
         self.size = {name: spec.bytes(profile.sizes) for name, spec in graph.spec.items()}
-        self.resting = {*graph.held, *(constant.tensor for constant in graph.constants)}
+        self.resting = {*graph.held, *(constant.tensor for constant in graph.constants), *state_views(graph)}
         self.kinds = tuple(_kind(cost) for cost in profile.nodes)
         self.working = tuple(i for i, kind in enumerate(self.kinds) if kind is not Kind.VIEW)
         roots = self.roots = self._roots()
@@ -142,5 +143,5 @@ def _counted(cost: Cost) -> Unit:
         nodes=(cost.node,),
         input_bytes=cost.input_bytes,
         output_bytes=cost.output_bytes,
-        weight_bytes=cost.weight_bytes,
+        weight_bytes=cost.weight_bytes + cost.state_bytes,
     )

@@ -12,7 +12,7 @@ from itertools import accumulate
 
 from partwise.ir import Graph, storage_roots
 
-__all__ = ["Lifetime", "Timeline", "lifetimes", "peak_bytes", "storage_roots", "timeline"]
+__all__ = ["Lifetime", "Timeline", "lifetimes", "peak_bytes", "state_views", "storage_roots", "timeline"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,14 @@ class Timeline:
         """What is alive while a step runs, the largest first."""
         alive = [value for value in self.values if value.born <= step <= value.last]
         return tuple(sorted(alive, key=lambda value: -value.bytes))
+
+
+def state_views(graph: Graph) -> dict[str, str]:
+    """The K/V buffers of a graph, before and after they are written, and all views of them: the buffer of each."""
+    if not graph.writes:
+        return {}
+    buffers = {*graph.writes.values(), *(output for index in graph.writes for output in graph.nodes[index].outputs)}
+    return {name: root for name, root in storage_roots(graph).items() if root in buffers}
 
 
 def lifetimes(

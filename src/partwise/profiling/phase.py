@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from partwise.errors import InputError
-from partwise.ir import Graph, Kind
-from partwise.profiling.liveness import storage_roots
+from partwise.ir import Graph
 from partwise.profiling.profile import Profile
 
 __all__ = ["KeyValueTraffic", "Logits", "Phase", "key_value_traffic", "phase_sizes"]
@@ -75,17 +74,7 @@ def phase_sizes(graph: Graph, phase: Phase, tokens: int, batch: int = 1, logits:
 
 def key_value_traffic(graph: Graph, counted: Profile) -> KeyValueTraffic:
     """Bytes of K/V that a graph with a cache reads and writes at the sizes of a profile."""
-    spec, roots = graph.spec, storage_roots(graph)
-    states = {name for index in graph.writes for name in graph.nodes[index].outputs}
-    readers = (node for index, node in enumerate(graph.nodes) if index not in graph.writes)
-    read = {
-        (node.name, roots[name])
-        for node in readers
-        if counted.nodes[graph.producer[node.name]].kind is not Kind.VIEW
-        for name in node.inputs
-        if roots[name] in states
-    }
     return KeyValueTraffic(
-        read_bytes=sum(spec[root].bytes(counted.sizes) for _, root in read),
+        read_bytes=sum(cost.state_bytes for cost in counted.nodes),
         written_bytes=sum(counted.nodes[index].output_bytes for index in graph.writes),
     )

@@ -9,7 +9,7 @@ from partwise.errors import InputError
 from partwise.ir import Graph, graph_digest
 from partwise.ir.dims import holds
 from partwise.profiling.cost import Cost, node_cost
-from partwise.profiling.liveness import timeline
+from partwise.profiling.liveness import state_views, timeline
 
 __all__ = ["Profile", "Unknown", "bind", "profile"]
 
@@ -83,14 +83,14 @@ def profile(graph: Graph, sizes: Mapping[str, int] | None = None) -> Profile:
         UnsupportedOpError: an operator without a row.
     """
     bindings = bind(graph, sizes)
-    sizes_of = graph.sizes(bindings)
+    sizes_of, states = graph.sizes(bindings), state_views(graph)
     made = [o.tensor for o in graph.outputs] + [m.tensor for m in graph.mutations]
     activations = timeline(graph, range(len(graph.nodes)), graph.inputs, made, bindings).peak_bytes
     weight_bytes = sum(sizes_of[w.tensor] for w in graph.weights)
     return Profile(
         graph=graph_digest(graph),
         sizes=bindings,
-        nodes=tuple(node_cost(graph, index, bindings, sizes_of) for index in range(len(graph.nodes))),
+        nodes=tuple(node_cost(graph, index, bindings, sizes_of, states) for index in range(len(graph.nodes))),
         parameters=sum(graph.spec[w.tensor].elements(bindings) for w in graph.weights if w.trainable),
         weight_bytes=weight_bytes,
         peak_bytes=weight_bytes + activations,

@@ -64,7 +64,7 @@ class ProofSettings:
     """Of the digits of a range check; at most 2^k − 7, so that a table fits one column."""
     legs: int
     """Digits: values lie within ± base^legs."""
-    checks_products: bool = True
+    product_checks: bool = True
     """Products of several rows and columns by Freivalds' method; False: each output is a running sum."""
 
     @property
@@ -105,14 +105,14 @@ class ProofCost:
         return self.setup_s + self.prove_s
 
 
-def count_cells(work: Sequence[ProofWork], columns: int, legs: int, checks_products: bool = True) -> tuple[int, int]:
+def count_cells(work: Sequence[ProofWork], columns: int, legs: int, product_checks: bool = True) -> tuple[int, int]:
     """Cells that the prover assigns, those of checked products apart.
 
     Args:
         work: of the circuit, its boundary included.
         columns: C.
         legs: of the range checks.
-        checks_products: see `ProofSettings`.
+        product_checks: see `ProofSettings`.
     """
     digits = 2 * legs + 4 + columns * _parts(legs, columns)
     plain = checked = 0
@@ -120,7 +120,7 @@ def count_cells(work: Sequence[ProofWork], columns: int, legs: int, checks_produ
         match each.step:
             case ProofStep.DOT:
                 plain += each.count * columns * _parts(each.depth, columns)
-            case ProofStep.CHECKED if not checks_products:
+            case ProofStep.CHECKED if not product_checks:
                 plain += each.count * prod(each.sides) * columns * _parts(each.depth, columns)
             case ProofStep.CHECKED:
                 checked += each.count * _freivalds(each)
@@ -145,7 +145,7 @@ def proof_cost(work: Sequence[ProofWork], settings: ProofSettings, rates: ProofR
         settings: of the prover.
         rates: measured constants; by default those that come with the package.
     """
-    plain, checked = count_cells(work, settings.columns, settings.legs, settings.checks_products)
+    plain, checked = count_cells(work, settings.columns, settings.legs, settings.product_checks)
     room = settings.columns * settings.rows
     blocks = plain // room + 1
     einsum_blocks = checked // room + 1 if checked else 0

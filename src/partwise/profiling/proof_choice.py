@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import log2
 
 from partwise.errors import InfeasibleError
-from partwise.profiling.proof import ProofCost, ProofSettings, ProofWork, proof_cost
+from partwise.profiling.proof import ProofCost, ProofSettings, ProofStep, ProofWork, proof_cost
 from partwise.profiling.proof_rates import ProofRates
 
 __all__ = ["ProofChoice", "choose_settings"]
@@ -33,7 +34,7 @@ class ProofChoice:
 
 def choose_settings(
     work: Sequence[ProofWork],
-    range_bits: int,
+    range_bits: float,
     *,
     peak_bytes: int | None = None,
     most_logrows: int | None = None,
@@ -45,7 +46,7 @@ def choose_settings(
 
     Args:
         work: of the circuit, its boundary included.
-        range_bits: every value is less than 2^range_bits in magnitude.
+        range_bits: every value is less than 2^range_bits in magnitude; need not be whole.
         peak_bytes: what the prover's process may take.
         most_logrows: that the reference string serves.
         rates: measured constants; by default those that come with the package.
@@ -54,33 +55,37 @@ def choose_settings(
         InfeasibleError: no settings keep the limits; it says what the least peak is.
     """
     priced = [ProofChoice(settings=s, cost=proof_cost(work, s, rates)) for s in _grid(range_bits, most_logrows)]
-    sound = [choice for choice in priced if _fits(choice)]
+    boundary = sum(each.count for each in work if each.step in (ProofStep.GIVEN, ProofStep.RESULT))
+    sound = [choice for choice in priced if _fits(choice, boundary)]
     kept = [choice for choice in sound if peak_bytes is None or choice.cost.peak_bytes <= peak_bytes]
     if not kept:
         least = min((choice.cost.peak_bytes for choice in sound), default=None)
         raise InfeasibleError(
             "circuit",
             "no settings keep the limits",
-            expected=f"at most {peak_bytes} bytes, values below 2^{range_bits}",
+            expected=f"at most {peak_bytes} bytes, values below 2^{range_bits:g}",
             got="no range check is wide enough" if least is None else f"at least {least:.0f} bytes",
             hint="more segments, or split its largest operator",
         )
     return min(kept, key=lambda c: (c.cost.cpu_s, c.cost.peak_bytes, c.settings.logrows))
 
 
-def _grid(range_bits: int, most_logrows: int | None) -> Iterator[ProofSettings]:
+def _grid(range_bits: float, most_logrows: int | None) -> Iterator[ProofSettings]:
     """The widest base for each k, and the fewest legs that hold the range with it."""
     for logrows in LOGROWS:
         if most_logrows is not None and logrows > most_logrows:
             continue
         base = 2**logrows - TABLE_MARGIN
-        legs = next((legs for legs in range(1, MOST_LEGS + 1) if base**legs > 2**range_bits), None)
+        legs = next((legs for legs in range(1, MOST_LEGS + 1) if legs * log2(base) > range_bits), None)
         if legs is not None:
             for columns, checks in product(COLUMNS, (True, False)):
-                yield ProofSettings(logrows=logrows, columns=columns, base=base, legs=legs, checks_products=checks)
+                yield ProofSettings(logrows=logrows, columns=columns, base=base, legs=legs, product_checks=checks)
 
 
-def _fits(choice: ProofChoice) -> bool:
+def _fits(choice: ProofChoice, boundary: int) -> bool:
+    """Whether setup takes it: one column holds the boundary's values, and no last block is full to the brim."""
+    if boundary > choice.settings.rows:
+        return False
     room = choice.settings.columns * choice.settings.rows
     cost = choice.cost
     return not cost.is_crowded and all(

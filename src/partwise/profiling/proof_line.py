@@ -67,5 +67,5 @@ def _seconds(work: tuple[ProofWork, ...]) -> float:
         return 0.0
     rates = proof_rates().prove_s
     plain, checked = count_cells(work, COLUMNS, LEGS)
-    summed, _ = count_cells(work, COLUMNS, LEGS, checks_products=False)
+    summed, _ = count_cells(work, COLUMNS, LEGS, product_checks=False)
     return min(plain * rates[2] + checked * rates[3], summed * rates[2])

@@ -89,7 +89,8 @@ def _products(kind: Kind, call: Call, macs: int, elements: int, integer: bool) -
     found = list[ProofWork]()
     for each in products(kind, call, macs):
         if each.rows > 1 and each.columns > 1:
-            found.append(ProofWork(ProofStep.CHECKED, each.batch, each.depth, (each.rows, each.columns)))
+            sides = (each.columns, each.rows) if kind is Kind.CONV else (each.rows, each.columns)  # its weight is left
+            found.append(ProofWork(ProofStep.CHECKED, each.batch, each.depth, sides))
         else:
             found.append(ProofWork(ProofStep.DOT, each.batch * each.rows * each.columns, each.depth))
     if len(call.node.args) > 2 and call.shape(2):

@@ -126,6 +126,7 @@ def test_keys_and_values_without_a_cache(folder: Path) -> None:
         (("--prompt", "8"), "go together"),
         (("--prompt", "8", "--generate", "4", "--emit", "vllm"), "no --emit"),
         (("--prompt", "8", "--generate", "4", "--sequence", "9"), "--sequence"),
+        (("--prompt", "8", "--generate", "4", "--fuse", "patterns"), "--fuse"),
         (("--phase", "decode"), "needs --sequence"),
     ],
 )

@@ -11,8 +11,8 @@ pytest.importorskip("transformers")
 
 from graphs import chain
 from partwise.errors import InputError
-from partwise.ir import Graph
-from partwise.profiling import Logits, Phase, key_value_traffic, phase_sizes, profile
+from partwise.ir import Graph, Kind
+from partwise.profiling import Logits, Phase, key_value_traffic, node_groups, phase_sizes, profile
 from tiny_models import LLAMA
 
 HIDDEN, LAYERS, HEADS, KV = (
@@ -62,3 +62,14 @@ def test_refused_without_a_cache_or_with_fixed_sizes(graph: Graph) -> None:
         phase_sizes(chain([4, 4]), Phase.DECODE, 8)
     with pytest.raises(InputError, match="a token at least"):
         phase_sizes(graph, Phase.DECODE, 0)
+
+
+def test_no_cache_of_a_device_has_the_keys_and_values(graph: Graph) -> None:
+    """They rest in memory between tokens, like weights, however small they are."""
+    counted = profile(graph, phase_sizes(graph, Phase.DECODE, 40, 3))
+    attentions = [cost for cost in counted.nodes if cost.kind is Kind.ATTENTION]
+    assert sum(cost.state_bytes for cost in attentions) == key_value_traffic(graph, counted).read_bytes
+    groups = {group.nodes: group for group in node_groups(counted)}
+    for cost in attentions:
+        assert groups[cost.node,].weight_bytes == cost.state_bytes > 0
+        assert cost.traffic_bytes == cost.input_bytes + cost.output_bytes + cost.state_bytes

@@ -95,7 +95,7 @@ class Reach:
         self._inside = {kind: lattice.holding(home) for kind, home in enumerate(homes) if home is not None}
         channels = (*load, held)
         self.work = np.stack([lattice.work(channel) for channel in channels])
-        self._fixed = [channel.fixed for channel in channels]
+        self.fixed = [channel.fixed for channel in channels]
         self.borders: Borders = borders(lattice, channels, _LONGEST)
         ends = lattice.starts[1:] - 1
         self._most = self.work[:, ends]
@@ -149,9 +149,9 @@ class Reach:
 
     def _next(self, found: Bits, held: Ints, kind: int, limit: float) -> None:
         """Add what some ideals reach."""
-        if not len(held) or limit < self._fixed[kind]:
+        if not len(held) or limit < self.fixed[kind]:
             return
-        most = float(self.work[kind, held].max()) + limit - self._fixed[kind]
+        most = float(self.work[kind, held].max()) + limit - self.fixed[kind]
         first, last = int(self.lattice.block[held[0]]), int(np.searchsorted(self._least[kind], most, "right")) - 1
         window = self._window(first, last)
         reached = self._reachable(held, window, kind, limit)
@@ -161,9 +161,9 @@ class Reach:
 
     def _previous(self, found: Bits, held: Ints, kind: int, limit: float) -> None:
         """Add what reaches some ideals."""
-        if not len(held) or limit < self._fixed[kind]:
+        if not len(held) or limit < self.fixed[kind]:
             return
-        least = float(self.work[kind, held].min()) - limit + self._fixed[kind]
+        least = float(self.work[kind, held].min()) - limit + self.fixed[kind]
         first, last = int(np.searchsorted(self._most[kind], least)), int(self.lattice.block[held[-1]])
         window = self._window(first, last)
         reaching = self._reaching(held, window, kind, limit)
@@ -177,7 +177,7 @@ class Reach:
 
     def _reachable(self, held: Ints, window: _Window, channel: int, limit: float) -> Bits:
         """Which ideals of a window some of those held reach."""
-        limit -= self._fixed[channel]
+        limit -= self.fixed[channel]
         work, reach, first = self.work[channel], self.borders.reach[held], window.first
         far, level = np.full(int(max(window.last, reach.max())) - first + 2, _LEAST), self._level[held]
         near = np.full((int(level.max()) + 1, len(far)), _LEAST)
@@ -196,7 +196,7 @@ class Reach:
 
     def _reaching(self, held: Ints, window: _Window, channel: int, limit: float) -> Bits:
         """Which ideals of a window reach some of those held."""
-        limit -= self._fixed[channel]
+        limit -= self.fixed[channel]
         work, starts, first = self.work[channel], window.ideals, window.first
         reach, block = self.borders.reach[starts] - first, self.lattice.block[held] - first
         size = int(max(window.last - first, reach.max(initial=0))) + 2

@@ -97,6 +97,33 @@ class Search:
                 self._leave(table, block, (starts, first, most), question, forbidden)
         return table.chain()
 
+    def fits(self, block: int, price: Floats, stages: tuple[Ints, Ints]) -> Bits:
+        """[types, starts, ends] Which stages of priced ones there are and keep all limits but that of the load."""
+        return self._fits(block, price, stages, np.inf)
+
+    def descend(self, vectors: Vectors, on: Floats) -> Chain | None:
+        """The chain that takes at each state the stage with the least price and rest; None where it ends too early.
+
+        Args:
+            vectors: of devices used.
+            on: [vectors, ideals] what the rest costs at least from each state.
+        """
+        number, ideal, last, value, steps = 0, 0, len(self.lattice) - 1, 0.0, list[Step]()
+        while ideal < last:
+            ends = np.arange(ideal, last + 1)
+            block, starts = int(self.lattice.block[ideal]), np.array([ideal])
+            price = self.loads.prices(block, starts, ends)
+            costs = np.where(self.fits(block, price, (starts, ends)), price[: self._types], np.inf)[:, 0]
+            after = vectors.more[:, number]
+            rest = np.where(after[:, None] >= 0, on[after][:, ends], np.inf)
+            kind, place = np.unravel_index(int((costs + rest).argmin()), costs.shape)
+            if not np.isfinite(costs[kind, place] + rest[kind, place]):
+                return None
+            steps.append((ideal, ideal + int(place), int(kind)))
+            value += float(costs[kind, place])
+            number, ideal = int(after[kind]), ideal + int(place)
+        return Chain(value, tuple(steps))
+
     def _leave(
         self, table: _Table, block: int, columns: tuple[Ints, int, int], question: Question, forbidden: Collection[Step]
     ) -> None:

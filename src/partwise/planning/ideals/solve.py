@@ -15,6 +15,7 @@ from partwise.planning.ideals.lattice import Lattice, lattice
 from partwise.planning.ideals.reach import Reach, Vectors
 from partwise.planning.ideals.search import Chain, Question, Search, Step
 from partwise.planning.ideals.slack import slack_bound
+from partwise.planning.ideals.sums import Sums
 
 __all__ = ["Answer", "Placed", "solve_ideals"]
 
@@ -109,9 +110,9 @@ class _Hunt:
         """The largest limit found below which the quick test reaches no whole."""
         return _bound(self._reach, self.vectors, self._counts)
 
-    def below(self, limit: float) -> Chain | None:
-        """The best chain below a limit; None: there is none."""
-        question = Question(self.vectors, self._kept(limit), limit)
+    def below(self, limit: float, kept: Bits | None = None) -> Chain | None:
+        """The best chain below a limit, over certain states if these are given; None: there is none."""
+        question = Question(self.vectors, self._kept(limit) if kept is None else kept, limit)
         while (chain := self._search.best(question, self._forbidden)) is not None:
             broken = self._check(self.stages(chain)) if self._check else ()
             if not broken:
@@ -126,6 +127,32 @@ class _Hunt:
             return False
         question = Question(self.vectors, self._kept(np.inf), np.inf, is_free=True)
         return self._search.best(question, self._forbidden) is None
+
+    def least_sum(self, known: float) -> tuple[float, Chain | None, bool]:
+        """What no chain costs less than, the best one below a known value, and whether all were looked at.
+
+        Args:
+            known: the value of a chain; infinite where none is known.
+        """
+        sums = Sums.of(self._reach, self._search.loads, self._search.fits, self.vectors)
+        if sums is None:
+            return self.least, None, False
+        kept = self._kept(np.inf)
+        on = sums.on(kept)
+        bound, best = float(on[0, 0]) * (1 - _SAME), None
+        if not np.isfinite(bound) or bound >= known * (1 - _SAME):
+            return min(bound, known), None, True
+        chain = self._search.descend(self.vectors, on)
+        if chain is not None and chain.value < known * (1 - _SAME) and self._is_sound(chain):
+            best, known = chain, chain.value
+        if bound < known * (1 - 2 * _SAME):
+            kept &= sums.to(kept) + on < known * (1 - _SAME)
+            best = self.below(known * (1 - _SAME), kept) or best
+        return bound, best, True
+
+    def _is_sound(self, chain: Chain) -> bool:
+        """Whether every stage fits after all."""
+        return not (self._check and self._check(self.stages(chain)))
 
     def _kept(self, limit: float) -> Bits:
         """[vectors, ideals] The states that both ends may reach."""
@@ -201,16 +228,20 @@ def _tried(hunt: _Hunt, limits: Sequence[float]) -> Chain | None:
 
 
 def _least_sum(instance: Instance, hunt: _Hunt, check: Check | None, most: int) -> Answer | None:
-    """The least sum: first along one order, then among all ideals below that, if those are not too many."""
+    """The least sum: first along one order, then among all ideals below that, pruned by the least sums of states."""
     line = _Hunt(instance, lattice(instance, 0), check)
     first = line.below(np.inf)
-    is_searched = bool(instance.caps) or len(hunt.lattice) <= most
-    chain = hunt.below(np.inf if first is None else first.value * (1 - _SAME)) if is_searched else None
+    known = np.inf if first is None else first.value
+    bound, chain, is_searched = hunt.least_sum(known)
+    if not is_searched and (instance.caps or first is None or len(hunt.lattice) <= most):
+        chain, is_searched = hunt.below(known * (1 - _SAME)), True
+    is_proved = is_searched and hunt.lattice.complete
+    bound = bound if hunt.lattice.complete else hunt.least
     if chain is not None:
-        return hunt.answer(chain, chain.value if hunt.lattice.complete else hunt.least)
-    if first is None or (is_searched and hunt.lattice.complete):
-        return first and replace(line.answer(first, first.value), proved=True)
-    return line.answer(first, hunt.least)
+        return replace(hunt.answer(chain, chain.value if is_proved else bound), proved=is_proved)
+    if first is None:
+        return None
+    return replace(line.answer(first, first.value if is_proved else bound), proved=is_proved)
 
 
 def _bound(reach: Reach, vectors: Vectors, counts: Sequence[int]) -> float:

@@ -10,7 +10,11 @@ from partwise.verification.zk.prover import Prover
 
 __all__ = ["PROVERS", "make_prover"]
 
-PROVERS = {"ezkl": "partwise.verification.zk.ezkl_prover:EzklProver"}
+PROVERS = {
+    "ezkl": "partwise.verification.zk.ezkl_prover:EzklProver",
+    "recompute": "partwise.verification.zk.recompute:RecomputeProver",
+    "command": "partwise.verification.zk.command_prover:CommandProver",
+}
 
 
 def make_prover(name: str, **options: Any) -> Prover:

@@ -18,7 +18,7 @@ from partwise.verification.zk.circuits.pooling import POOLING
 from partwise.verification.zk.circuits.products import PRODUCTS
 from partwise.verification.zk.circuits.step import Rule, Sheet, Step
 
-__all__ = ["lower"]
+__all__ = ["input_names", "lower"]
 
 RULES: dict[str, Rule] = {**PRODUCTS, **POOLING, **POINTWISE, **MOVEMENT}
 
@@ -61,6 +61,13 @@ def lower(
             _draw(sheet, node)
     outputs = [(o.name, _rounded(sheet, sheet.value(o.name), output_bits)) for o in proto.graph.output]
     return sheet.drawing.finish(ports, outputs, proto.graph.name or "segment")
+
+
+def input_names(model: bytes) -> tuple[str, ...]:
+    """What a caller gives, weights that are listed as inputs left out."""
+    graph = require("onnx").load_from_string(model).graph
+    held = {tensor.name for tensor in graph.initializer}
+    return tuple(value.name for value in graph.input if value.name not in held)
 
 
 def _draw(sheet: Sheet, node: Any) -> None:
