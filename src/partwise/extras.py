@@ -20,6 +20,8 @@ _EXTRAS = {
     "openvino": "openvino",
     "ortools": "solvers",
     "ezkl": "zk",
+    "ray": "ray",
+    "zmq": "ray",
     "fastapi": "serve",
     "uvicorn": "serve",
     "prometheus_client": "serve",

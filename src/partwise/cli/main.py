@@ -32,6 +32,7 @@ VERBS = {
     "compile": "Make their circuits and keys.",
     "prove": "Prove what a run computed.",
     "devices": "List the hardware that times are predicted on.",
+    "worker": "Let this machine compute parts for others.",
     "calibrate": "Measure this machine as one of them.",
 }
 """Verb and one line about it, in the order of the pipeline; each lives in the module of its name."""

@@ -191,11 +191,12 @@ _RUN = (
     _INPUT,
     click.option(
         "--executor",
-        type=click.Choice(["processes", "in-process"]),
+        type=click.Choice(["processes", "in-process", "ray"]),
         default="processes",
         show_default=True,
-        help="One process a stage, or all in this one.",
+        help="One process a stage, all in this one, or the workers of a cluster.",
     ),
+    click.option("--address", metavar="HOST:PORT", help="Of the cluster, with --executor ray (see `worker`)."),
     click.option("--engine", help="By default the one it was cut for; per stage as torch,compile or 1=openvino:GPU."),
     max_difference_option,
     click.option("--threads", type=click.IntRange(1), help="Threads of each stage's engine."),
@@ -260,7 +261,7 @@ _PLAN_ARGUMENTS = (
 def take_run_options(given: dict[str, Any]) -> dict[str, Any]:
     """Take the options of `run_options` out of a verb's arguments, as arguments of `api.run`."""
     sizes = dict(given.pop("sizes"))
-    names = ("inputs", "executor", "engine", "max_difference", "threads", "in_flight", "seed", "run_dir")
+    names = ("inputs", "executor", "address", "engine", "max_difference", "threads", "in_flight", "seed", "run_dir")
     return {"sizes": sizes} | {name: given.pop(name) for name in names}
 
 

@@ -41,6 +41,7 @@ def run_package(
     in_flight: int | None = None,
     workers: int | None = None,
     capacity: Capacity | None = None,
+    address: str | None = None,
     policy: Policy | None = None,
     sizes: Mapping[str, int] | None = None,
     seed: int = 0,
@@ -58,7 +59,7 @@ def run_package(
     Args:
         package: an open package or its folder.
         inputs: whatever `partwise.runtime.inputs` reads; None makes seeded random values.
-        executor: `in-process`, or `processes`: one a stage. Both give the same bytes.
+        executor: `in-process`, or `processes`: one a stage, or `ray`: on other machines. All give the same bytes.
         threads: of each stage's engine; by default the physical cores that this process may use.
         engine: another engine than the one that the segments were cut for, or one for each stage
             (`partwise.runtime.engines.spec`); the record then says so.
@@ -66,6 +67,7 @@ def run_package(
         in_flight: requests of a stream under way at once.
         workers: processes (or threads, in process with more than one request in flight); by default one a stage.
         capacity: of each worker: it gets nothing above it, and a stage that fits none is cut smaller.
+        address: of the Ray cluster, for the executor `ray`.
         policy: what is done when something fails.
         sizes: values of the model's symbols, for random inputs.
         seed: of random inputs.
@@ -95,6 +97,7 @@ def run_package(
         in_flight=None if in_flight is None else _at_least_one("in flight", in_flight),
         workers=None if workers is None else _at_least_one("workers", workers),
         capacity=capacity or Capacity(),
+        address=address,
         policy=policy or Policy(),
         trace=Trace() if live is None and (trace is not None or spans is not None) else live,
         probe=Probe(memory=trace is not None or live is not None, nodes=trace is not None and trace_nodes),

@@ -69,7 +69,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["calibrate"] == sorted(["--engine", "--json", "--name", "--output", "--threads"])
     assert found["devices"] == sorted(["--here", "--json", "--links", "--toml"])
     running = ["--engine", "--executor", "--in-flight", "--input", "--max-difference", "--run-dir", "--seed", "--size"]
-    running += ["--threads"]
+    running += ["--address", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     proving = ["--srs", "--insecure-srs", "--time-limit", "--memory-limit", "--prover-threads"]
     chosen, circuits = ["--layers", "--max-error"], ["--base", "--columns", "--legs", "--logrows", "--scale"]
@@ -84,6 +84,9 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["run"] == sorted(
         [*running, *working, *tracing, *proving, *chosen, "--config", "--json", "--output", "--watch"]
     )
+    joining = ["--cache", "--head", "--host", "--join", "--package", "--port", "--store", "--temp-dir"]
+    limits = ["--max-layers", "--max-nodes", "--max-parameters", "--memory", "--workers"]
+    assert found["worker"] == sorted([*joining, *limits, "--json"])
     serving = ["--batch-delay", "--config", "--drain", "--engine", "--executor", "--host", "--in-flight", "--json"]
     serving += ["--max-batch", "--max-body", "--max-difference", "--max-queue", "--name", "--port", "--threads"]
     serving += ["--timeout", "--workers"]

@@ -13,6 +13,7 @@ __all__ = ["EXECUTORS", "Answer", "Executor", "Options", "Progress", "Values", "
 EXECUTORS = {
     "in-process": "partwise.runtime.executors.in_process:InProcess",
     "processes": "partwise.runtime.executors.processes:Processes",
+    "ray": "partwise.runtime.remote.executor:Remote",
 }
 
 

@@ -46,6 +46,8 @@ class Options:
     """Of each worker: it gets nothing above it, and a stage that fits none is cut smaller."""
     policy: Policy = Policy()  # noqa: RUF009 - frozen
     """What is done when something fails."""
+    address: str | None = None
+    """Of the cluster, for executors on many machines."""
     trace: Trace | None = None
     """Filled with what was measured."""
     probe: Probe = Probe()  # noqa: RUF009 - frozen

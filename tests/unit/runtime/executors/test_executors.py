@@ -18,11 +18,12 @@ import pytest
 
 from partwise.errors import DigestMismatchError, InputError, InterfaceMismatchError, WorkerLostError
 from partwise.packaging import Package, open_package
-from partwise.runtime.executors import EXECUTORS, Options, Values, start_executor
+from partwise.runtime.executors import EXECUTORS, Options, Values
 from partwise.runtime.executors.processes import Processes
 from partwise.runtime.schedule import Policy
 from partwise.runtime.trace import Probe, Trace
 from tests.packages import example, small_package
+from tests.remote import start_executor
 
 OPTIONS = Options(engine="null", threads=1)
 
@@ -84,9 +85,8 @@ def test_a_trace_holds_every_segment_handover_and_node(package: Package) -> None
         assert {n.node for n in trace.nodes if n.stage == 1} == {"second"}
         assert all((s.peak_bytes or 0) >= 1 << 20 for s in trace.segments)
         assert min(span["start_s"] for span in data["segments"] + data["handovers"]) == 0  # type: ignore[operator]
-        assert {(load.worker, load.stage) for load in trace.loads} == (
-            {(n, n) for n in range(3)} if name == "processes" else set()
-        )
+        loads = {"processes": {(n, n) for n in range(3)}, "ray": {(0, 0), (1, 1), (0, 2)}}
+        assert {(load.worker, load.stage) for load in trace.loads} == loads.get(name, set())
 
 
 def test_an_unknown_executor(package: Package) -> None:

@@ -10,8 +10,9 @@ from threading import Event, Timer
 import numpy as np
 import pytest
 
-from partwise.runtime.executors import EXECUTORS, Options, start_executor
+from partwise.runtime.executors import EXECUTORS, Options
 from tests.packages import example, small_package
+from tests.remote import start_executor
 
 
 @pytest.mark.parametrize("kind", EXECUTORS)
