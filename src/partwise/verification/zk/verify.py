@@ -7,7 +7,7 @@ it checks, and names when it fails:
     every edge of the chain, tensor by tensor     first inputs = the request; last outputs = the claim
     no segment missing, repeated or left over
 
-Every failure is collected; the first is the reason, the others are notes. Threat model: docs/adr/0008-proofs.md.
+Every failure is collected; the first is the reason, the others are notes. Threat model: docs/adr/0013-proofs.md.
 """
 
 from __future__ import annotations
