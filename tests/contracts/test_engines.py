@@ -113,7 +113,7 @@ def name(request: pytest.FixtureRequest) -> str:
     except (MissingExtraError, ModuleNotFoundError):
         pytest.skip(f"{request.param} is not installed")
     except EngineMissingError as error:
-        pytest.skip(f"{request.param}: {error}")
+        pytest.skip(f"no such device here: {error}")
     return request.param
 
 
