@@ -1,18 +1,40 @@
-"""Files written whole or not at all: a temporary file beside the target, fsync, rename."""
+"""Files written whole or not at all: a temporary file beside the target, fsync, rename. What a broken zip raises."""
 
 from __future__ import annotations
 
 import contextlib
+import lzma
 import os
 import shutil
+import struct
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
 
 from partwise.errors import InputError
 
-__all__ = ["copy_whole", "write_whole"]
+__all__ = ["ZIP_FAULTS", "copy_whole", "write_whole"]
+
+ZIP_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    KeyError,
+    OSError,
+)
+"""What zipfile raises for an archive that is broken.
+
+OSError is bzip2's, and a seek's outside the file; RuntimeError stands for an encrypted member and, as
+NotImplementedError, for a method that is not supported.
+**Source**: zipfile of CPython 3.11, and `tests/attacks/test_archives.py`.
+"""
 
 
 def write_whole(path: Path, data: bytes) -> None:

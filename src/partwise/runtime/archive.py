@@ -8,7 +8,6 @@ any other reader of `.npz` sees integers of the right shape.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
@@ -18,11 +17,12 @@ import numpy as np
 from numpy.lib import format as npy
 
 from partwise.errors import InputError
+from partwise.files import ZIP_FAULTS
 
 __all__ = ["ArchiveWriter", "read_archive", "read_members", "stored_names", "write_archive"]
 
 _OWN_TYPES = ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "int4", "uint4")
-_BROKEN = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, MemoryError)
+_BROKEN = (*ZIP_FAULTS, MemoryError)
 
 
 class ArchiveWriter:

@@ -11,6 +11,8 @@ import zlib
 from dataclasses import dataclass
 from typing import IO
 
+from partwise.files import ZIP_FAULTS
+
 __all__ = ["Broken", "Span", "StoredZip"]
 
 _PIECE = 1 << 20
@@ -44,7 +46,7 @@ class StoredZip:
         try:
             with zipfile.ZipFile(file) as archive:
                 infos = archive.infolist()
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+        except ZIP_FAULTS as error:
             raise Broken(f"is a broken zip archive ({error})") from None
         self._infos = {info.filename.partition("/")[2]: info for info in infos}
         if len(self._infos) != len(infos) or sum(info.file_size for info in infos) > size:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import msgspec
 
 from partwise.digest import canonical_json, sha256_digest
 from partwise.errors import InputError
-from partwise.files import write_whole
+from partwise.files import ZIP_FAULTS, write_whole
 
 __all__ = ["Bundle", "read_bundle", "write_bundle"]
 
@@ -75,11 +74,13 @@ def read_bundle(path: Path) -> Bundle:
         InputError: it cannot be read.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _read(archive)
+        file = path.open("rb")
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({error.strerror or error})") from None
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
+    try:
+        with file, zipfile.ZipFile(file) as archive:
+            return _read(archive)
+    except ZIP_FAULTS as error:
         return _broken(f"the archive is broken ({str(error)[:200]})")
 
 
