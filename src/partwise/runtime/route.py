@@ -31,22 +31,20 @@ class Route:
     """For each stage: the tensors that the model returns from it."""
     retired: frozenset[int] = frozenset()
     """Stages that pieces stand for: they neither receive nor return anything."""
+    active: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    """The stages that are not retired."""
     _readers: tuple[tuple[int, ...], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         senders = range(CALLER, self.stages)
         table = tuple(tuple(s for s, named in enumerate(self.received) if sender in named) for sender in senders)
         object.__setattr__(self, "_readers", table)
+        object.__setattr__(self, "active", tuple(stage for stage in range(self.stages) if stage not in self.retired))
 
     @property
     def stages(self) -> int:
         """How many there are, retired ones included."""
         return len(self.received)
-
-    @property
-    def active(self) -> tuple[int, ...]:
-        """The stages that are not retired."""
-        return tuple(stage for stage in range(self.stages) if stage not in self.retired)
 
     @classmethod
     def of(cls, manifest: Manifest) -> Route:

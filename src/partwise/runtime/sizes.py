@@ -37,10 +37,11 @@ class Interface:
 
     def _fits(self, values: Mapping[str, np.ndarray]) -> bool:
         fit = self._fit
-        return len(values) == len(fit) and all(
-            (known := fit.get(name)) is not None and value.dtype == known[0] and value.shape == known[1]
-            for name, value in values.items()
-        )
+        for name, value in values.items():
+            known = fit.get(name)
+            if known is None or value.dtype != known[0] or value.shape != known[1]:
+                return False
+        return len(values) == len(fit)
 
 
 def bind_sizes(symbols: Sequence[Symbol], inputs: Mapping[str, np.ndarray]) -> dict[str, int]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from partwise.errors import InterfaceMismatchError
@@ -22,8 +22,7 @@ class LyingOutputError(InterfaceMismatchError):
     """An engine gave values that its segment cannot have made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(msgspec.Struct, frozen=True):
     """What a task gave."""
 
     outputs: dict[str, np.ndarray]
@@ -74,14 +73,9 @@ class Stage:
             EngineError: the engine failed.
         """
         nodes = list[NodeSpan]()
-
-        def observe(node: str, start_s: float, end_s: float) -> None:
-            nodes.append(NodeSpan(request=request, stage=self.number, node=node, start_s=start_s, end_s=end_s))
-
-        with annotated(f"stage {self.number} request {request}"):
-            outputs, took = measured(
-                lambda: self._run(values, sizes, observe if probe.nodes else None), memory=probe.memory
-            )
+        observe = self._observer(request, nodes) if probe.nodes else None
+        with annotated("stage", self.number, "request", request):
+            outputs, took = measured(lambda: self._run(values, sizes, observe), memory=probe.memory)
         span = SegmentSpan(
             request=request,
             stage=self.number,
@@ -93,6 +87,12 @@ class Stage:
             peak_bytes=took.peak_bytes,
         )
         return Computed(outputs, span, tuple(nodes))
+
+    def _observer(self, request: int, nodes: list[NodeSpan]) -> NodeObserver:
+        def observe(node: str, start_s: float, end_s: float) -> None:
+            nodes.append(NodeSpan(request=request, stage=self.number, node=node, start_s=start_s, end_s=end_s))
+
+        return observe
 
     def _run(
         self, values: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None

@@ -58,8 +58,7 @@ class Probe:
     """The times of each node; the engine then runs node by node."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentSpan:
+class SegmentSpan(msgspec.Struct, frozen=True, kw_only=True):
     """One task: one segment computed for one request."""
 
     request: int
@@ -72,8 +71,7 @@ class SegmentSpan:
     peak_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandoverSpan:
+class HandoverSpan(msgspec.Struct, frozen=True, kw_only=True):
     """What one sender sent to one receiver for one request."""
 
     request: int
@@ -88,8 +86,7 @@ class HandoverSpan:
     peak_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeSpan:
+class NodeSpan(msgspec.Struct, frozen=True, kw_only=True):
     """One node of one task."""
 
     request: int
@@ -99,8 +96,7 @@ class NodeSpan:
     end_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadSpan:
+class LoadSpan(msgspec.Struct, frozen=True, kw_only=True):
     """A stage made ready on a worker."""
 
     worker: int
@@ -134,8 +130,7 @@ class Trace:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(msgspec.Struct, frozen=True):
     """When something ran, and what memory it took."""
 
     start_s: float

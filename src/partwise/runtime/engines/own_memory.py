@@ -11,7 +11,7 @@ __all__ = ["own_in_order"]
 
 def own_in_order(array: np.ndarray) -> np.ndarray:
     """The array, or a copy in C order on a 64-byte boundary where it is neither."""
-    if array.flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0:
+    if array.flags.c_contiguous and array.__array_interface__["data"][0] % ALIGNMENT == 0:
         return array
     owned = aligned_empty(array.shape, array.dtype, tuple(range(array.ndim)))
     owned[...] = array

@@ -38,7 +38,7 @@ from partwise.runtime.schedule import (
     Woke,
 )
 from partwise.runtime.schedule import Answer as Answered
-from partwise.runtime.sizes import bind_sizes, check_values
+from partwise.runtime.sizes import Interface, bind_sizes
 
 __all__ = ["Driver", "Hands"]
 
@@ -118,6 +118,7 @@ class Driver:
         self._ask_s: float | None = None
         """When a source that has nothing is to be asked again, whatever happens."""
         self._woke_s = time.monotonic()
+        self._takes = Interface("model input", manifest.inputs)
 
     def begin(self) -> None:
         """Start the workers."""
@@ -209,6 +210,10 @@ class Driver:
 
     def _listen(self) -> None:
         """Handle the next event; what workers say comes before the time, unless they never cease to speak."""
+        if self._wake_s is None and self._ask_s is None:
+            if (event := self._hands.next(None)) is not None:
+                self._handle(event)
+            return
         now_s = time.monotonic()
         left_s = None if self._wake_s is None else self._wake_s - now_s
         overdue = left_s is not None and left_s < -self._schedule.policy.tick_s
@@ -223,7 +228,7 @@ class Driver:
 
     def _offer(self, number: int, inputs: Values) -> None:
         sizes = bind_sizes(self._manifest.symbols, inputs)
-        check_values("model input", self._manifest.inputs, inputs, sizes)
+        self._takes.check(inputs, sizes)
         self._hands.offer(number, inputs, sizes)
         self._underway[number] = _Underway(sizes, {})
         self._handle(Offered(number))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
+import msgspec
 import numpy as np
 
 from partwise.errors import PartwiseError
@@ -59,8 +60,7 @@ class Options:
         return names[stage] if len(names) > 1 else self.engine
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A request's outputs."""
 
     request: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -81,8 +82,9 @@ class InProcess:
             self._build()
             self._begun = True
             self._driver.begin()
-        active, settings = self._schedule.route.active, self._hands.settings
-        self._driver.wait(lambda: all(stage in settings for stage in self._schedule.route.active))
+        settings = self._hands.settings
+        self._driver.wait(lambda: settings.keys() >= set(self._schedule.route.active))
+        active = self._schedule.route.active
         return tuple(settings[stage] for stage in active)
 
     def run(self, requests: Iterable[Values | float | None]) -> Iterator[Answer]:
@@ -124,7 +126,8 @@ class _Hands:
         self.settings: dict[int, EngineSettings] = {}
         self._engines: dict[str, Engine] = {}
         self._stages: dict[tuple[int, int], Stage] = {}
-        self._sent: dict[tuple[int, int], Values] = {}
+        self._sent: defaultdict[int, dict[int, Values]] = defaultdict(dict)
+        """For each request under way: what each sender has sent."""
         self._errors: dict[int, PartwiseError] = {}
         self._events: SimpleQueue[tuple[Compute, Computed | Exception] | Event | None] = SimpleQueue()
         self._threads: dict[int, tuple[threading.Thread, SimpleQueue[_Work | None]]] = {}
@@ -165,13 +168,13 @@ class _Hands:
 
     def offer(self, request: int, inputs: Values, sizes: dict[str, int]) -> None:  # noqa: ARG002
         if self._interfaces.read:
-            self._sent[request, CALLER] = inputs
+            self._sent[request][CALLER] = inputs
 
     def compute(self, task: Compute, sizes: Mapping[str, int]) -> None:
-        received = self._received(task)
+        wanted, sent = self._interfaces.inputs(task.stage), self._sent[task.request]
+        values = {name: given[name] for given in sent.values() for name in wanted if name in given}
         if self._options.trace:
-            _note(self._options.trace, task, received)
-        values = {name: value for taken in received.values() for name, value in taken.items()}
+            _note(self._options.trace, task, wanted, sent)
         work = (task, self._stages[task.worker, task.stage], values, sizes)
         if self._threaded:
             self._threads[task.worker][1].put(work)
@@ -183,10 +186,12 @@ class _Hands:
 
     def collect(self, request: int, stage: int) -> Values:
         wanted = self._interfaces.returned
-        return {name: value for name, value in self._sent[request, stage].items() if name in wanted}
+        return {name: value for name, value in self._sent[request][stage].items() if name in wanted}
 
     def release(self, request: int, sender: int) -> None:
-        del self._sent[request, sender]
+        del self._sent[request][sender]
+        if not self._sent[request]:
+            del self._sent[request]
 
     def wake(self) -> None:
         """Let `next` return."""
@@ -211,15 +216,9 @@ class _Hands:
         self._threads.clear()
         self._stages.clear()
 
-    def _received(self, task: Compute) -> dict[int, dict[str, np.ndarray]]:
-        wanted = set(self._interfaces.inputs(task.stage))
-        senders = sorted(sender for request, sender in self._sent if request == task.request)
-        found = {s: {n: v for n, v in self._sent[task.request, s].items() if n in wanted} for s in senders}
-        return {sender: dict(taken) for sender, taken in found.items() if taken}
-
     def _event(self, task: Compute, outcome: Computed | Exception) -> Event:
         if isinstance(outcome, Computed):
-            self._sent[task.request, task.stage] = outcome.outputs
+            self._sent[task.request][task.stage] = outcome.outputs
             if self._options.trace:
                 self._options.trace.segments.append(outcome.segment)
                 self._options.trace.nodes.extend(outcome.nodes)
@@ -242,9 +241,10 @@ class _Hands:
             return error
 
 
-def _note(trace: Trace, task: Compute, received: Mapping[int, Mapping[str, np.ndarray]]) -> None:
+def _note(trace: Trace, task: Compute, wanted: tuple[str, ...], sent: Mapping[int, Values]) -> None:
     """A value is handed over where it lies: no time, and the bytes that were not copied."""
     now = time.monotonic()
+    received = {sender: {n: given[n] for n in wanted if n in given} for sender, given in sorted(sent.items())}
     trace.handovers.extend(
         HandoverSpan(
             request=task.request,
@@ -257,4 +257,5 @@ def _note(trace: Trace, task: Compute, received: Mapping[int, Mapping[str, np.nd
             values=len(taken),
         )
         for sender, taken in received.items()
+        if taken
     )

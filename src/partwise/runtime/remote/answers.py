@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TypeVar
+
+import msgspec
 
 import partwise.errors
 from partwise.errors import PartwiseError, RunError
@@ -43,4 +44,4 @@ def error_of(failed: wire.Refused | Failure) -> PartwiseError:
 
 def shifted(span: Span, offset_s: float) -> Span:
     """A span of a worker's clock in the head's; off by the time that its message travelled at most."""
-    return replace(span, start_s=span.start_s + offset_s, end_s=span.end_s + offset_s)
+    return msgspec.structs.replace(span, start_s=span.start_s + offset_s, end_s=span.end_s + offset_s)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+import msgspec
 import numpy as np
 
 from partwise.errors import PartwiseError, RunError, WorkerLostError
@@ -334,7 +335,7 @@ class Hands:
         offset_s = self._clocks[worker] = min(self._clocks[worker], time.monotonic() - done.now_s)
         trace.segments.append(shifted(done.segment, offset_s))
         for span in (shifted(span, offset_s) for span in done.handovers):
-            trace.handovers.append(replace(span, start_s=sent_s) if span.sender == CALLER else span)
+            trace.handovers.append(msgspec.structs.replace(span, start_s=sent_s) if span.sender == CALLER else span)
         trace.nodes.extend(shifted(span, offset_s) for span in done.nodes)
 
     def _note_load(self, worker: int, stage: int) -> None:

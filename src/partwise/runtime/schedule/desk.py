@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from partwise.errors import RunError
 from partwise.runtime.route import Piece, Route
@@ -17,8 +18,7 @@ from partwise.runtime.schedule.stream import Key, Stream
 __all__ = ["Desk", "Task"]
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(msgspec.Struct, frozen=True):
     """One attempt at a task."""
 
     request: int

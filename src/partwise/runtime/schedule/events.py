@@ -5,8 +5,9 @@ Time is an event too: an executor that was told to `Wake` answers with `Woke`, s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from partwise.runtime.route import Piece
 from partwise.runtime.schedule.capacity import Capacity, Demand
@@ -34,36 +35,31 @@ class Fault(StrEnum):
     """The request's or the package's own fault: no repetition helps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
+class Offered(msgspec.Struct, frozen=True):
     """A request's inputs are here. Requests of a stream are numbered from 0 without gaps."""
 
     request: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """There are no more requests."""
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(msgspec.Struct, frozen=True):
     """A worker is there that the schedule did not start: another host's."""
 
     worker: int
-    capacity: Capacity = Capacity()  # noqa: RUF009 - frozen
+    capacity: Capacity = Capacity()
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True):
     """A worker has a stage ready."""
 
     worker: int
     stage: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """A worker cannot load a stage."""
 
     worker: int
@@ -72,8 +68,7 @@ class Refused:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """A task is computed, and its values can be read."""
 
     ticket: int
@@ -81,8 +76,7 @@ class Finished:
     """What the worker says it took; deadlines follow from it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True):
     """A task failed, and its worker lives."""
 
     ticket: int
@@ -90,23 +84,20 @@ class Failed:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True):
     """A sign of life."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(msgspec.Struct, frozen=True):
     """A worker is gone."""
 
     worker: int
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Divided:
+class Divided(msgspec.Struct, frozen=True):
     """A stage is cut into pieces: new stages, numbered from the number of all stages until now."""
 
     stage: int
@@ -115,16 +106,14 @@ class Divided:
     """Of the pieces."""
 
 
-@dataclass(frozen=True, slots=True)
-class Indivisible:
+class Indivisible(msgspec.Struct, frozen=True):
     """A stage cannot be cut any smaller."""
 
     stage: int
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Woke:
+class Woke(msgspec.Struct, frozen=True):
     """Time has passed."""
 
     elapsed_s: float

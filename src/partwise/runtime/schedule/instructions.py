@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 __all__ = [
     "Abandon", "Answer", "Collect", "Compute", "Discard", "Divide", "Fetch", "GiveUp", "Instruction", "Load", "Ping",
@@ -10,20 +10,17 @@ __all__ = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(msgspec.Struct, frozen=True):
     """Get the next request: `Offered` or `Ended` answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """Bring a worker up; nothing answers until it loads something."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(msgspec.Struct, frozen=True):
     """Make a stage ready on a worker: `Loaded`, `Refused` or `Lost` answers."""
 
     worker: int
@@ -32,30 +29,26 @@ class Load:
     """On the CPU, whatever device it was meant for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unload:
+class Unload(msgspec.Struct, frozen=True):
     """A worker may forget a stage."""
 
     worker: int
     stage: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """End a worker, however little it listens; nothing of it is believed from here on, and nothing answers."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(msgspec.Struct, frozen=True):
     """Ask a worker for a sign of life: `Heard` answers, or nothing."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class Compute:
+class Compute(msgspec.Struct, frozen=True):
     """Hand a task to a worker: all that it reads has been sent. `Finished` or `Failed` answers, under the ticket."""
 
     ticket: int
@@ -65,38 +58,33 @@ class Compute:
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class Discard:
+class Discard(msgspec.Struct, frozen=True):
     """A result came for a ticket that was given up: nobody will read it."""
 
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
-class Collect:
+class Collect(msgspec.Struct, frozen=True):
     """Take the model's outputs that this stage returns, now: its memory may be released next."""
 
     request: int
     stage: int
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(msgspec.Struct, frozen=True):
     """Nobody reads what this sender (a stage, or the caller) sent for a request any more."""
 
     request: int
     sender: int
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A request is done, and all its outputs were collected. Answers come in the order of the requests."""
 
     request: int
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(msgspec.Struct, frozen=True):
     """A request cannot be computed; this stands in the place of its answer."""
 
     request: int
@@ -105,8 +93,7 @@ class GiveUp:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Abandon:
+class Abandon(msgspec.Struct, frozen=True):
     """No worker can run a stage: the run ends."""
 
     stage: int
@@ -115,15 +102,13 @@ class Abandon:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Divide:
+class Divide(msgspec.Struct, frozen=True):
     """Cut a stage into smaller ones: `Divided` or `Indivisible` answers."""
 
     stage: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wake:
+class Wake(msgspec.Struct, frozen=True):
     """Say `Woke` after this time at the latest. Only the soonest counts."""
 
     after_s: float

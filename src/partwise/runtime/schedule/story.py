@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+import msgspec
+
 from partwise.runtime.schedule.events import Event
 from partwise.runtime.schedule.instructions import Instruction
 
@@ -31,8 +33,7 @@ class Incident:
         return f"{self.what} ({where})" + (f": {self.why}" if self.why else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One event and the instructions that followed."""
 
     event: Event | None
@@ -69,6 +70,6 @@ class Story:
 
 def told(item: Event | Instruction) -> str:
     """An event or instruction in words: `Compute 4 (request 2, stage 0, worker 1)`."""
-    fields = {name: getattr(item, name) for name in type(item).__slots__ if name not in ("pieces", "demands", "why")}
+    fields = {name: getattr(item, name) for name in item.__struct_fields__ if name not in ("pieces", "demands", "why")}
     inner = ", ".join(f"{name} {value}" for name, value in fields.items())
     return type(item).__name__ + (f"({inner})" if inner else "")

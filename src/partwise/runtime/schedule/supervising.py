@@ -118,11 +118,11 @@ class Supervising(Repeating):
 
     def _wake(self) -> list[Instruction]:
         """Ask for the next `Woke`, if it is wanted sooner than the one under way."""
-        ends = [m.excluded_until_s for m in self.roster.members.values() if m.excluded_until_s is not None]
-        soonest = min((*self._delayed.values(), *ends), default=None)
+        times_s = [m.excluded_until_s for m in self.roster.members.values() if m.excluded_until_s is not None]
+        times_s += self._delayed.values()
         if self._supervised:
-            tick_s = self._now_s + self.policy.tick_s
-            soonest = tick_s if soonest is None else min(soonest, tick_s)
+            times_s.append(self._now_s + self.policy.tick_s)
+        soonest = min(times_s) if times_s else None
         if soonest is None or (self._wake_s is not None and self._wake_s <= soonest):
             return []
         self._wake_s = soonest

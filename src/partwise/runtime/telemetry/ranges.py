@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -19,20 +19,22 @@ __all__ = ["RANGES", "annotated"]
 
 RANGES = "PARTWISE_RANGES"
 _MODULES = {"nvtx": "torch.cuda.nvtx", "itt": "torch.profiler.itt"}
+_NONE = nullcontext()
 
 
-@contextmanager
-def annotated(name: str) -> Generator[None]:
-    """A range of this name around a block, where the environment asks for ranges.
+def annotated(*name: object) -> AbstractContextManager[None]:
+    """A range of this name, in words, around a block, where the environment asks for ranges.
 
     Raises:
         InputError: it asks for a kind that there is not, or that this build of torch lacks.
         MissingExtraError: torch is not installed.
     """
     kind = os.environ.get(RANGES)
-    if not kind:
-        yield
-        return
+    return _range(kind, " ".join(map(str, name))) if kind else _NONE
+
+
+@contextmanager
+def _range(kind: str, name: str) -> Generator[None]:
     push, pop = _calls(kind)
     push(name)
     try:
