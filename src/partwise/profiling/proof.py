@@ -34,6 +34,10 @@ class ProofStep(StrEnum):
     RELU = "relu"
     REBASE = "rebase"
     """Division of an element back to the scale, with its range check."""
+    LESS = "less"
+    """A comparison of an element."""
+    LOOKUP = "lookup"
+    """An element of a table by a computed index, the table's rows apart."""
     GIVEN = "given"
     """An element of an input."""
     RESULT = "result"
@@ -130,6 +134,10 @@ def count_cells(work: Sequence[ProofWork], columns: int, legs: int, product_chec
                 plain += each.count * (digits + 6)
             case ProofStep.REBASE:
                 plain += each.count * (3 * digits + 16)
+            case ProofStep.LESS:
+                plain += each.count * (digits + 13)
+            case ProofStep.LOOKUP:
+                plain += each.count * 5
             case ProofStep.GIVEN:
                 plain += each.count * digits
             case ProofStep.RESULT:

@@ -73,7 +73,7 @@ class RecomputeProver:
         del examples, subject
         with _measured() as took:
             bits = settings.scale
-            drawn = lower(segment.read_bytes(), weight_bits=bits, input_bits=bits, output_bits=bits)
+            drawn = lower(segment.read_bytes(), weight_bits=bits, input_bits=bits, output_bits=bits, shifts=True)
             program = read_program(drawn.model)
             write_whole(folder / MODEL, drawn.model)
             rules = _Settings(format=FORMAT, queries=self._queries)
