@@ -38,20 +38,21 @@ EXAMPLES = 6
 """Tokens that circuits are sized by; the one that is proved is none of them."""
 
 
-def sliced(model: onnx.ModelProto, parts: int, folder: Path) -> tuple[Layout, Package, float]:
-    """The block in parts, a segment each, and how far the split floats are from the whole model's."""
+def sliced(model: onnx.ModelProto, parts: int, folder: Path) -> tuple[Layout, Package]:
+    """The block in parts, a segment each."""
     path = folder / "block.onnx"
     path.write_bytes(split_hidden(model.SerializeToString(), "up", "down", parts))
     source = open_model(str(path), CaptureOptions(optimize="off"))
     graph = source.capture()
     names = [node.name for node in graph.nodes]
-    groups = [tuple(name for name in names if name.endswith(f"/{part}")) for part in range(parts)]
-    groups.append(tuple(name for name in names if "/" not in name))
-    plan = partwise.plan(graph, stages=parts + 1, constraints=Constraints(together=tuple(groups)))
+    groups = [[name for name in names if name.endswith(f"/{part}")] for part in range(parts)]
+    groups[-1].append("down")  # the last sum
+    groups.append([name for name in names if "/" not in name and name != "down"])
+    plan = partwise.plan(graph, stages=parts + 1, constraints=Constraints(together=tuple(map(tuple, groups))))
     layout = Layout(folder.resolve())
     layout.slices.mkdir(parents=True, exist_ok=True)
     package = partwise.cut(source, plan, layout.package)
-    return layout, package, 0.0
+    return layout, package
 
 
 def answer(model: bytes, x: np.ndarray) -> np.ndarray:
@@ -76,7 +77,7 @@ class Clock:
 def proved(layer: int, parts: int, digits: int, token: int, folder: Path) -> dict[str, object]:
     """The whole way."""
     model, given = block(layer), tokens(layer)
-    layout, package, _ = sliced(model, parts, folder)
+    layout, package = sliced(model, parts, folder)
     examples, request = folder / "examples", folder / "request.npz"
     examples.mkdir()
     others = [at for at in np.linspace(0, len(given) - 1, EXAMPLES + 1).astype(int) if at != token][:EXAMPLES]
@@ -100,7 +101,7 @@ def proved(layer: int, parts: int, digits: int, token: int, folder: Path) -> dic
         "digits": digits,
         "verdict": str(found.verdict.outcome),
         "reason": found.verdict.reason,
-        "forged": forged(layout, run.path, prover, pin, request),
+        "forged": forged(run.path, prover, pin, request),
         "edges": found.edges,
         "error": float(np.abs(np.asarray(claim, np.float64) - real).max()),
         "largest": float(np.abs(real).max()),
@@ -115,7 +116,7 @@ def proved(layer: int, parts: int, digits: int, token: int, folder: Path) -> dic
     }
 
 
-def forged(layout: Layout, run: Path, prover: partwise.verification.zk.Prover, pin: str, request: Path) -> str:
+def forged(run: Path, prover: partwise.verification.zk.Prover, pin: str, request: Path) -> str:
     """The verdict on an answer with one number changed by the least that its digits allow."""
     claim = json.loads((run / "output.json").read_text())
     name = next(iter(claim))

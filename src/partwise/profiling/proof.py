@@ -44,6 +44,11 @@ class ProofStep(StrEnum):
     """An element of an output."""
 
 
+TABLE_COLUMNS = 1.3
+"""What a table by computed indices adds, in filled columns: its rows lie in columns of their own. Source: setup and
+peak of the last segment of `benchmarks/proving_block.py` at k = 15 beside what was predicted without."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProofWork:
     """So many elements of one step."""
@@ -51,7 +56,7 @@ class ProofWork:
     step: ProofStep
     count: int
     depth: int = 1
-    """Of a product: terms of each output."""
+    """Of a product: terms of each output; of a look-up: rows of its table."""
     sides: tuple[int, int] = (1, 1)
     """Of a checked product: rows and columns."""
 
@@ -161,7 +166,9 @@ def proof_cost(work: Sequence[ProofWork], settings: ProofSettings, rates: ProofR
     known = rates or proof_rates()
     is_crowded = blocks > MOST_BLOCKS
     counts = (blocks, einsum_blocks, blocks * blocks if checked else 0, blocks * is_crowded)
-    figures = (1.0, float(2**settings.logrows), *(float(count * size) for count in counts))
+    amounts = [float(count * size) for count in counts]
+    amounts[0] += TABLE_COLUMNS * 2**settings.logrows * any(each.step is ProofStep.LOOKUP for each in work)
+    figures = (1.0, float(2**settings.logrows), *amounts)
     return ProofCost(
         assignments=plain,
         einsum_assignments=checked,

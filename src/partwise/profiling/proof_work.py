@@ -24,6 +24,8 @@ GELU_CELLS = 99
 """An element of Gelu by Erf at the prover's own scales. Source: shared facts."""
 TABLE_CELLS = 1
 """An element of Erf, Tanh, Sigmoid, Exp beside the table itself. Source: shared facts."""
+GELU_ROWS, ROOT_ROWS = 1000, 1023
+"""Of the tables that `verification.zk.circuits` draws."""
 ROOT_DIVISIONS = 8
 """Of a row of LayerNorm: two to the table's index, two for each of three steps of Newton's."""
 _RELUS = frozenset("relu relu_ threshold leakyrelu clip hardtanh".split())
@@ -84,6 +86,8 @@ def node_work(graph: Graph, index: int, sizes: dict[str, int], *, integer: bool 
             return (ProofWork(ProofStep.CELL, each * max(elements, prod(call.shape(0)))),)
         case Kind.ELEMENTWISE:
             return _elementwise(graph, node, sizes, elements, integer)
+        case Kind.EMBEDDING if _bare(node) == "gather" and node.inputs[-1] in graph.producer:
+            return (ProofWork(ProofStep.LOOKUP, elements, call.shape(0)[0]),)
         case _:
             return ()
 
@@ -151,7 +155,7 @@ def _gelu(elements: int) -> tuple[ProofWork, ...]:
         *_divided(elements),
         ProofWork(ProofStep.RELU, 2 * elements),
         ProofWork(ProofStep.CELL, 5 * elements),
-        ProofWork(ProofStep.LOOKUP, elements),
+        ProofWork(ProofStep.LOOKUP, elements, GELU_ROWS),
     )
 
 
@@ -162,7 +166,7 @@ def _norm(rows: int, width: int) -> tuple[ProofWork, ...]:
         *_divided(2 * elements + ROOT_DIVISIONS * rows),
         ProofWork(ProofStep.DOT, 2 * rows, width),
         ProofWork(ProofStep.CELL, 8 * elements),
-        ProofWork(ProofStep.LOOKUP, rows),
+        ProofWork(ProofStep.LOOKUP, rows, ROOT_ROWS),
     )
 
 

@@ -70,9 +70,7 @@ def _deviations(sheet: Sheet, value: Value, epsilon: float) -> tuple[Value, Valu
     squares = drawing.node("MatMul", [drawing.node("Mul", [deviation, deviation]), ones])
     least = drawing.constant(integers(np.array([epsilon * count**3]), 2 * value.bits))
     bits = 2 * value.bits
-    return Value(deviation, value.shape, value.bits), Value(
-        drawing.node("Add", [squares, least]), (rows, 1), bits
-    )
+    return Value(deviation, value.shape, value.bits), Value(drawing.node("Add", [squares, least]), (rows, 1), bits)
 
 
 def _reciprocal_root(sheet: Sheet, squares: Value, magnitude: int) -> tuple[Value, int]:

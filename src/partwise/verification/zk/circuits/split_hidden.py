@@ -44,7 +44,7 @@ def split_hidden(model: bytes, first: str, second: str, parts: int) -> bytes:
     between = _between(proto.graph, opening, closing)
     made = list[Any]()
     for number, piece in enumerate(dealt(size, parts)):
-        part = _part(proto, [opening, *between, closing], number)
+        part = _part([opening, *between, closing], number)
         _slice_product(proto, part[0], (axis, piece), number)
         for node in part[1:-1]:
             _slice_constants(proto, node, held, size, piece, number)
@@ -89,7 +89,7 @@ def _between(graph: Any, opening: Any, closing: Any) -> list[Any]:
     return found
 
 
-def _part(proto: Any, nodes: list[Any], number: int) -> list[Any]:
+def _part(nodes: list[Any], number: int) -> list[Any]:
     """Copies of nodes under names of their own."""
     renamed = {node.output[0]: f"{node.output[0]}/{number}" for node in nodes}
     made = list[Any]()
@@ -103,9 +103,7 @@ def _part(proto: Any, nodes: list[Any], number: int) -> list[Any]:
     return made
 
 
-def _slice_product(
-    proto: Any, node: Any, piece: tuple[int, slice], number: int, *, whole_bias: bool = False
-) -> None:
+def _slice_product(proto: Any, node: Any, piece: tuple[int, slice], number: int, *, whole_bias: bool = False) -> None:
     """Its weight's slice; its bias with it, or whole and in the first part alone."""
     node.input[1] = sliced(proto, node.input[1], piece, number)
     if len(node.input) < 3 or not node.input[2]:

@@ -35,7 +35,7 @@ class Precision:
     """Of what integers can only approximate."""
 
     table_bits: int = 8
-    """Binary digits after the point of what a table of Gelu is asked for: in the middle of a step it is off by 2^-10."""
+    """Binary digits after the point of what a table of Gelu is asked for: it is off by 2^-10 at most."""
     norm_bits: int = 12
     """Of the values that a normalization reads and gives."""
     deviation: float = 12.0
