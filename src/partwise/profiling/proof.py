@@ -165,7 +165,7 @@ def proof_cost(work: Sequence[ProofWork], settings: ProofSettings, rates: ProofR
     size = settings.columns * 2**settings.logrows
     known = rates or proof_rates()
     is_crowded = blocks > MOST_BLOCKS
-    counts = (blocks, einsum_blocks, blocks * blocks if checked else 0, blocks * is_crowded)
+    counts = (blocks, einsum_blocks, blocks * einsum_blocks, blocks * is_crowded)
     amounts = [float(count * size) for count in counts]
     amounts[0] += TABLE_COLUMNS * 2**settings.logrows * any(each.step is ProofStep.LOOKUP for each in work)
     figures = (1.0, float(2**settings.logrows), *amounts)
