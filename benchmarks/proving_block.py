@@ -1,5 +1,6 @@
 """MiniLM's feed-forward block proved, linked and verified: one token, real weights, a verdict from the proofs alone.
 
+    python benchmarks/proving.py minilm-ffn
     python benchmarks/proving_block.py [--parts 24] [--digits 10] [--json docs/data/proving_block.json]
 
 The block is split into parts of its hidden dim, a segment each, and one more for the residual and the normalization;
@@ -30,6 +31,8 @@ from partwise.dsperse.verify import verify_archive
 from partwise.frontends import CaptureOptions, open_model
 from partwise.packaging import Package
 from partwise.planning import Constraints
+from partwise.profiling.proof import ProofCost, ProofSettings, proof_cost
+from partwise.profiling.proof_work import graph_work
 from partwise.verification.zk import CallLimits, CircuitSettings, make_prover
 from partwise.verification.zk.circuits.split_hidden import split_hidden
 
@@ -74,8 +77,13 @@ class Clock:
         return found
 
 
-def proved(layer: int, parts: int, digits: int, token: int, folder: Path) -> dict[str, object]:
-    """The whole way."""
+def prove_block(layer: int = 0, parts: int = 24, digits: int = 10, token: int = 5) -> dict[str, object]:
+    """The whole way, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="partwise-block-") as folder:
+        return _proved(layer, parts, digits, token, Path(folder))
+
+
+def _proved(layer: int, parts: int, digits: int, token: int, folder: Path) -> dict[str, object]:
     model, given = block(layer), tokens(layer)
     layout, package = sliced(model, parts, folder)
     examples, request = folder / "examples", folder / "request.npz"
@@ -111,8 +119,30 @@ def proved(layer: int, parts: int, digits: int, token: int, folder: Path) -> dic
         "peak_bytes": max([c.measured.peak_bytes for c in made] + [done.peak_bytes for done in executions]),
         "proof_bytes": sum(done.proof_bytes for done in executions),
         "proving_key_bytes": sum(key.size for circuit in made for key in circuit.private if key.name == "pk.key"),
+        **predicted(layout, [circuit.settings for circuit in made]),
         "settings": sorted({(c.settings.logrows, c.settings.columns, c.settings.base, c.settings.legs) for c in made}),
         "rows": [circuit.rows for circuit in made],
+    }
+
+
+def predicted(layout: Layout, chosen: list[CircuitSettings]) -> dict[str, float]:
+    """What the planner said of the circuits, beside what was measured."""
+    costs = list[ProofCost]()
+    for number, used in enumerate(chosen):
+        graph = partwise.capture(layout.onnx(number).with_name("circuit.onnx"), optimize="off")
+        settings = ProofSettings(
+            logrows=used.logrows or 0,
+            columns=used.columns,
+            base=used.base,
+            legs=used.legs,
+            product_checks=used.product_checks,
+        )
+        costs.append(proof_cost(graph_work(graph), settings))
+    return {
+        "predicted_setup_s": round(sum(cost.setup_s for cost in costs), 1),
+        "predicted_prove_s": round(sum(cost.prove_s for cost in costs), 1),
+        "predicted_peak_bytes": round(max(cost.peak_bytes for cost in costs)),
+        "predicted_proving_key_bytes": round(sum(cost.proving_key_bytes for cost in costs)),
     }
 
 
@@ -136,8 +166,7 @@ def main() -> None:
     parser.add_argument("--token", type=int, default=5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="partwise-block-") as folder:
-        found = proved(options.layer, options.parts, options.digits, options.token, Path(folder))
+    found = prove_block(options.layer, options.parts, options.digits, options.token)
     print(json.dumps({key: value for key, value in found.items() if key != "rows"}, indent=1))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
