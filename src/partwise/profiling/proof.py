@@ -49,6 +49,12 @@ TABLE_COLUMNS = 1.3
 peak of the last segment of `benchmarks/proving_block.py` at k = 15 beside what was predicted without."""
 
 
+TABLE_PEAK_BYTES = 3850.0
+"""More memory that a proof takes for each cell of a circuit with such a table, since every column can look it up.
+Source: `benchmarks/proving_block.py`, 25 segments of k = 11 and 12: 3,750 to 4,030. What it adds to the seconds is not
+fitted: that machine was loaded."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProofWork:
     """So many elements of one step."""
@@ -167,7 +173,8 @@ def proof_cost(work: Sequence[ProofWork], settings: ProofSettings, rates: ProofR
     is_crowded = blocks > MOST_BLOCKS
     counts = (blocks, einsum_blocks, blocks * einsum_blocks, blocks * is_crowded)
     amounts = [float(count * size) for count in counts]
-    amounts[0] += TABLE_COLUMNS * 2**settings.logrows * any(each.step is ProofStep.LOOKUP for each in work)
+    has_table = any(each.step is ProofStep.LOOKUP for each in work)
+    amounts[0] += TABLE_COLUMNS * 2**settings.logrows * has_table
     figures = (1.0, float(2**settings.logrows), *amounts)
     return ProofCost(
         assignments=plain,
@@ -178,7 +185,7 @@ def proof_cost(work: Sequence[ProofWork], settings: ProofSettings, rates: ProofR
         is_crowded=is_crowded,
         setup_s=_dot(known.setup_s, figures),
         prove_s=_dot(known.prove_s, figures),
-        peak_bytes=_dot(known.peak_bytes, figures),
+        peak_bytes=_dot(known.peak_bytes, figures) + TABLE_PEAK_BYTES * blocks * size * has_table,
         proving_key_bytes=_dot(known.proving_key_bytes, figures),
     )
 
