@@ -119,6 +119,8 @@ def show_estimate(row: Row, depth: int = 3, most: int = 30) -> None:
     console().print(table(f"{row.model} on {row.device.title or row.device.name}", columns, shown))
     console().print(Text(_totals(row)))
     _show_notes([row])
+    if row.estimate.assumed:
+        console().print(Text(f"assumed, neither published nor measured: {'; '.join(row.estimate.assumed)}", "dim"))
 
 
 def show_key_values(counted: Sequence[tuple[str, Graph, Profile]]) -> None:
