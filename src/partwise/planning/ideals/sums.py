@@ -78,7 +78,7 @@ class Sums:
                 price = loads.prices(block, starts, ends)
                 there = fits(block, price, (starts, ends))
                 is_near = lattice.block[ends] <= self._reach.borders.reach[starts][:, None]
-                near = np.where(there & is_near, price[: self._types], np.inf)
+                near = np.ascontiguousarray(np.where(there & is_near, price[: self._types], np.inf))
                 near = known.setdefault(sha256(near).digest(), near)
                 found.append(_Near(start, slice(first, last), near))
                 if sum(each.size for each in known.values()) > _MOST_KEPT:
