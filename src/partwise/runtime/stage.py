@@ -11,6 +11,7 @@ import numpy as np
 from partwise.errors import InputError, InterfaceMismatchError
 from partwise.packaging import Package, Segment
 from partwise.runtime.engines.engine import Engine, LoadedSegment, NodeObserver
+from partwise.runtime.memory import give_back
 from partwise.runtime.piece import PieceFile, piece_segment
 from partwise.runtime.sizes import Interface
 from partwise.runtime.telemetry.ranges import annotated
@@ -127,8 +128,12 @@ class Stage:
         self, values: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None
     ) -> dict[str, np.ndarray]:
         self._takes.check(values, sizes)
-        loaded = self._loaded or self._load()
-        outputs = loaded.run(values, {**self._hints, **sizes}, observe)
+        known = {**self._hints, **sizes}
+        if self._loaded is not None:
+            outputs = self._loaded.run(values, known, observe)
+        else:
+            outputs = self._load().run(values, known, observe)  # what was loaded dies with the call
+            give_back()
         try:
             self._gives.check(outputs, sizes)
         except InterfaceMismatchError as error:

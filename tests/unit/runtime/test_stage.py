@@ -56,7 +56,8 @@ def test_weights_are_in_memory_while_their_stage_computes_and_no_longer(package:
     for weights, held in ((Weights.RESIDENT, 1), (Weights.STREAMED, 0)):
         engine = Counting()
         stage = Stage(package, 0, engine, weights=weights)
-        found = [stage.compute(n, {"x": example()["x"]}, {"batch": 2}, Probe()).outputs["active"].tobytes() for n in range(3)]
+        given = {"x": example()["x"]}
+        found = [stage.compute(n, given, {"batch": 2}, Probe()).outputs["active"].tobytes() for n in range(3)]
         gc.collect()
         assert (len(engine.alive), engine.loaded) == (held, 1 if held else 4)
         assert len(set(found)) == 1
