@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,10 +16,12 @@ from partwise.errors import InputError, RunError
 from partwise.packaging import Package
 from partwise.packaging.files import blob_path
 from partwise.runtime.executors import Options, Values
-from partwise.runtime.packet import PACKET_VERSION
+from partwise.runtime.packet import PACKET_VERSION, Frame
+from partwise.runtime.remote import wire
 from partwise.runtime.remote.executor import Remote
 from partwise.runtime.remote.handshake import Invitation, Statement, capacity_of, invitation, refuse_strangers
 from partwise.runtime.remote.node import node_resources, require_token
+from partwise.runtime.remote.worker import Worker
 from partwise.runtime.schedule import Capacity, Policy
 from partwise.runtime.trace import Probe
 from tests.packages import example, small_package, weights
@@ -88,6 +91,27 @@ def test_a_worker_that_falls_silent_is_ended_and_started_again(package: Package,
     with Remote(package, OPTIONS, members) as executor:
         assert answers(executor, numbing()) == right(package, 20)
         assert next(incident.what for incident in executor.incidents) == "silent"
+
+
+@pytest.mark.parametrize("word", ["Done", "Failed"])
+def test_a_worker_that_answers_nonsense_is_replaced(
+    package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    """A packet cut short, for a result and for a failure: it ends its worker, and not the run."""
+    told, spoilt = Worker._tell, list[str]()  # pyright: ignore[reportPrivateUsage]
+
+    def tell(self: Worker, said: wire.Word, frames: Sequence[Frame] = ()) -> None:
+        if type(said).__name__ == word and not spoilt:
+            spoilt.append(word)
+            frames = [bytes(frames[0])[:5]]
+        told(self, said, frames)
+
+    monkeypatch.setattr(Worker, "_tell", tell)
+    options = replace(OPTIONS, engine="null,fake:null+fail=9,null")
+    with Remote(package, options, Threads(2, tmp_path)) as executor:
+        assert answers(executor, stream(20)) == right(package, 20)
+        assert [incident.what for incident in executor.incidents].count("lied") == 1
+    assert spoilt
 
 
 def test_a_worker_that_comes_late_takes_part(package: Package, tmp_path: Path) -> None:
