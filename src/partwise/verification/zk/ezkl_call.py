@@ -15,23 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from partwise.errors import MissingExtraError, ProverError
+from partwise.verification.zk.limits import CallLimits
 
-__all__ = ["CallLimits", "Called", "call_ezkl", "ezkl_version"]
+__all__ = ["Called", "call_ezkl", "ezkl_version"]
 
 _CHILD = Path(__file__).with_name("ezkl_child.py")
 _HINT_MEMORY = "more --memory-limit, smaller segments (--max-layers) or fewer rows (--logrows)."
 _MEMORY = re.compile(r"memory|failed to map", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallLimits:
-    """Of one call of the prover."""
-
-    seconds: float = 3600.0
-    memory_bytes: int | None = None
-    """Address space of the child; None leaves it unlimited."""
-    threads: int | None = None
-    """Of the prover; None lets it use every processor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Any
 from partwise.digest import file_digest
 from partwise.errors import ProverError
 from partwise.files import write_whole
-from partwise.verification.zk.ezkl_call import Called, CallLimits, call_ezkl, ezkl_version
+from partwise.verification.zk.ezkl_call import Called, call_ezkl, ezkl_version
 from partwise.verification.zk.ezkl_proof import proof_files, read_proof, write_proof
 from partwise.verification.zk.ezkl_settings import (
     explain_refusal,
@@ -30,6 +30,7 @@ from partwise.verification.zk.ezkl_settings import (
     used_settings,
 )
 from partwise.verification.zk.field import Values, element, number
+from partwise.verification.zk.limits import CallLimits
 from partwise.verification.zk.prover import Circuit, Finding, KeyFile, Mark, Measured, Sizes
 from partwise.verification.zk.settings import CircuitSettings, Visibility
 from partwise.verification.zk.srs import Srs, find_srs, matching_srs
@@ -42,6 +43,7 @@ _PRIVATE = ("model.compiled", "pk.key")
 _FULL_BLOCK = "index out of bounds"
 """How setup panics when the last block is almost exactly full; one row more helps (facts of issue "Prove")."""
 _TRIES = 3
+_UNCHECKED = "its circuit does not check the range of its inputs and outputs"
 
 
 class EzklProver:
@@ -111,11 +113,11 @@ class EzklProver:
 
     def check(self, keys: Mapping[str, Path], sizes: Sizes, proof: bytes, subject: str) -> Finding:
         try:
-            visibility = used_settings(CircuitSettings(), read_settings(keys["settings.json"])).visibility
+            used = used_settings(CircuitSettings(), read_settings(keys["settings.json"]))
             paths = {"settings_path": keys["settings.json"], "vk_path": keys["vk.key"], "srs_path": keys[VERIFIER_SRS]}
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             return Finding(boundary=None, refused=f"has no key or settings that can be read ({str(error)[:120]})")
-        found = read_proof(proof, sizes, visibility)
+        found = read_proof(proof, sizes, used.visibility)
         if isinstance(found, str):
             return Finding(boundary=None, refused=found)
         instances, data, boundary = found
@@ -132,7 +134,7 @@ class EzklProver:
             return Finding(boundary=None, refused=f"does not verify under the pinned key ({answer.value['refused']})")
         if answer.value["padded"]:
             return Finding(boundary=None, refused="is padded: it verifies without its last byte too")
-        return Finding(boundary=boundary)
+        return Finding(boundary=boundary, doubt="" if used.boundary_checks else _UNCHECKED)
 
     def mark(self, keys: Mapping[str, Path], values: Values, subject: str) -> Mark | None:
         settings = read_settings(keys["settings.json"])

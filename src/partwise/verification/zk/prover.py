@@ -43,6 +43,10 @@ class Finding:
 
     boundary: Boundary | None
     refused: str = ""
+    promise: str = ""
+    """What this prover's proofs leave to trust, beyond what a proof of this kind is taken for; noted in the verdict."""
+    doubt: str = ""
+    """Why a proof that holds shows too little to accept anything; empty where it shows all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
