@@ -7,22 +7,24 @@ import pty
 import re
 import select
 import subprocess
+import termios
 import time
 from pathlib import Path
 
 __all__ = ["Terminal"]
 
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r(?=\n)")
 
 
 class Terminal:
     """One command whose three streams are a terminal."""
 
-    def __init__(self, command: list[str], cwd: Path, environment: dict[str, str]) -> None:
+    def __init__(self, command: list[str], cwd: Path, environment: dict[str, str], columns: int = 100) -> None:
         self._ours, theirs = pty.openpty()
         self._process = subprocess.Popen(
             command, cwd=cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
         )
+        termios.tcsetwinsize(theirs, (40, columns))
         os.close(theirs)
         self.text = ""
         self._read_to = 0
@@ -55,5 +57,5 @@ class Terminal:
             data = os.read(self._ours, 65536)
         except OSError:  # how a terminal ends on Linux
             return False
-        self.text += _ESCAPES.sub("", data.decode(errors="replace"))
+        self.text += _ESCAPES.sub("", data.decode(errors="replace")).replace("\r", "\n")  # a line written again
         return bool(data)

@@ -51,7 +51,7 @@ class Machine:
 
     def at_terminal(self, *words: str, cwd: Path | None = None) -> Terminal:
         """A verb with somebody to ask."""
-        return Terminal([*COMMAND, *words], cwd or self.folder, self.environment | {"COLUMNS": "100"})
+        return Terminal([*COMMAND, *words], cwd or self.folder, self.environment)
 
     def call(self, *words: str, cwd: Path | None = None, code: int = 0, most_bytes: int | None = None) -> str:
         """Standard output, or the error where the exit code is another than 0."""

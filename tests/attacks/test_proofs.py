@@ -468,7 +468,7 @@ def test_absurdly_large_numbers(digits: int, honest: Proved, bundle: Bundle, tmp
 def test_a_claim_with_more_or_fewer_tensors(honest: Proved, bundle: Bundle, tmp_path: Path) -> None:
     true = json.loads((honest.run / "output.json").read_bytes())
     (tmp_path / "claim.json").write_text(json.dumps(true | {"z": [[0]]}))
-    rejected(judge(honest, bundle, tmp_path, claim=tmp_path / "claim.json"), "output `z` is no output")
+    rejected(judge(honest, bundle, tmp_path, claim=tmp_path / "claim.json"), "output `z`: is no output")
     (tmp_path / "claim.json").write_text("{}")
     rejected(judge(honest, bundle, tmp_path, claim=tmp_path / "claim.json"), "output `y`: is missing")
 

@@ -19,10 +19,11 @@ from typing import Any
 from partwise.digest import file_digest
 from partwise.errors import ProverError
 from partwise.files import write_whole
-from partwise.verification.zk.ezkl_call import Called, call_ezkl, ezkl_version
+from partwise.verification.zk.ezkl_call import Called, call_ezkl, ezkl_version, read_left
 from partwise.verification.zk.ezkl_proof import proof_files, read_proof, write_proof
 from partwise.verification.zk.ezkl_settings import (
     explain_refusal,
+    explain_witness,
     fewest_rows,
     prover_scale,
     read_settings,
@@ -90,10 +91,13 @@ class EzklProver:
             data = _write_data(Path(scratch) / "input.json", [inputs])
             commits = circuit.settings.visibility is Visibility.POLYCOMMIT
             arguments = {"vk_path": folder / "vk.key", "srs_path": self._full_srs(circuit).path} if commits else {}
-            _Calls(subject, self._limits).call(
-                "gen_witness", data=data, model=folder / "model.compiled", output=out, **arguments
-            )
-        outputs = json.loads(out.read_bytes())["outputs"]
+            try:
+                _Calls(subject, self._limits).call(
+                    "gen_witness", data=data, model=folder / "model.compiled", output=out, **arguments
+                )
+            except ProverError as error:
+                raise explain_witness(error) from None
+        outputs = read_left(out, "gen_witness", subject)["outputs"]
         return tuple(tuple(number(text) for text in tensor) for tensor in outputs)
 
     def prove(self, circuit: Circuit, folder: Path, witness: Path, out: Path, subject: str) -> Measured:
@@ -108,7 +112,7 @@ class EzklProver:
                 proof_path=raw,
                 srs_path=self._full_srs(circuit).path,
             )
-            write_whole(out, write_proof(json.loads(raw.read_bytes())))
+            write_whole(out, write_proof(read_left(raw, "prove", subject)))
         return calls.measured()
 
     def check(self, keys: Mapping[str, Path], sizes: Sizes, proof: bytes, subject: str) -> Finding:
@@ -184,7 +188,7 @@ class EzklProver:
             calls.call("gen_settings", model=segment, output=path, run_args=run_args(settings))
         except ProverError as error:
             raise explain_refusal(error, segment, calls.subject) from None
-        if read_settings(path)["required_lookups"]:  # nothing else depends on the values
+        if read_left(path, "gen_settings", calls.subject)["required_lookups"]:  # nothing else depends on the values
             data = _write_data(folder / "calibration.json", examples)
             calls.call(
                 "calibrate_settings",
@@ -196,12 +200,12 @@ class EzklProver:
                 scale_rebase_multiplier=[1],
             )
             data.unlink()
-        return settings.logrows or fewest_rows(read_settings(path))
+        return settings.logrows or fewest_rows(read_left(path, "calibrate_settings", calls.subject))
 
     def _make_keys(self, segment: Path, logrows: range, folder: Path, calls: _Calls) -> Srs:
         """Keys with the first k that setup takes, and their SRS."""
         path, circuit = folder / "settings.json", folder / "model.compiled"
-        known = read_settings(path)
+        known = read_left(path, "calibrate_settings", calls.subject)
         known["run_args"]["logrows"] = logrows[0]
         commits = used_settings(CircuitSettings(), known).visibility is Visibility.POLYCOMMIT
         srs = find_srs(logrows[0], self._srs, insecure=self._insecure, exact=commits)
