@@ -131,6 +131,7 @@ def test_users_mistakes(machine: Machine, tmp_path: Path) -> None:
     assert "--max-error" in machine.call("run", "slices/", "--input", "input.json", "--max-error", "1e-9", code=6)
     assert not list((tmp_path / "run").iterdir()), "nothing half-written is left"
     assert "holds no run" in machine.call("prove", code=3)
+    assert "does not exist" in machine.call("prove", "run/run_9", code=3)
 
 
 @pytest.mark.slow

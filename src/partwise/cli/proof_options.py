@@ -180,6 +180,8 @@ def sliced(path: Path | None) -> Layout:
     Raises:
         InputError: there is none.
     """
+    if path is not None and not path.exists():
+        raise InputError(str(path), "does not exist")
     found = find_layout(path or Path.cwd())
     if found is None and path is None and at_terminal():
         path = asked_path("Folder of a sliced model", "PATH")
