@@ -29,12 +29,14 @@ class Terminal:
         self.text = ""
         self._read_to = 0
 
-    def expect(self, words: str, timeout_s: float = 60) -> None:
+    def expect(self, words: str, timeout_s: float = 120) -> None:
         """Wait until these words stand on the screen, after those that were expected before."""
         end = time.monotonic() + timeout_s
         while (at := self.text.find(words, self._read_to)) < 0:
-            assert time.monotonic() < end, f"no {words!r} in {self.text!r}"
-            assert self._read(), f"ended without {words!r}: {self.text!r}"
+            if time.monotonic() > end or not self._read():
+                self._process.kill()
+                self._process.wait()
+                raise AssertionError(f"no {words!r} in {self.text!r}")
         self._read_to = at + len(words)
 
     def type(self, line: str) -> None:

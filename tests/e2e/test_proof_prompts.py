@@ -78,7 +78,7 @@ def test_ezkl_asks_how_values_are_shown_and_an_interrupt_leaves_nothing(machine:
     screen.expect("Fixed-point bits [7]: ")
     screen.type("")
     screen.expect("Values in proofs (public, hashed, polycommit) [public]: ")
-    screen.type("\x03")
+    screen.type("\x04")  # Ctrl-D
     screen.expect("interrupted")
     assert screen.end() == 130
     assert not list((machine.folder / "slices").rglob("*ezkl*"))

@@ -118,4 +118,4 @@ def test_mistakes_about_provers(machine: Machine) -> None:
     said = machine.call("prove", "--prover", "ezkl", code=3)
     assert "expected recompute" in said
     assert "took too long" in machine.call(*recompute, "--scale", "9", "--time-limit", "0.001", code=7)
-    assert "recompute" in machine.call(*recompute, "--scale", "9", "--memory-limit", "40MB", code=7)
+    assert "--memory-limit" in machine.call(*recompute, "--scale", "9", "--memory-limit", "40MB", code=7)

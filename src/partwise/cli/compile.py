@@ -24,8 +24,8 @@ from partwise.verification.zk import CircuitSettings, Visibility
 
 __all__ = ["compile", "take_settings"]
 
-_LACKING = {"recompute": ("integer", "logrows", "columns", "base", "legs")}
-"""What other provers than ezkl have no use for."""
+_LACKING = {"ezkl": ("queries",), "recompute": ("integer", "logrows", "columns", "base", "legs")}
+"""What a prover has no use for."""
 
 
 @click.command()
@@ -62,7 +62,7 @@ def take_settings(given: dict[str, Any], prover: str) -> CircuitSettings:
         UsageError: options that the prover does not have.
     """
     usual = CircuitSettings()
-    names = ("scale", "integer", "logrows", "columns", "base", "legs", "visibility")
+    names = ("scale", "integer", "logrows", "columns", "base", "legs", "queries", "visibility")
     chosen = {name: given.pop(name) for name in names}
     for name in _LACKING.get(prover, ()):
         if chosen[name]:

@@ -31,7 +31,7 @@ from partwise.verification import Outcome, verdict_to_data
 __all__ = ["full_run"]
 
 _PROOFS = (
-    *("layers", "max_error", "scale", "integer", "logrows", "columns", "base", "legs", "visibility"),
+    *("layers", "max_error", "scale", "integer", "logrows", "columns", "base", "legs", "queries", "visibility"),
     *PROVER_NAMES,
 )
 

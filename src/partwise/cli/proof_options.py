@@ -40,7 +40,6 @@ _PROVER = (
         help="Who proves (default: ezkl, or whose circuits there are).",
     ),
     click.option("--templates", type=PATH, help="TOML or YAML: how --prover command is called (docs/prove.md)."),
-    click.option("--queries", type=click.IntRange(1), help="Leaves that --prover recompute opens (default: all)."),
     click.option("--srs", type=PATH, help="SRS file, or a folder of kzg<k>.srs (default: the cache; docs/prove.md)."),
     click.option("--insecure-srs", is_flag=True, help="Allow an SRS made here: its maker can forge proofs. For tests."),
     click.option(
@@ -49,7 +48,7 @@ _PROVER = (
     click.option("--memory-limit", type=Bytes(), help="Memory of one call of the prover, for example 4GiB."),
     click.option("--prover-threads", type=click.IntRange(1), help="Threads of the prover (default: all)."),
 )
-_OWN = {"ezkl": ("srs", "insecure_srs"), "recompute": ("queries",), "command": ("templates",)}
+_OWN = {"ezkl": ("srs", "insecure_srs"), "command": ("templates",)}
 """Options that only one kind of prover has."""
 PROVER_NAMES = (
     "prover",
@@ -66,6 +65,7 @@ _CIRCUIT = (
     click.option("--columns", type=click.IntRange(1, 64), help="Inner columns (default: 2)."),
     click.option("--base", type=click.IntRange(2, 1 << 20), help="Of range checks (default: 512)."),
     click.option("--legs", type=click.IntRange(1, 16), help="Digits of range checks (default: 3)."),
+    click.option("--queries", type=click.IntRange(1), help="Leaves that a proof of recompute opens (default: all)."),
     click.option(
         "--visibility", type=click.Choice([v.value for v in Visibility]), help="Of values in proofs (default: public)."
     ),
@@ -113,7 +113,6 @@ def limited_prover(
     *,
     srs: Path | None = None,
     insecure_srs: bool = False,
-    queries: int | None = None,
     templates: Path | None = None,
 ) -> Prover:
     """A prover each of whose calls is a process of its own with limits.
@@ -123,7 +122,7 @@ def limited_prover(
     """
     match kind:
         case "recompute":
-            return make_prover(kind, queries=queries, limits=limits)
+            return make_prover(kind, limits=limits)
         case "command":
             if templates is None:
                 raise InputError("prover `command`", "is a program, and nothing says how it is called",

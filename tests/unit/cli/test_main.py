@@ -72,9 +72,9 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     running += ["--address", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     proving = ["--srs", "--insecure-srs", "--time-limit", "--memory-limit", "--prover-threads"]
-    proving += ["--prover", "--queries", "--templates"]
+    proving += ["--prover", "--templates"]
     chosen, circuits = ["--layers", "--max-error"], ["--base", "--columns", "--legs", "--logrows", "--scale"]
-    circuits += ["--integer", "--visibility"]
+    circuits += ["--integer", "--queries", "--visibility"]
     assert found["slice"] == sorted(
         ["--batch", "--json", "--max-layers", "--max-nodes", "--output", "--proof", "--segments"]
     )

@@ -210,7 +210,8 @@ class CommandProver:
                 raise UnsupportedOpError(subject, "cannot be made a circuit", got=_last_line(err),
                                          hint="leave the segment out with --layers.")  # fmt: skip
             why = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed with {code}"
-            raise ProverError(subject, f"{step} by `{command[0][-80:]}` {why}", got=_last_line(err) or "no message")
+            raise ProverError(subject, f"{step} by `{command[0][-80:]}` {why}", got=_last_line(err) or "no message",
+                              hint="" if self.limits.memory_bytes is None else "more --memory-limit?")  # fmt: skip
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         return Measured(seconds=time.monotonic() - start, cpu_s=_children_cpu() - cpu, peak_bytes=peak)
 

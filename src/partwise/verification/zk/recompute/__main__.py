@@ -1,6 +1,6 @@
 """The recomputing prover as a program: what `command` runs, and an example of what it asks of any other.
 
-python -m partwise.verification.zk.recompute setup SEGMENT SETTINGS FOLDER [QUERIES]
+python -m partwise.verification.zk.recompute setup SEGMENT SETTINGS FOLDER
 python -m partwise.verification.zk.recompute witness FOLDER INPUTS WITNESS OUTPUTS
 python -m partwise.verification.zk.recompute prove FOLDER WITNESS PROOF
 python -m partwise.verification.zk.recompute verify KEYS SIZES PROOF FINDING
@@ -33,11 +33,9 @@ _UNUSED = Circuit(
 """The prover's own files say all that it needs."""
 
 
-def _setup(segment: Path, settings: Path, folder: Path, queries: Path | None = None) -> None:
+def _setup(segment: Path, settings: Path, folder: Path) -> None:
     wanted = msgspec.json.decode(settings.read_bytes(), type=CircuitSettings)
-    made = RecomputeProver(None if queries is None else int(queries.name)).setup(
-        segment, wanted, (), folder, segment.name
-    )
+    made = _PROVER.setup(segment, wanted, (), folder, segment.name)
     said = {
         "settings": msgspec.to_builtins(made.settings),
         "keys": [key.name for key in made.keys],

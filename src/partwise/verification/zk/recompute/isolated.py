@@ -14,19 +14,17 @@ __all__ = ["make_recompute"]
 _PROGRAM = (sys.executable, "-P", "-W", "ignore", "-m", "partwise.verification.zk.recompute")
 
 
-def make_recompute(queries: int | None = None, limits: CallLimits | None = None) -> Prover:
+def make_recompute(limits: CallLimits | None = None) -> Prover:
     """The recomputing prover.
 
     Args:
-        queries: leaves that a proof of its circuits opens; None for all.
         limits: of each step, then a process of its own; None computes in this process.
     """
     if limits is None:
-        return RecomputeProver(queries)
-    count = () if queries is None else (str(queries),)
+        return RecomputeProver()
     templates = CommandTemplates(
         version=RecomputeProver.version,
-        setup=(*_PROGRAM, "setup", "{segment}", "{settings}", "{folder}", *count),
+        setup=(*_PROGRAM, "setup", "{segment}", "{settings}", "{folder}"),
         witness=(*_PROGRAM, "witness", "{folder}", "{inputs}", "{witness}", "{outputs}"),
         prove=(*_PROGRAM, "prove", "{folder}", "{witness}", "{proof}"),
         verify=(*_PROGRAM, "verify", "{keys}", "{sizes}", "{proof}", "{finding}"),

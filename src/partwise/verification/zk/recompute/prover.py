@@ -66,9 +66,6 @@ class RecomputeProver:
     name = "recompute"
     version = FORMAT
 
-    def __init__(self, queries: int | None = None) -> None:
-        self._queries = queries
-
     def setup(
         self,
         segment: Path,
@@ -84,7 +81,7 @@ class RecomputeProver:
             drawn = lower(segment.read_bytes(), weight_bits=bits, input_bits=bits, output_bits=bits)
             program = read_program(drawn.model)
             write_whole(folder / MODEL, drawn.model)
-            rules = _Settings(format=FORMAT, queries=self._queries)
+            rules = _Settings(format=FORMAT, queries=settings.queries)
             write_whole(folder / SETTINGS, canonical_json(msgspec.to_builtins(rules)))
         return Circuit(
             settings=replace(settings, logrows=0, columns=0, base=2, legs=_RANGE_BITS),
