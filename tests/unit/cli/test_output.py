@@ -19,7 +19,8 @@ from partwise.cli.output import _Count, _Left, _Rate  # pyright: ignore[reportPr
 )
 def test_what_is_said_after_twenty_seconds(done: int, total: int | None, words: tuple[str, str, str]) -> None:
     clock = iter((0.0, *[20.0] * 20))
-    progress = Progress(disable=True, get_time=lambda: next(clock))
-    task = progress.tasks[progress.add_task("proved", total=total)]
+    progress = Progress(get_time=lambda: next(clock))
+    progress.add_task("proved", total=total)
+    (task,) = progress.tasks
     task.completed = done
     assert tuple(column.render(task).plain for column in (_Count(), _Rate(), _Left())) == words
