@@ -51,7 +51,7 @@ peak of the last segment of `benchmarks/proving_block.py` at k = 15 beside what 
 
 TABLE_PEAK_BYTES = 3850.0
 """More memory that a proof takes for each cell of a circuit with such a table, since every column can look it up.
-Source: `benchmarks/proving_block.py`, 25 segments of k = 11 and 12: 3,750 to 4,030. What it adds to the seconds is not
+Source: `benchmarks/proving_block.py`, 18 segments of k = 11 and 12: 3,750 to 4,030. What it adds to the seconds is not
 fitted: that machine was loaded."""
 
 
