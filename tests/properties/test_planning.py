@@ -17,14 +17,13 @@ from partwise.hardware import REFERENCE_CLUSTER
 from partwise.ir import contract
 from partwise.planning import Limits, Objective, plan, plan_from_data, plan_to_data, violations
 from partwise.planning.bounds import fewest_bins, find_bound
-from partwise.planning.line import Line
 from partwise.planning.orders import flow_of, orders
 from partwise.planning.price import measure, price
 from partwise.planning.problem import Problem, formulate
 from partwise.planning.rates import RateTable
-from partwise.planning.room import Room
-from partwise.planning.slices import best_slices
-from partwise.planning.sweep import columns
+from partwise.planning.slicing import Line, Room
+from partwise.planning.slicing.costs import columns
+from partwise.planning.slicing.dynamic_program import best_slices
 from partwise.profiling import profile
 
 graphs = st.builds(random_graph, st.integers(0, 10_000), st.integers(2, 8))

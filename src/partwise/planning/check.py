@@ -12,7 +12,7 @@ from math import fsum, isclose
 from partwise.errors import PlanError
 from partwise.ir import Contraction, contract
 from partwise.planning.colocation import units
-from partwise.planning.constraints_resolve import nodes_named, stated_groups
+from partwise.planning.constraints import nodes_named, stated_groups
 from partwise.planning.price import measure, price
 from partwise.planning.rates import RateTable, rate_table
 from partwise.planning.records import Level, Plan, Stage

@@ -16,12 +16,13 @@ from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph, contract
 from partwise.planning.check import gap_of, violations
 from partwise.planning.constraints import UNCONSTRAINED, Constraints
+from partwise.planning.demand import Demand, Solution
 from partwise.planning.evaluator import Assignment, Evaluator
-from partwise.planning.plan import plan, record
+from partwise.planning.plan import plan
+from partwise.planning.priced_plan import priced_plan
 from partwise.planning.rates import RateTable
 from partwise.planning.records import Bound, Limits, Objective, Plan
 from partwise.planning.reserve import NOTHING, Reserve, kept_in
-from partwise.planning.solvers import Demand, Solution
 from partwise.profiling import Phase, Profile
 from partwise.units import format_bytes, format_seconds
 
@@ -201,7 +202,7 @@ class _Comparison:
             demand = Demand(limits=like.limits, objectives=(Objective.LATENCY,), effort=1, seed=0, evaluator=evaluator)
             bound = Bound(value=like.bound, origin=like.bound_origin, plans=like.bound_plans)
             solution = Solution(assignment=nodes, devices=devices, values=(), how=like.solver)
-            plans[phase] = record((solution, bound), demand, like.constraints)
+            plans[phase] = priced_plan((solution, bound), demand, like.constraints)
             found = next(violations(plans[phase], self.contraction, evaluator.rates), "")
             why_not = why_not or (found and f"{phase}: {found}")
         return _Way(name, plans, why_not)

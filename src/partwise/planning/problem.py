@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from partwise.hardware import Cluster, Link
 from partwise.ir import Closure, Contraction
 from partwise.planning.arrays import Floats, Ints, Pairs, Rows
-from partwise.planning.constraints import UNCONSTRAINED, Constraints
-from partwise.planning.constraints_resolve import settle
+from partwise.planning.constraints import UNCONSTRAINED, Constraints, settle
 from partwise.planning.needs import flat, flow_rows, node_needs
 from partwise.planning.rates import RateTable
 

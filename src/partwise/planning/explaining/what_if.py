@@ -9,7 +9,7 @@ from math import fsum
 
 from partwise.errors import InfeasibleError
 from partwise.hardware import Cluster, Link
-from partwise.planning.explain_records import WhatIf
+from partwise.planning.explaining.records import WhatIf
 from partwise.planning.plan import plan as solve
 from partwise.planning.price import transfers
 from partwise.planning.records import Blend, Limits, Objective, Plan, Share
