@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from partwise.cli.main import VERBS, main, partwise
-from partwise.cli.options import Objectives
+from partwise.cli.option_types import Objectives
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
