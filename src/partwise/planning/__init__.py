@@ -9,7 +9,7 @@ from partwise.planning.choose_solver import SOLVERS
 from partwise.planning.constraints import UNCONSTRAINED, Constraints, Pin, parse_constraints
 from partwise.planning.emitting import Emission, Target, emission_to_data, emit
 from partwise.planning.explaining import BoundaryReason, Explanation, Move, StageReason, WhatIf, explain_plan
-from partwise.planning.objectives_text import parse_objectives
+from partwise.planning.objectives_text import format_value, parse_objectives
 from partwise.planning.pareto import AXES, Front, FrontPoint, pareto
 from partwise.planning.phases import Alternative, Answer, PhasePlan, plan_phases
 from partwise.planning.plan import default_objectives, plan
@@ -54,6 +54,7 @@ __all__ = [
     "emission_to_data",
     "emit",
     "explain_plan",
+    "format_value",
     "pareto",
     "parse_constraints",
     "parse_objectives",
