@@ -6,7 +6,6 @@ J − I pays for values is what is open at I and at J, less a correction for val
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -18,22 +17,9 @@ from partwise.planning.ideals.instance import Channel, Instance
 from partwise.planning.ideals.opened import Opened, Spans, opened
 from partwise.planning.problem import Floats, Ints
 
-__all__ = ["Border", "Lattice", "Spans", "lattice"]
+__all__ = ["Lattice", "Spans", "lattice"]
 
 Bits = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Border:
-    """What is paid at one end of a stage for the values open there.
-
-    Attributes:
-        left: [ideals] by the stage that begins at the ideal.
-        right: [ideals] by the one that ends there.
-    """
-
-    left: Floats
-    right: Floats
 
 
 class Lattice:
