@@ -42,7 +42,7 @@ def explain_plan(plan: Plan, profile: Profile, *, effort: int = _EFFORT, seed: i
 
 
 def _stage_reasons(plan: Plan) -> tuple[StageReason, ...]:
-    received, sent = transfers(plan.stages, plan.cuts, plan.graph, plan.sizes, plan.cluster)
+    received, sent = transfers(plan)
     loads = [fsum([s.time_s, *received[s.index], *sent[s.index]]) for s in plan.stages]
     most = max(loads)
     return tuple(

@@ -67,7 +67,7 @@ def _value(plan: Plan, found: Plan) -> float:
 
 def _busiest(plan: Plan) -> str:
     """The device with the largest load."""
-    received, sent = transfers(plan.stages, plan.cuts, plan.graph, plan.sizes, plan.cluster)
+    received, sent = transfers(plan)
     return max(plan.stages, key=lambda s: fsum([s.time_s, *received[s.index], *sent[s.index]])).device
 
 
