@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 from tests.packages import example, small_package
+from tests.waiting import assert_gone
 
 from partwise.packaging import Package
 from partwise.runtime.executors import Options, Values, start_executor
@@ -50,13 +51,6 @@ def chaotic(executor: Processes, stream: Iterator[Values], every: int, number: i
         if count % every == 0:
             os.kill(chance.choice(executor.pids), number)
         yield values
-
-
-def assert_gone(pids: set[int]) -> None:
-    deadline = time.monotonic() + 10
-    while alive := [pid for pid in pids if psutil.pid_exists(pid)]:
-        assert time.monotonic() < deadline, f"still running: {alive}"
-        time.sleep(0.02)
 
 
 def survive(

@@ -7,13 +7,11 @@ import itertools
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from partwise.errors import DigestMismatchError, InputError, InterfaceMismatchError, WorkerLostError
@@ -24,6 +22,7 @@ from partwise.runtime.schedule import Policy
 from partwise.runtime.trace import Probe, Trace
 from tests.packages import example, small_package
 from tests.remote import start_executor
+from tests.waiting import assert_gone
 
 OPTIONS = Options(engine="null", threads=1)
 
@@ -43,13 +42,6 @@ def none_now(count: int) -> Iterator[Values | None]:
         yield None
         yield values
         yield None
-
-
-def assert_gone(pids: tuple[int, ...]) -> None:
-    deadline = time.monotonic() + 10
-    while alive := [pid for pid in pids if psutil.pid_exists(pid)]:
-        assert time.monotonic() < deadline, f"still running: {alive}"
-        time.sleep(0.02)
 
 
 def test_executors_agree(package: Package) -> None:
