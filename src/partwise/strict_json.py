@@ -13,7 +13,7 @@ import json
 import re
 from math import isfinite
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import msgspec
 
@@ -60,7 +60,7 @@ def json_object(
     found = json_value(data, str(path), error, hint=hint)
     if not isinstance(found, dict):
         raise error(str(path), "holds no JSON object", expected=expected, got=type(found).__name__, hint=hint)
-    return found
+    return cast(dict[str, Any], found)
 
 
 def json_record(
