@@ -27,7 +27,7 @@ def exit_code(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
 
 
 def said(verb: click.Command, *words: object, code: int = 0) -> str:
-    """What a verb prints on stdout, at most 100 columns wide unless it is for machines; where it fails, on stderr too."""
+    """What a verb prints: at most 100 columns wide unless machines read it; where it fails, its errors too."""
     done = CliRunner().invoke(verb, [str(word) for word in words], catch_exceptions=False)
     assert done.exit_code == code, done.output
     assert MACHINE_READ & set(words) or max(map(len, done.stdout.splitlines()), default=0) <= 100
