@@ -59,7 +59,7 @@ def json_object(
         raise error(str(path), "is too large", expected=f"≤ {most_bytes} bytes", hint=hint)
     found = json_value(data, str(path), error, hint=hint)
     if not isinstance(found, dict):
-        raise error(str(path), "holds no JSON object", expected=expected, got=type(found).__name__, hint=hint)
+        raise error(str(path), "is no JSON object", expected=expected, got=type(found).__name__, hint=hint)
     return cast(dict[str, Any], found)
 
 

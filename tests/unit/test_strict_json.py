@@ -62,7 +62,7 @@ def test_an_object_in_a_file(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"too large; expected ≤ 7 bytes"):
         json_object(path, expected="an object", error=ManifestError, most_bytes=7)
     path.write_bytes(b"[1]")
-    with pytest.raises(InputError, match=r"holds no JSON object; expected an object, got list"):
+    with pytest.raises(InputError, match=r"is no JSON object; expected an object, got list"):
         json_object(path, expected="an object")
     for missing in (tmp_path, tmp_path / "none.json"):
         with pytest.raises(InputError, match="cannot be read") as caught:

@@ -99,7 +99,9 @@ def open_archive(path: Path) -> Archive:
 
 
 def _json(path: Path, entries: StoredZip, member: str) -> Any:
-    return json_value(entries.read(member, _MAX_JSON_BYTES), str(path), ModelError, hint=_SAVE_AGAIN)
+    return json_value(
+        entries.read(member, _MAX_JSON_BYTES), f"table of contents of {path}", ModelError, hint=_SAVE_AGAIN
+    )
 
 
 def _tensors(path: Path, entries: StoredZip) -> dict[str, StoredTensor]:
