@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from partwise.cli.option_types import Bytes
-from partwise.cli.options import PATH
+from partwise.cli.options import PATH, Bytes
 from partwise.dsperse import Layout, find_layout
 from partwise.errors import InputError
 from partwise.verification.zk import CallLimits, Prover, Visibility, make_prover
