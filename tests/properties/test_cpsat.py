@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from partwise.planning.arrays import Pairs
 from partwise.planning.ideals import Cap, Channel, Instance, solve_ideals
-from partwise.planning.problem import Pairs
 
 pytest.importorskip("ortools", reason="the extra `solvers`")
 

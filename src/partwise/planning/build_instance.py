@@ -9,11 +9,12 @@ from math import fsum
 import numpy as np
 
 from partwise.hardware import Cluster, Member
+from partwise.planning.arrays import Floats, Ints, Pairs
 from partwise.planning.bounds import unit_working_bytes
 from partwise.planning.goals import GOALS, Amounts, Join, amounts_of
 from partwise.planning.ideals import Cap, Channel, Instance
 from partwise.planning.needs import flat
-from partwise.planning.problem import Floats, Ints, Pairs, Problem
+from partwise.planning.problem import Problem
 from partwise.planning.records import Limits, Objective
 
 __all__ = ["Types", "build", "types_of"]

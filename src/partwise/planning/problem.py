@@ -22,7 +22,7 @@ from partwise.planning.constraints import UNCONSTRAINED, Constraints, settle
 from partwise.planning.needs import flat, flow_rows, node_needs
 from partwise.planning.rates import RateTable
 
-__all__ = ["End", "Floats", "Ints", "Pairs", "Problem", "Rows", "formulate"]
+__all__ = ["End", "Problem", "formulate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from partwise.frontends.untrusted import as_dict
 from partwise.frontends.weights.header import check_safetensors
 from partwise.strict_json import json_object
 
-__all__ = ["GGUF_NAME", "Checkpoint", "FileKind", "find_checkpoint", "stage"]
+__all__ = ["GGUF_NAME", "Checkpoint", "FileKind", "find_checkpoint", "link_files"]
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 GGUF_NAME = "model.gguf"
@@ -72,7 +72,7 @@ def find_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
-def stage(checkpoint: Checkpoint, folder: Path) -> None:
+def link_files(checkpoint: Checkpoint, folder: Path) -> None:
     """Link checked files into an empty folder, under the names that transformers looks for.
 
     Raises:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from partwise.planning.problem import Floats, Ints, Pairs
+from partwise.planning.arrays import Floats, Ints, Pairs
 
 __all__ = ["Cap", "Channel", "Instance"]
 

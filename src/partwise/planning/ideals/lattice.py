@@ -9,17 +9,13 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from partwise.planning.arrays import product
+from partwise.planning.arrays import Bits, Floats, Ints, product
 from partwise.planning.ideals.blocks import Blocks, Orders, blocks, no_orders, topological
 from partwise.planning.ideals.instance import Channel, Instance
 from partwise.planning.ideals.opened import Opened, Spans, opened
-from partwise.planning.problem import Floats, Ints
 
 __all__ = ["Lattice", "Spans", "lattice"]
-
-Bits = NDArray[np.bool_]
 
 
 class Lattice:

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from partwise.planning.problem import Floats, Ints
+from partwise.planning.arrays import Floats, Ints
 from partwise.planning.slicing.line import Line
 from partwise.planning.slicing.room import Room
 

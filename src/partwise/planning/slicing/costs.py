@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from partwise.planning.arrays import Floats, Ints
 from partwise.planning.goals import amounts_of
-from partwise.planning.problem import Floats, Ints
 from partwise.planning.records import Objective
 from partwise.planning.slicing.line import Line
 

@@ -15,9 +15,9 @@ from itertools import count, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from partwise.planning.arrays import Floats, Ints
 from partwise.planning.demand import TOLERANCE
 from partwise.planning.goals import GOALS, Join
-from partwise.planning.problem import Floats, Ints
 from partwise.planning.records import Objective
 from partwise.planning.slicing.costs import columns
 from partwise.planning.slicing.line import Line

@@ -15,7 +15,7 @@ from math import inf
 
 import numpy as np
 
-from partwise.planning.problem import Floats, Ints
+from partwise.planning.arrays import Floats, Ints
 from partwise.planning.records import Limits
 from partwise.planning.slicing.line import Line
 
