@@ -20,7 +20,7 @@ from partwise.runtime.executors import EXECUTORS, Options, Values
 from partwise.runtime.executors.processes import Processes
 from partwise.runtime.schedule import Policy
 from partwise.runtime.trace import Probe, Trace
-from tests.packages import example, small_package
+from tests.packages import example, small_package, stream
 from tests.remote import start_executor
 from tests.waiting import assert_gone
 
@@ -30,10 +30,6 @@ OPTIONS = Options(engine="null", threads=1)
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     return small_package(tmp_path_factory.mktemp("executors") / "package", "null")
-
-
-def stream(count: int) -> Iterator[Values]:
-    return (example(batch=1 + number % 3, seed=number) for number in range(count))
 
 
 def none_now(count: int) -> Iterator[Values | None]:
