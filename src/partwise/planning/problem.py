@@ -13,11 +13,10 @@ from itertools import chain
 from math import fsum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from partwise.hardware import Cluster, Link
 from partwise.ir import Closure, Contraction
-from partwise.planning.arrays import Floats, Ints, Pairs, Rows
+from partwise.planning.arrays import Bits, Floats, Ints, Pairs, Rows
 from partwise.planning.constraints import UNCONSTRAINED, Constraints, settle
 from partwise.planning.needs import flat, flow_rows, node_needs
 from partwise.planning.rates import RateTable
@@ -83,7 +82,7 @@ class Problem:
     """What the constraints take along."""
 
     @property
-    def is_placed(self) -> NDArray[np.bool_]:
+    def is_placed(self) -> Bits:
         """For each node of the graph whether it belongs to a unit."""
         found = np.zeros(len(self.node_seconds), bool)
         found[list(self.contraction.placed)] = True

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from itertools import count, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from partwise.planning.arrays import Floats, Ints
+from partwise.planning.arrays import Bits, Floats, Ints
 from partwise.planning.demand import TOLERANCE
 from partwise.planning.goals import GOALS, Join
 from partwise.planning.records import Objective
@@ -48,7 +47,7 @@ class _Table:
         """The value reached, with the tolerance."""
         return float(self.best[-1, -1]) * (1 + TOLERANCE)
 
-    def excludes(self, here: int, low: int, cost: Floats) -> NDArray[np.bool_]:
+    def excludes(self, here: int, low: int, cost: Floats) -> Bits:
         """Which stages from `low`… to `here` no best slicing uses; [stages or 1, rows], or [rows]."""
         if self.objective not in _SUMS:
             return cost > self.limit
