@@ -90,7 +90,7 @@ def show_comparison(rows: Sequence[Row]) -> None:
             ",".join(str(value) for value in row.profile.sizes.values()) or "fixed",
             format_seconds(row.estimate.seconds),
             format_count(row.per_s),
-            _or_dash(row.estimate.joules),
+            _joules(row.estimate.joules),
             f"{row.estimate.busy:.0%}",
             _share(row),
             {True: "yes", False: "no", None: "?"}[row.estimate.fits],
@@ -171,7 +171,7 @@ def _module_row(name: str, groups: Sequence[GroupEstimate]) -> tuple[str, ...]:
         f"{flops / moved:.1f}" if moved else "-",
         max(by, key=lambda bound: by[bound]) if by else "-",
         format_seconds(sum(group.seconds for group in groups)),
-        _or_dash(joules),
+        _joules(joules),
         str(sum(group.tiles for group in groups)),
     )
 
@@ -182,7 +182,7 @@ def _totals(row: Row) -> str:
     room = "" if device.memory_bytes is None else f" of {format_bytes(device.memory_bytes)}"
     fits = {True: "", False: " — DOES NOT FIT", None: ""}[made.fits]
     lines = [
-        f"{sizes}: {format_seconds(made.seconds)}, {format_count(row.per_s)} samples/s, {_or_dash(made.joules)}",
+        f"{sizes}: {format_seconds(made.seconds)}, {format_count(row.per_s)} samples/s, {_joules(made.joules)}",
         f"{format_count(made.flops_per_s)}FLOP/s ({_share(row)} of peak), units busy {made.busy:.0%} of the time",
         f"memory {format_bytes(made.peak_bytes)}{room}{fits}",
     ]
@@ -197,8 +197,8 @@ def _share(row: Row) -> str:
     return f"{row.estimate.flops_per_s / peak:.1%}"
 
 
-def _or_dash(joules: float | None) -> str:
-    return "-" if joules is None else format_joules(joules)
+def _joules(value: float | None) -> str:
+    return "-" if value is None else format_joules(value)
 
 
 def _show_notes(rows: Sequence[Row]) -> None:
