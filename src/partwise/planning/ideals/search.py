@@ -112,12 +112,7 @@ class Search:
         return Chain(value, tuple(steps))
 
     def _leave(
-        self,
-        table: States,
-        block: int,
-        columns: tuple[Ints, int, int],
-        question: Question,
-        forbidden: Collection[Step],
+        self, table: States, block: int, columns: tuple[Ints, int, int], question: Question, forbidden: Collection[Step]
     ) -> None:
         """Reach further from some ideals of a block, with each type of device that a vector has left.
 
@@ -137,15 +132,13 @@ class Search:
             fits = fits.copy()
         for start, end, kind in forbidden:
             fits[kind][np.ix_(starts == start, ends == end)] = False
+        loads = np.where(fits, price, np.inf)
         for row, column in enumerate(at.tolist()):
             table.changed[column] = False
-            reached = table.reached(column)
-            for kind, more in enumerate(table.vectors.more):
-                numbers = reached[more[reached] >= 0]
-                chosen = np.flatnonzero(fits[kind, row])
-                if len(numbers) and len(chosen):
-                    stages = ends[chosen], chosen + first, price[kind, row, chosen]
-                    self._offer(table, (column, kind), numbers, stages, question.limit)
+            chosen = np.flatnonzero(fits[:, row].any(axis=0))
+            if len(chosen):
+                stages = ends[chosen], chosen + first, loads[:, row, chosen]
+                self._offer(table, column, stages, question.limit)
 
     def _priced(self, block: int, starts: Ints, ends: Ints, question: Question) -> tuple[Floats, Bits]:
         """[types, starts, ends] What stages cost, and which are possible."""
@@ -159,25 +152,26 @@ class Search:
             question.known[key] = found
         return question.known[key]
 
-    def _offer(
-        self, table: States, origin: tuple[int, int], numbers: Ints, stages: tuple[Ints, Ints, Floats], limit: float
-    ) -> None:
-        """Reach the ends of some stages, from an ideal that is reached with some vectors.
+    def _offer(self, table: States, column: int, stages: tuple[Ints, Ints, Floats], limit: float) -> None:
+        """Reach the ends of some stages from an ideal, on each type of device that a vector there has left.
 
         Args:
             table: the states.
-            origin: the column of the ideal, and the type of device.
-            numbers: of the vectors used there.
-            stages: the ideals at their ends, the columns of these, and the loads.
+            column: of the ideal.
+            stages: the ideals at their ends, the columns of these, and [types, ends] the loads, infinite for none.
             limit: of what a chain costs, the rest included.
         """
         ends, columns, load = stages
-        places, found = table.worthwhile(origin[1], numbers, columns)
+        numbers = table.reached(column)
+        kinds, places = (table.vectors.more[:, numbers] >= 0).nonzero()
+        numbers = numbers[places]
+        moves, found = table.worthwhile(kinds, numbers, columns)
         if len(found):
-            before = table.best[numbers, origin[0]][places]
-            value = load[found] + before if self.instance.adds else np.maximum(load[found], before)
+            stage, before = load[kinds[moves], found], table.best[numbers, column][moves]
+            value = stage + before if self.instance.adds else np.maximum(stage, before)
             below = value + self._rest[ends[found]] < limit
-            table.offer(origin, (numbers[places[below]], columns[found[below]]), value[below])
+            moves, found = moves[below], found[below]
+            table.offer(column, (numbers[moves], kinds[moves], columns[found]), value[below])
 
     def _range(self, block: int, limit: float) -> tuple[int, int, int]:
         """The first ideal of a block, the first of the next, and one above all whose stage from here has less work

@@ -11,7 +11,6 @@ from partwise.planning.ideals.reach import Vectors
 
 __all__ = ["Chain", "States", "Step"]
 
-
 Step = tuple[int, int, int]
 """A stage: the ideals at its ends and the type of its device."""
 
@@ -50,7 +49,7 @@ class States:
         if self.vectors.exactly is not None:
             return np.flatnonzero(np.isfinite(best))
         if len(self.vectors.counts) == 1:
-            return np.flatnonzero(best < np.minimum.accumulate(np.concatenate(([np.inf], best[:-1]))))
+            return (best < np.minimum.accumulate(np.concatenate(([np.inf], best[:-1])))).nonzero()[0]
         grid = best.reshape(self._grid[:-1])
         lower = np.full(grid.shape, np.inf)
         for axis in range(grid.ndim):
@@ -60,38 +59,38 @@ class States:
             np.minimum(lower[tuple(ahead)], grid[tuple(behind)], out=lower[tuple(ahead)])
         for axis in range(grid.ndim):
             np.minimum.accumulate(lower, axis=axis, out=lower)
-        return np.flatnonzero((grid < lower).ravel())
+        return (grid < lower).ravel().nonzero()[0]
 
-    def worthwhile(self, kind: int, numbers: Ints, columns: Ints) -> tuple[Ints, Ints]:
+    def worthwhile(self, kinds: Ints, numbers: Ints, columns: Ints) -> tuple[Ints, Ints]:
         """Places in `numbers` and in `columns`: from each vector the ideals that may be kept with one device more.
 
         Args:
-            kind: the type of device.
+            kinds: the types of the device, one for each vector.
             numbers: of the vectors.
             columns: ascending.
         """
-        more = self.vectors.more[kind][numbers]
-        starts = np.searchsorted(columns, self._first[more])
-        count = np.maximum(np.searchsorted(columns, self._last[more], "right") - starts, 0)
-        places: Ints = np.repeat(np.arange(len(numbers)), count)
-        shift: Ints = np.repeat(starts - np.cumsum(count) + count, count)
+        more = self.vectors.more[kinds, numbers]
+        starts = columns.searchsorted(self._first[more])
+        count = np.maximum(columns.searchsorted(self._last[more], "right") - starts, 0)
+        places: Ints = np.arange(len(numbers)).repeat(count)
+        shift: Ints = (starts - count.cumsum() + count).repeat(count)
         return places, np.arange(len(places)) + shift
 
-    def offer(self, origin: tuple[int, int], states: tuple[Ints, Ints], value: Floats) -> None:
-        """Reach some ideals with one device more at these values.
+    def offer(self, column: int, states: tuple[Ints, Ints, Ints], value: Floats) -> None:
+        """Reach some ideals with one device more at these values; of equal ones the first type of device stays.
 
         Args:
-            origin: the column from where, and the type of device.
-            states: the vector before and the column of each; no two the same.
+            column: from where.
+            states: the vector before, the type of the device, and the column of each; types ascending.
             value: at each of them.
         """
-        (column, kind), (numbers, columns) = origin, states
-        at = self.vectors.more[kind][numbers] * len(self.ideals) + columns
-        better = np.flatnonzero((value < self._flat[at]) & self._kept[at])
-        at = at[better]
-        self._flat[at] = value[better]
-        self.changed[columns[better]] = True
-        self.origin[at] = (numbers[better] * len(self.vectors.counts) + kind) * len(self.ideals) + column
+        numbers, kinds, columns = states
+        at = self.vectors.more[kinds, numbers] * len(self.ideals) + columns
+        better = ((value < self._flat[at]) & self._kept[at]).nonzero()[0]
+        np.minimum.at(self._flat, at[better], value[better])
+        best = better[value[better] == self._flat[at[better]]][::-1]  # of several writes to one place the last stays
+        self.changed[columns[best]] = True
+        self.origin[at[best]] = (numbers[best] * len(self.vectors.counts) + kinds[best]) * len(self.ideals) + column
 
     def chain(self) -> Chain | None:
         """The best chain to the last ideal: of equal ones that with the fewest devices."""
