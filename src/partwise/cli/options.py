@@ -17,7 +17,6 @@ from partwise.runtime import DIFFERENCE_LIMIT
 
 __all__ = [
     "PATH",
-    "Bytes",
     "capture_options",
     "check_parent",
     "json_option",
