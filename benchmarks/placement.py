@@ -19,7 +19,7 @@ import msgspec
 
 from partwise.planning.cpsat import solve_cpsat
 from partwise.planning.ideals import solve_ideals
-from partwise.planning.workload import _Graph, parse_workload
+from partwise.planning.workload import WorkloadGraph, parse_workload
 
 RESULT = Path(__file__).parent.parent / "docs" / "data" / "placement.json"
 IDEALS = 60_000
@@ -30,7 +30,7 @@ SAME = 1e-8
 def rows(path: Path) -> Iterator[dict[str, object]]:
     """Both answers for a file."""
     name = path.stem.removesuffix("_inference")
-    instance = _Graph(parse_workload(msgspec.json.decode(path.read_bytes()), str(path))).instance()
+    instance = WorkloadGraph(parse_workload(msgspec.json.decode(path.read_bytes()), str(path))).instance()
     known = solve_ideals(instance, most=IDEALS)
     for plans, contiguous in (("in a line", True), ("any", False)):
         start = time.perf_counter()

@@ -8,7 +8,7 @@ mask [batch] ─ to float ── view ┼────────────┴
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,11 @@ def example(batch: int = 2, seed: int = 1) -> dict[str, np.ndarray]:
     """Inputs that fit."""
     x = np.random.default_rng(seed).standard_normal((batch, 4)).astype(np.float32)
     return {"x": x, "mask": np.arange(batch) % 2 == 0}
+
+
+def stream(count: int) -> Iterator[dict[str, np.ndarray]]:
+    """Requests of one, two and three rows, no two alike."""
+    return (example(batch=1 + number % 3, seed=number) for number in range(count))
 
 
 def small_package(out: Path, engine: str = "torch", check: Callable[[Package], Manifest] | None = None) -> Package:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
 from partwise.errors import DeviceError, InputError, PlanError
 from partwise.hardware import Cluster, Device, parse_cluster, parse_hardware
 from partwise.planning import (
@@ -20,6 +18,7 @@ from partwise.planning import (
     parse_workload,
     plan_from_data,
 )
+from partwise.strict_json import json_object
 
 __all__ = ["load_plan", "read_cluster", "read_constraints", "read_devices", "read_workload"]
 
@@ -30,12 +29,7 @@ def load_plan(path: str | Path) -> Plan:
     Raises:
         PlanError: the file cannot be read, or is no plan.
     """
-    try:
-        data = msgspec.json.decode(Path(path).read_bytes())
-    except OSError as error:
-        raise PlanError(str(path), f"cannot be read ({error.strerror})") from None
-    except (msgspec.DecodeError, RecursionError):
-        raise PlanError(str(path), "is not JSON", expected="a plan saved by `partwise plan -o`") from None
+    data = json_object(Path(path), expected="a plan saved by `partwise plan -o`", error=PlanError)
     return plan_from_data(data, subject=str(path))
 
 
@@ -45,12 +39,7 @@ def read_workload(path: str | Path) -> Workload:
     Raises:
         InputError: the file cannot be read, or is no workload.
     """
-    try:
-        data = msgspec.json.decode(Path(path).read_bytes())
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read ({error.strerror})") from None
-    except (msgspec.DecodeError, RecursionError):
-        raise InputError(str(path), "is not JSON", expected="a workload of msr-fiddle/dnn-partitioning") from None
+    data = json_object(Path(path), expected="a workload of msr-fiddle/dnn-partitioning")
     return parse_workload(data, str(path))
 
 

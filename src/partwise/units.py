@@ -9,7 +9,7 @@ import re
 
 from partwise.errors import InputError
 
-__all__ = ["format_bytes", "format_count", "format_seconds", "parse_bytes"]
+__all__ = ["format_bytes", "format_count", "format_joules", "format_seconds", "parse_bytes"]
 
 _UNITS = {"": 1, "B": 1} | {
     prefix + suffix: base**power
@@ -51,6 +51,11 @@ def format_count(count: float) -> str:
             return f"{count:.0f}" if not unit else f"{count:.3f} {unit}"
         count /= 1000
     return f"{count:.3f} P"
+
+
+def format_joules(joules: float) -> str:
+    """Joules with a readable unit: 0.0123 -> `12.3 mJ`."""
+    return f"{joules:.3g} J" if joules >= 1 else f"{joules * 1e3:.3g} mJ"
 
 
 def format_seconds(seconds: float) -> str:

@@ -17,7 +17,8 @@ from random import Random
 import numpy as np
 import psutil
 import pytest
-from tests.packages import example, small_package
+from tests.packages import example, small_package, stream
+from tests.waiting import assert_gone
 
 from partwise.packaging import Package
 from partwise.runtime.executors import Options, Values, start_executor
@@ -34,10 +35,6 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     return small_package(tmp_path_factory.mktemp("chaos") / "package", "null")
 
 
-def requests(count: int) -> Iterator[Values]:
-    return (example(batch=1 + number % 3, seed=number) for number in range(count))
-
-
 def right_answers(package: Package, stream: Iterator[Values], options: Options = OPTIONS) -> list[bytes]:
     with start_executor("in-process", package, options) as executor:
         return [b"".join(v.tobytes() for v in answer.outputs.values()) for answer in executor.run(stream)]
@@ -52,23 +49,16 @@ def chaotic(executor: Processes, stream: Iterator[Values], every: int, number: i
         yield values
 
 
-def assert_gone(pids: set[int]) -> None:
-    deadline = time.monotonic() + 10
-    while alive := [pid for pid in pids if psutil.pid_exists(pid)]:
-        assert time.monotonic() < deadline, f"still running: {alive}"
-        time.sleep(0.02)
-
-
 def survive(
     package: Package, count: int, kills: int, number: int, workers: int, options: Options = OPTIONS
 ) -> Counter[str]:
     """A stream under fire; what was noticed, by its name."""
-    expected = right_answers(package, requests(count), options)
+    expected = right_answers(package, stream(count), options)
     seen = set[int]()
     with Processes(package, replace(options, policy=POLICY, workers=workers)) as executor:
         executor.ready()
         found = list[bytes]()
-        for answer in executor.run(chaotic(executor, requests(count), count // kills, number, seed=5)):
+        for answer in executor.run(chaotic(executor, stream(count), count // kills, number, seed=5)):
             seen.update(executor.pids)
             assert answer.request == len(found)  # none lost, none answered twice
             found.append(b"".join(value.tobytes() for value in answer.outputs.values()))
@@ -155,7 +145,7 @@ def run_command(package: Package, folder: Path, *more: str, **options: object) -
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("frames")
-    for number, values in enumerate(requests(200)):
+    for number, values in enumerate(stream(200)):
         np.savez(folder / f"{number:03}.npz", **values)
     return folder
 

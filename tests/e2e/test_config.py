@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +17,7 @@ pytest.importorskip("tritonclient.http")
 
 from tests.packages import example, small_package
 from tests.serving import ask, serving
+from tests.waiting import until
 
 from partwise.runtime import run_package
 
@@ -109,7 +109,7 @@ def test_a_server_reads_it_again_and_loses_no_request(tmp_path: Path) -> None:
             server.process.send_signal(signal.SIGHUP)
             found = [answer.result()[1].as_numpy("y").tobytes() for answer in answers]
         assert found == expected
-        _until(lambda: reloads().endswith(" 1.0"))
+        until(lambda: reloads().endswith(" 1.0"))
         assert server.post(f"/v2/models/{server.model}/infer", b" " * (101 << 10))[0] == 413
         for wrong in ("execution: {thread: 2}", "serve: {name: other}", "devices: {stages: {9: cpu}}"):
             config.write_text(HEAD + wrong)
@@ -131,10 +131,3 @@ def test_a_threshold_answers_503(tmp_path: Path) -> None:
         code, answer = server.post(f"/v2/models/{server.model}/infer", json.dumps(body).encode())
     assert code == 503
     assert "of memory free, threshold" in json.loads(answer)["error"]
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

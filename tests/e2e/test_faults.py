@@ -6,19 +6,18 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.packages import example, small_package
+from tests.packages import example, small_package, stream
 
 from partwise.errors import EngineError, EngineMissingError, InterfaceMismatchError
 from partwise.packaging import Package
 from partwise.runtime import Policy, run_package
-from partwise.runtime.executors import Answer, Options, Values, start_executor
+from partwise.runtime.executors import Answer, Options, start_executor
 
 POLICY = Policy(tick_s=0.1, exclude_s=0.2, least_deadline_s=1.0, deadline_factor=1.0, backoff_s=0.01)
 COUNT = 20
@@ -29,14 +28,10 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     return small_package(tmp_path_factory.mktemp("faults") / "package", "null")
 
 
-def requests() -> Iterator[Values]:
-    return (example(batch=1 + number % 3, seed=number) for number in range(COUNT))
-
-
 def answered(package: Package, engine: str, executor: str, **options: Any) -> tuple[list[Answer], Counter[str]]:
     given = Options(engine=engine, threads=1, policy=POLICY)
     with start_executor(executor, package, replace(given, **options)) as working:
-        answers = list(working.run(requests()))
+        answers = list(working.run(stream(COUNT)))
         return answers, Counter(incident.what for incident in working.incidents)
 
 
@@ -169,7 +164,7 @@ def test_the_command_tells_what_went_wrong(package: Package, tmp_path: Path) -> 
     """Two runs that nothing happened to leave equal records; one that lost workers leaves the same answers."""
     folder = tmp_path / "frames"
     folder.mkdir()
-    for number, values in enumerate(requests()):
+    for number, values in enumerate(stream(COUNT)):
         np.savez(folder / f"{number:02}.npz", **values)
     records = list[dict[str, Any]]()
     for number, engine in enumerate(("null", "null", "1=fake:null+die=7")):

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
+from command import said
 from partwise.cli.profile import profile
 from partwise.errors import DeviceError, InputError
 from partwise.hardware import catalog
@@ -18,14 +19,8 @@ LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 SQUEEZENET, VGG = str(LIGHT / "light_squeezenet.onnx"), str(LIGHT / "light_zfnet512.onnx")
 
 
-def said(*words: str) -> str:
-    done = CliRunner().invoke(profile, words, catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.stdout
-
-
 def test_by_module_on_one_device() -> None:
-    text = said(SQUEEZENET, "--hardware", "h100-pcie", "--price", "2")
+    text = said(profile, SQUEEZENET, "--hardware", "h100-pcie", "--price", "2")
     for word in ("MACs", "FLOPs", "bytes", "FLOP/B", "bound", "time", "energy", "tiles", "samples/s", "$"):
         assert word in text
     assert max(map(len, text.splitlines())) <= 100
@@ -33,7 +28,7 @@ def test_by_module_on_one_device() -> None:
 
 def test_models_on_all_devices_as_csv(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
-    text = said("--models", SQUEEZENET, VGG, "--hardware", "all", "--csv", str(file))
+    text = said(profile, "--models", SQUEEZENET, VGG, "--hardware", "all", "--csv", str(file))
     rows = list(csv.DictReader(file.read_text().splitlines()))
     assert len(rows) == 2 * len(catalog().devices)
     assert all(float(row["seconds"]) > 0 for row in rows)
@@ -52,7 +47,9 @@ def test_a_sweep_over_batches_needs_one_capture() -> None:
 
 def test_fused_kernels_are_fewer_and_faster() -> None:
     apart, fused = (
-        json.loads(said("resnet18", "--hardware", "rtx4090", "--batch", "1", "--fuse", rules, "--json"))["estimates"][0]
+        json.loads(said(profile, "resnet18", "--hardware", "rtx4090", "--batch", "1", "--fuse", rules, "--json"))[
+            "estimates"
+        ][0]
         for rules in ("none", "optimal")
     )
     assert len(fused["groups"]) < len(apart["groups"]) / 2
@@ -61,14 +58,14 @@ def test_fused_kernels_are_fewer_and_faster() -> None:
 
 
 def test_a_sweep_says_when_each_device_is_full() -> None:
-    text = said("resnet18", "--hardware", "h100,kpu-t2", "--batch", "1,8")
+    text = said(profile, "resnet18", "--hardware", "h100,kpu-t2", "--batch", "1,8")
     rows = [line.split() for line in text[text.index("Parallelism") :].splitlines() if line.startswith("resnet18")]
     assert [row[1] for row in rows] == ["h100-sxm", "kpu-t2"]
     assert int(rows[0][-1]) > int(rows[1][-1]) >= 1
 
 
 def test_json_of_one_model_is_its_profile() -> None:
-    record = json.loads(said(SQUEEZENET, "--hardware", "kpu-t2", "--json"))
+    record = json.loads(said(profile, SQUEEZENET, "--hardware", "kpu-t2", "--json"))
     assert record["flops"] == 2 * record["macs"]
     (made,) = record["estimates"]
     assert made["groups"][0]["mappings"][0]["tiles"] >= 1
@@ -80,7 +77,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         '[device.mine]\nkind = "cpu"\npeak_flops_per_s = { float32 = 1e12 }\nmemory_bytes_per_s = 50e9\n'
         'sources = [{ figures = ["*"], text = "measured", date = "2026" }]\n'
     )
-    text = said(SQUEEZENET, "--hardware", str(file))
+    text = said(profile, SQUEEZENET, "--hardware", str(file))
     assert "mine" in text
     assert "states no `units`" in text
 

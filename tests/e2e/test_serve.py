@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +21,7 @@ triton = pytest.importorskip("tritonclient.http")
 
 from tests.packages import example, small_package  # noqa: E402
 from tests.serving import Server, ask, client, inputs_of, serving  # noqa: E402
+from tests.waiting import until  # noqa: E402
 
 from partwise.packaging import Package, open_package  # noqa: E402
 from partwise.runtime import run_package  # noqa: E402
@@ -244,7 +244,7 @@ def test_a_batch_is_the_package_at_that_batch(tmp_path: Path) -> None:
             assert b"".join(answers[number][1].as_numpy("y").tobytes() for number in order) == whole
         with ThreadPoolExecutor(1) as pool:
             late = pool.submit(ask, server, requests[0])
-            _until(lambda: "partwise_queue 1.0" in server.get("/metrics")[1])
+            until(lambda: "partwise_queue 1.0" in server.get("/metrics")[1])
             server.process.send_signal(signal.SIGTERM)
             assert late.result()[1].as_numpy("y").shape == (1, 3)
         assert server.process.wait(20) == 0
@@ -275,10 +275,3 @@ def test_only_the_guilty_request_fails(tmp_path: Path) -> None:
         expected = model(torch.tensor(np.concatenate(good))).detach().numpy()
         np.testing.assert_allclose(np.concatenate(answers), expected, atol=1e-6)
         assert one(good[0]).shape == (1, 3, 4)
-
-
-def _until(holds: Any) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

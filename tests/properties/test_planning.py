@@ -15,16 +15,15 @@ from graphs import random_graph
 from partwise.errors import InfeasibleError
 from partwise.hardware import REFERENCE_CLUSTER
 from partwise.ir import contract
-from partwise.planning import Limits, Objective, plan, plan_from_data, plan_to_data, violations
+from partwise.planning import Cut, Limits, Objective, Stage, plan, plan_from_data, plan_to_data, violations
 from partwise.planning.bounds import fewest_bins, find_bound
-from partwise.planning.line import Line
 from partwise.planning.orders import flow_of, orders
-from partwise.planning.price import measure, price
+from partwise.planning.price import Priced, measure, price
 from partwise.planning.problem import Problem, formulate
 from partwise.planning.rates import RateTable
-from partwise.planning.room import Room
-from partwise.planning.slices import best_slices
-from partwise.planning.sweep import columns
+from partwise.planning.slicing import Line, Room
+from partwise.planning.slicing.costs import columns
+from partwise.planning.slicing.dynamic_program import best_slices
 from partwise.profiling import profile
 
 graphs = st.builds(random_graph, st.integers(0, 10_000), st.integers(2, 8))
@@ -50,7 +49,11 @@ class Case:
 
     def values(self, assignment: Sequence[Sequence[int]], wanted: Sequence[Objective]) -> tuple[float, ...]:
         stages, cuts = self.price(assignment)
-        return tuple(measure(o, stages, cuts, self.graph, self.profile.sizes, REFERENCE_CLUSTER) for o in wanted)
+        return tuple(measure(o, self.priced(stages, cuts)) for o in wanted)
+
+    def priced(self, stages: Sequence[Stage], cuts: Sequence[Cut]) -> Priced:
+        sizes = self.profile.sizes
+        return Priced(stages=stages, cuts=cuts, graph=self.graph, sizes=sizes, cluster=REFERENCE_CLUSTER)
 
     def keeps(self, assignment: Sequence[Sequence[int]], limits: Limits) -> bool:
         stages = self.price(assignment)[0]
@@ -165,7 +168,7 @@ def test_intervals_cost_what_the_evaluator_says(graph, which: int) -> None:
         )
         mine = [cut for cut in cuts if here in (cut.source, cut.target)]
         alone = [stage if k == here else replace(s, time_s=0.0) for k, s in enumerate(stages)]
-        period = measure(Objective.THROUGHPUT, alone, mine, graph, case.profile.sizes, REFERENCE_CLUSTER)
+        period = measure(Objective.THROUGHPUT, case.priced(alone, mine))
         assert costs[Objective.TRAFFIC][j - 1][i] == sum(cut.bytes for cut in cuts if cut.target == here)
         assert costs[Objective.BALANCE][j - 1][i] == pytest.approx(stage.time_s)
         assert costs[Objective.THROUGHPUT][j - 1][i] == pytest.approx(period)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from partwise.errors import InputError
-from partwise.units import format_bytes, format_count, format_seconds, parse_bytes
+from partwise.units import format_bytes, format_count, format_joules, format_seconds, parse_bytes
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,5 @@ def test_formats() -> None:
         "4.00 TiB",
     ]
     assert [format_count(n) for n in (7, 4_089_284_608, 3e15)] == ["7", "4.089 G", "3.000 P"]
+    assert [format_joules(j) for j in (0.0, 0.0123, 2.5)] == ["0 mJ", "12.3 mJ", "2.5 J"]
     assert [format_seconds(s) for s in (2.5, 0.0123, 4.5e-6, 3e-9)] == ["2.50 s", "12.3 ms", "4.50 µs", "3 ns"]

@@ -77,22 +77,12 @@ def plan(
     Raises:
         InfeasibleError: no plan keeps the limits; it names the smallest that works.
     """
-    limits = Limits(
-        memory_bytes=None if memory is None else parse_bytes(memory),
-        stages=stages,
-        max_parameters=max_parameters,
-        max_layers=max_layers,
-    )
-    reserve = Reserve(cache=cache, sequences=sequences, overhead_bytes=_overhead(overhead))
-    options: dict[str, Any] = {"solver": solver, "constraints": read_constraints(constraints), "reserve": reserve} | (
-        {} if effort is None else {"effort": effort}
-    )
-    options |= {"fusion": fusion_rules(fuse)}
-    known = REFERENCE_CLUSTER if cluster is None else read_cluster(cluster)
+    limits = _limits(memory, stages=stages, max_parameters=max_parameters, max_layers=max_layers)
+    options = _common(cluster, constraints, _reserve(cache, sequences, overhead), effort)
+    options |= {"solver": solver, "fusion": fusion_rules(fuse)}
     if batch is not None:
-        return planning.plan_batch(graph, limits, _objectives(objective), cluster=known, sizes=sizes, **options)
-    made = profiling.profile(graph, sizes)
-    return planning.plan(graph, made, limits, _objectives(objective), cluster=known, **options)
+        return planning.plan_batch(graph, limits, _objectives(objective), sizes=sizes, **options)
+    return planning.plan(graph, profiling.profile(graph, sizes), limits, _objectives(objective), **options)
 
 
 def plan_phases(
@@ -132,10 +122,8 @@ def plan_phases(
         InfeasibleError: no plan of some phase keeps the limits.
         InputError: a graph without K/V buffers, or whose sizes are fixed.
     """
-    filled = {
-        Phase.PREFILL: prompt,
-        Phase.DECODE: prompt + max(1, generate // 2),
-    }  # on the mean: its time is all but linear
+    mean = prompt + max(1, generate // 2)  # decode's time is all but linear in the tokens that are there
+    filled = {Phase.PREFILL: prompt, Phase.DECODE: mean}
     profiles = {
         phase: profiling.profile(graph, profiling.phase_sizes(graph, phase, tokens, batch, Logits.LAST))
         for phase, tokens in filled.items()
@@ -143,14 +131,11 @@ def plan_phases(
     return planning.plan_phases(
         graph,
         profiles,
-        Limits(memory_bytes=None if memory is None else parse_bytes(memory), stages=stages),
+        _limits(memory, stages=stages),
         prompt=prompt,
         generate=generate,
-        cluster=REFERENCE_CLUSTER if cluster is None else read_cluster(cluster),
-        constraints=read_constraints(constraints),
-        reserve=Reserve(cache=cache, sequences=sequences, overhead_bytes=_overhead(overhead)),
         solver=solver,
-        **({} if effort is None else {"effort": effort}),
+        **_common(cluster, constraints, _reserve(cache, sequences, overhead), effort),
     )
 
 
@@ -191,22 +176,13 @@ def pareto(
         InfeasibleError: no plan keeps the limits.
         InputError: fewer than two axes, or nothing says how many stages there may be.
     """
-    limits = Limits(
-        memory_bytes=None if memory is None else parse_bytes(memory),
-        max_parameters=max_parameters,
-        max_layers=max_layers,
-    )
+    limits = _limits(memory, max_parameters=max_parameters, max_layers=max_layers)
     counts = (stages,) if isinstance(stages, int) else tuple(stages or ())
     wanted = parse_objectives(",".join(AXES.get(axis, axis) for axis in axes))
     if isinstance(wanted, Blend):
         raise InputError("pareto", "its axes are weighed against each other, not summed", got=", ".join(axes))
-    known = REFERENCE_CLUSTER if cluster is None else read_cluster(cluster)
-    options: dict[str, Any] = {} if effort is None else {"effort": effort}
-    options["reserve"] = Reserve(cache=cache, sequences=sequences, overhead_bytes=_overhead(overhead))
-    made = profiling.profile(graph, sizes)
-    return planning.pareto(
-        graph, made, limits, wanted, stages=counts, cluster=known, constraints=read_constraints(constraints), **options
-    )
+    options = _common(cluster, constraints, _reserve(cache, sequences, overhead), effort)
+    return planning.pareto(graph, profiling.profile(graph, sizes), limits, wanted, stages=counts, **options)
 
 
 def explain(plan: Plan, *, effort: int | None = None) -> Explanation:
@@ -216,8 +192,7 @@ def explain(plan: Plan, *, effort: int | None = None) -> Explanation:
         plan: of `plan`, or loaded.
         effort: of each question with more hardware, in steps of the solver's own.
     """
-    options = {} if effort is None else {"effort": effort}
-    return planning.explain_plan(plan, profiling.profile(plan.graph, plan.sizes), **options)
+    return planning.explain_plan(plan, profiling.profile(plan.graph, plan.sizes), **_effort(effort))
 
 
 def place_workload(path: str | Path, *, non_contiguous: bool = False, effort: int | None = None) -> Placement:
@@ -232,13 +207,30 @@ def place_workload(path: str | Path, *, non_contiguous: bool = False, effort: in
         InputError: the file cannot be read, or is no workload.
         InfeasibleError: no placement keeps the accelerators' memory.
     """
-    options: dict[str, Any] = {"non_contiguous": non_contiguous} | ({} if effort is None else {"effort": effort})
-    return place(read_workload(path), Path(path).name, **options)
+    return place(read_workload(path), Path(path).name, non_contiguous=non_contiguous, **_effort(effort))
 
 
-def _overhead(amount: str | int | None) -> int:
-    """Bytes; nothing said is none."""
-    return parse_bytes(amount) if amount else 0
+def _common(
+    cluster: Cluster | str | Path | None, constraints: Constraints | str | Path | None, reserve: Reserve,
+    effort: int | None,
+) -> dict[str, Any]:  # fmt: skip
+    """What every question to the planner may say beside its limits; files are read here."""
+    known = REFERENCE_CLUSTER if cluster is None else read_cluster(cluster)
+    return {"cluster": known, "constraints": read_constraints(constraints), "reserve": reserve} | _effort(effort)
+
+
+def _limits(memory: str | int | None, **counts: int | None) -> Limits:
+    return Limits(memory_bytes=None if memory is None else parse_bytes(memory), **counts)
+
+
+def _reserve(cache: int | None, sequences: int | None, overhead: str | int | None) -> Reserve:
+    """What stages keep beside weights and activations; no overhead said is none."""
+    return Reserve(cache=cache, sequences=sequences, overhead_bytes=parse_bytes(overhead) if overhead else 0)
+
+
+def _effort(effort: int | None) -> dict[str, int]:
+    """None leaves it to the planner."""
+    return {} if effort is None else {"effort": effort}
 
 
 def _objectives(given: str | Blend | Sequence[str] | None) -> tuple[Objective, ...] | Blend:

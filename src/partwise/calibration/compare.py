@@ -6,12 +6,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from partwise.errors import InputError
 from partwise.ir import Graph
 from partwise.profiling import Estimate
 from partwise.runtime.trace import TRACE_VERSION
+from partwise.strict_json import json_record
 
 __all__ = ["Comparison", "MeasuredTrace", "NodeTimes", "compare", "parse_trace"]
 
@@ -72,10 +71,7 @@ def parse_trace(data: bytes, subject: str) -> MeasuredTrace:
     Raises:
         InputError: it is none.
     """
-    try:
-        found: MeasuredTrace = msgspec.json.decode(data, type=MeasuredTrace)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InputError(subject, f"is no trace ({error})", expected="a file of `run --trace`") from None
+    found = json_record(data, MeasuredTrace, subject, what="is no trace", expected="a file of `run --trace`")
     if found.version != TRACE_VERSION or not found.segments:
         raise InputError(subject, "is no trace of this version", expected=TRACE_VERSION, got=found.version[:60])
     return found

@@ -10,7 +10,8 @@ import click
 import msgspec
 
 from partwise import api
-from partwise.cli.options import PATH, Size, check_parent, json_option
+from partwise.cli.option_types import Size
+from partwise.cli.options import PATH, check_parent, json_option
 from partwise.cli.output import counted, print_json
 from partwise.cli.render_bench import show_bench, show_suite
 from partwise.digest import canonical_json

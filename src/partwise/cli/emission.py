@@ -8,8 +8,7 @@ import click
 
 from partwise.cli.output import print_json
 from partwise.files import write_whole
-from partwise.planning import Emission, Objective, Plan, Target, emission_to_data, emit
-from partwise.units import format_bytes, format_count, format_seconds
+from partwise.planning import Emission, Plan, Target, emission_to_data, emit, format_value
 
 __all__ = ["emit_option", "give_emission"]
 
@@ -19,7 +18,6 @@ emit_option = click.option(
     type=click.Choice([target.value for target in Target]),
     help="Write the plan for another runtime instead of showing it; -o then saves that text.",
 )
-_SECONDS = (Objective.BALANCE, Objective.THROUGHPUT, Objective.LATENCY)
 
 
 def give_emission(plan: Plan, target: str, output: Path | None, *, as_json: bool) -> None:
@@ -39,16 +37,8 @@ def _losses(made: Emission) -> list[str]:
     """What each objective is as planned and as the target will run it."""
     pairs = [(p.objective, p.value, r.value) for p, r in zip(made.planned, made.reached, strict=True)]
     return [
-        f"{objective}: {_amount(objective, planned)} as planned, {_amount(objective, reached)} as {made.target} runs it"
+        f"{objective}: {format_value(objective, planned)} as planned, "
+        f"{format_value(objective, reached)} as {made.target} runs it"
         + (f" ({(reached - planned) / planned:+.1%})" if planned else "")
         for objective, planned, reached in pairs
     ]
-
-
-def _amount(objective: Objective, value: float) -> str:
-    if objective in _SECONDS:
-        return format_seconds(value)
-    if objective is Objective.TRAFFIC:
-        return format_bytes(value)
-    suffix = {Objective.ENERGY: " J", Objective.COST: " $", Objective.PROOF: " CPU-s"}.get(objective, "")
-    return (format_count(value) if value >= 1000 else f"{value:.4g}") + suffix

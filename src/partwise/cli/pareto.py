@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.text import Text
 
 from partwise.cli.options import PATH, check_parent
-from partwise.cli.render import WIDTH, console, format_value, table
+from partwise.cli.render import WIDTH, console, table
 from partwise.errors import InputError
 from partwise.files import write_whole
-from partwise.planning import AXES, Front, FrontPoint, Objective
+from partwise.planning import AXES, Front, FrontPoint, Objective, format_value
 from partwise.units import format_bytes
 
 __all__ = ["Axes", "check_plot", "pareto_options", "save_plot", "show_front"]

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from partwise import api
 from partwise.cli.output import print_json, timed
-from partwise.cli.render import console, show_plan, table
+from partwise.cli.render import console, format_gap, show_plan, table
 from partwise.digest import canonical_json
 from partwise.errors import InputError
 from partwise.files import write_whole
@@ -139,8 +139,8 @@ def _show(made: PhasePlan) -> None:
     rows = [_row(alternative) for alternative in made.alternatives]
     columns = ("way", "request", "prefill", "a token", "K/V moved", "")
     out.print(table(f"{made.prompt} tokens read, {made.generate} made", columns, rows))
-    gap = "proved optimal" if made.gap == 0 else "unknown gap" if made.gap is None else f"gap {made.gap:.1%}"
-    out.print(Text(f"{made.answer}: {format_seconds(made.value)}; bound {format_seconds(made.bound)} ({gap})"))
+    bound = f"bound {format_seconds(made.bound)} ({format_gap(made.gap)})"
+    out.print(Text(f"{made.answer}: {format_seconds(made.value)}; {bound}"))
 
 
 def _row(row: Alternative) -> tuple[str, ...]:

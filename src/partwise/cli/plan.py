@@ -87,12 +87,8 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
         raise click.UsageError("Missing argument 'MODEL' (or --workload FILE).")
     check_parent(output)
     limits, options = take_plan_options(given, allow_range=asked.pareto is not None), take_capture_options(given)
-    if tokens is not None:
-        options = replace(options, cache=tokens.all)
-    elif phase is not None:
-        options = replace(options, cache=options.sequence)
-    elif not options.weights and batch is None:
-        options = replace(options, static=True)
+    room = tokens.all if tokens is not None else options.sequence if phase is not None else None
+    options = _captured_for(options, room, is_batch_free=batch is not None)
     with timed("captured"):
         graph = api.capture_with(model, options)
     if tokens is not None:
@@ -111,6 +107,13 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
         write_whole(output, canonical_json(plan_to_data(made, with_graph=True)))
     explanation = take_explanation(made, effort=limits["effort"]) if asked.explain else None
     _show(made, explanation, pipeline, as_json)
+
+
+def _captured_for(options: CaptureOptions, room: int | None, *, is_batch_free: bool) -> CaptureOptions:
+    """How a model is captured: with room for so many tokens of K/V, or as it is where weights do not matter."""
+    if room is not None:
+        return replace(options, cache=room)
+    return replace(options, static=True) if not options.weights and not is_batch_free else options
 
 
 def _sizes(graph: Graph, phase: Phase, options: CaptureOptions) -> dict[str, int]:

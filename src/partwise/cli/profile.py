@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,10 @@ import msgspec
 
 from partwise import api
 from partwise.calibration import Comparison, compare, parse_trace
+from partwise.cli.counting import Counted, PhaseAsked, counted_models, take_sizes
+from partwise.cli.option_types import Sizes
 from partwise.cli.options import PATH, check_parent, json_option, other_capture_options, take_capture_options
-from partwise.cli.output import print_json, timed
+from partwise.cli.output import print_json
 from partwise.cli.render import show_profile
 from partwise.cli.render_estimates import (
     Row,
@@ -27,8 +28,6 @@ from partwise.cli.render_estimates import (
 )
 from partwise.errors import InputError
 from partwise.files import write_whole
-from partwise.frontends import CaptureOptions
-from partwise.frontends.zoo import ZOO
 from partwise.hardware import Device, resident_threads
 from partwise.ir import Graph
 from partwise.profiling import (
@@ -39,7 +38,6 @@ from partwise.profiling import (
     Rules,
     concurrency,
     key_value_traffic,
-    phase_sizes,
     saturating_batch,
 )
 
@@ -47,22 +45,6 @@ __all__ = ["profile"]
 
 FULL = 0.95
 """Share of a device's threads that has work when it counts as saturated."""
-Counted = tuple[str, Graph, Profile]
-"""The model as the user named it, its graph, and the counts at one set of sizes."""
-
-
-class Sizes(click.ParamType[tuple[int, ...]]):
-    """One size, or several separated by commas: 1,8,64."""
-
-    name = "n[,n]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value  # pyright: ignore[reportUnknownVariableType]
-        parts = [part.strip() for part in str(value).split(",")]
-        if not all(part.isdigit() and int(part) > 0 for part in parts):
-            self.fail(f"{value!r}: expected whole numbers above 0, as 1,8,64", param, ctx)
-        return tuple(int(part) for part in parts)
 
 
 @click.command()
@@ -117,8 +99,7 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
     del several  # the models follow it as arguments; one model needs no flag
     hardware, price, depth, file = (given.pop(name) for name in ("hardware", "price", "depth", "table_file"))
     estimator, fuse, trace = (given.pop(name) for name in ("estimator", "fuse", "trace"))
-    batches, sequences = given.pop("batches"), given.pop("sequences")
-    stage = _stage(given.pop("phase"), given.pop("logits"), sequences)
+    asked = take_sizes(*(given.pop(name) for name in ("batches", "sequences", "phase", "logits")))
     check_parent(file)
     known = api.devices([name for text in hardware for name in text.split(",")])
     if price is not None and not known:
@@ -126,9 +107,7 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
     if file is not None and not known:
         raise InputError("--csv", "compares devices, and no device is named", hint="add --hardware NAME or all.")
     options = take_capture_options(given | {"batch": None, "sequence": None})
-    counted = [
-        found for model in models for found in _counted(model, options, batches or (None,), sequences or (None,), stage)
-    ]
+    counted = list(counted_models(models, options, asked))
     rows = [
         _row(name, found, device, api.estimate_counted(graph, found, device, estimator, fuse), price)
         for name, graph, found in counted
@@ -138,79 +117,15 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
     if file is not None:
         write_whole(file, csv_text(rows).encode())
     if as_json:
-        print_json(_data(counted, rows, checked, stage))
+        print_json(_data(counted, rows, checked, asked.phase))
     else:
         _show(counted, rows, depth, known)
-        if stage is not None:
+        if asked.phase is not None:
             show_key_values(counted)
-        if len(rows) == 1 or (batches is not None and len(batches) > 1):
+        if len(rows) == 1 or len(asked.batches) > 1:
             show_parallelism(_parallelism(counted, known))
         if checked is not None:
             show_check(checked)
-
-
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    """A phase of a language model."""
-
-    phase: Phase
-    logits: Logits
-
-
-def _stage(phase: str | None, logits: str, sequences: Sequence[int] | None) -> _Stage | None:
-    if phase is None:
-        if logits != Logits.ALL:
-            raise InputError("--logits", "is of a phase, and none is named", hint="add --phase prefill.")
-        return None
-    if sequences is None:
-        raise InputError("--phase", "needs --sequence: how many tokens are there")
-    return _Stage(Phase(phase), Logits(logits))
-
-
-def _counted(
-    model: str,
-    options: CaptureOptions,
-    batches: Sequence[int | None],
-    sequences: Sequence[int | None],
-    stage: _Stage | None,
-) -> Iterator[Counted]:
-    """One capture, counted at every pair of sizes."""
-    options = replace(options, weights=options.weights and model not in ZOO)
-    if stage is not None:
-        if options.static:
-            raise InputError("--static", "fixes every size, and a phase is a choice of sizes")
-        options = replace(options, cache=max(size or 1 for size in sequences))
-    if options.static:
-        if len(batches) > 1 or len(sequences) > 1:
-            raise InputError("--static", "fixes every size, so there is none to sweep")
-        options = replace(options, batch=batches[0], sequence=sequences[0])
-    with timed(f"{model} captured"):
-        graph = api.capture_with(model, options)
-    for batch in batches:
-        for sequence in sequences:
-            yield (
-                Path(model).name,
-                graph,
-                api.profile(graph, _sizes(graph, batch, sequence, options.static, stage)),
-            )
-
-
-def _sizes(graph: Graph, batch: int | None, sequence: int | None, static: bool, stage: _Stage | None) -> dict[str, int]:
-    """Values of the graph's symbols.
-
-    Raises:
-        InputError: a size that the graph has fixed at another value.
-    """
-    if stage is not None:
-        return phase_sizes(graph, stage.phase, sequence or 1, batch or 1, stage.logits)
-    asked = {"batch": batch, "sequence": sequence}
-    given = {name: value for name, value in asked.items() if value is not None and not static}
-    if unknown := [name for name in given if name not in graph.hints]:
-        listed = ", ".join(graph.hints) or "none"
-        raise InputError(
-            f"--{unknown[0]}", "is no symbol of this graph: its size is fixed", expected=f"one of: {listed}"
-        )
-    return given
 
 
 def _parallelism(counted: Sequence[Counted], known: Sequence[Device]) -> list[tuple[str, ...]]:
@@ -242,14 +157,14 @@ def _row(name: str, found: Profile, device: Device, made: Estimate, price: float
 
 
 def _data(
-    counted: Sequence[Counted], rows: Sequence[Row], checked: Comparison | None, stage: _Stage | None
+    counted: Sequence[Counted], rows: Sequence[Row], checked: Comparison | None, phase: PhaseAsked | None
 ) -> dict[str, Any]:
     """The record; of one model as it was before there were several, with what it takes on devices."""
     profiles = [
         msgspec.to_builtins(found)
         | {"model": name, "macs": found.macs, "flops": found.flops, "traffic_bytes": found.traffic_bytes}
         | {"unknown": msgspec.to_builtins(found.unknown)}
-        | ({} if stage is None else _moved(stage, graph, found))
+        | ({} if phase is None else _moved(phase, graph, found))
         for name, graph, found in counted
     ]
     first = profiles[0] if len(profiles) == 1 else {"profiles": profiles}
@@ -257,8 +172,8 @@ def _data(
     return first | {"estimates": [row.as_data() for row in rows]} | found
 
 
-def _moved(stage: _Stage, graph: Graph, found: Profile) -> dict[str, Any]:
-    return {"phase": stage.phase, "key_values": msgspec.to_builtins(key_value_traffic(graph, found))}
+def _moved(phase: PhaseAsked, graph: Graph, found: Profile) -> dict[str, Any]:
+    return {"phase": phase.phase, "key_values": msgspec.to_builtins(key_value_traffic(graph, found))}
 
 
 def _show(counted: Sequence[Counted], rows: Sequence[Row], depth: int, known: Sequence[Device]) -> None:

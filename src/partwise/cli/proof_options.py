@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from partwise.cli.options import PATH, Bytes
+from partwise.cli.option_types import Bytes
+from partwise.cli.options import PATH
 from partwise.dsperse import Layout, find_layout, read_manifest
 from partwise.errors import InputError
 from partwise.verification.zk import PROVERS, CallLimits, Prover, Visibility, make_prover, read_templates

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from partwise.ir import Graph
 from partwise.packaging import Package
-from partwise.planning import Objective, Placement, Plan
+from partwise.planning import Placement, Plan, format_value
 from partwise.profiling import Profile
 from partwise.runtime import Run
 from partwise.runtime.engines import engine_names, engine_text
@@ -21,8 +21,8 @@ from partwise.verification import Outcome, Verdict
 __all__ = [
     "WIDTH",
     "console",
+    "format_gap",
     "format_result",
-    "format_value",
     "show_graph",
     "show_package",
     "show_placement",
@@ -136,8 +136,8 @@ def show_plan(plan: Plan) -> None:
     ]
     if cuts:
         out.print(table("Cuts", ("cut", "values", "count", "bytes"), cuts, left=2))
-    gap = "proved optimal" if plan.gap == 0 else "unknown gap" if plan.gap is None else f"gap {plan.gap:.1%}"
-    out.print(Text(f"{_reached(plan)}; bound {format_result(plan, plan.bound)} ({gap} among {plan.bound_plans})"))
+    how_good = f"{format_gap(plan.gap)} among {plan.bound_plans}"
+    out.print(Text(f"{_reached(plan)}; bound {format_result(plan, plan.bound)} ({how_good})"))
     for note in plan.notes:
         out.print(Text(f"note: {note}"))
 
@@ -150,8 +150,8 @@ def show_placement(found: Placement) -> None:
     ]
     out = console()
     out.print(table(found.workload, ("stage", "device", "nodes", "load", "size"), rows, left=2))
-    gap = "proved optimal" if found.gap == 0 else "unknown gap" if found.gap is None else f"gap {found.gap:.1%}"
-    out.print(Text(f"largest load {found.value:.6g}; bound {found.bound:.6g} ({gap} among {found.bound_plans})"))
+    how_good = f"{format_gap(found.gap)} among {found.bound_plans}"
+    out.print(Text(f"largest load {found.value:.6g}; bound {found.bound:.6g} ({how_good})"))
 
 
 def show_package(package: Package) -> None:
@@ -245,27 +245,15 @@ def _names(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" +{len(names) - most}" if len(names) > most else "")
 
 
-def format_value(objective: Objective, value: float) -> str:
-    """An objective's value with its unit."""
-    match objective:
-        case Objective.STAGES | Objective.DEVICES:
-            return f"{value:.0f}"
-        case Objective.TRAFFIC | Objective.BALANCE_MEMORY:
-            return format_bytes(value)
-        case Objective.ENERGY:
-            return f"{value:.4g} J"
-        case Objective.COST:
-            return f"{value:.4g} $"
-        case Objective.PROOF:
-            return f"{format_seconds(value)} CPU"
-        case _:
-            return format_seconds(value)
-
-
 def format_result(plan: Plan, value: float) -> str:
     """A value of what a plan makes small: with its unit, or the plain weighted sum."""
     first = plan.levels[0]
     return format_value(first.objective, value) if first.weight is None else f"{value:.6g}"
+
+
+def format_gap(gap: float | None) -> str:
+    """How far a value can lie above the best one, as a part of it."""
+    return "proved optimal" if gap == 0 else "unknown gap" if gap is None else f"gap {gap:.1%}"
 
 
 def _reached(plan: Plan) -> str:

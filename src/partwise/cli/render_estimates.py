@@ -16,7 +16,7 @@ from partwise.cli.render import console, table
 from partwise.hardware import Device
 from partwise.ir import Graph
 from partwise.profiling import Estimate, GroupEstimate, Profile, key_value_traffic
-from partwise.units import format_bytes, format_count, format_seconds
+from partwise.units import format_bytes, format_count, format_joules, format_seconds
 
 __all__ = [
     "Row",
@@ -201,9 +201,7 @@ def _share(row: Row) -> str:
 
 
 def _joules(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3g} J" if value >= 1 else f"{value * 1e3:.3g} mJ"
+    return "-" if value is None else format_joules(value)
 
 
 def _show_notes(rows: Sequence[Row]) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from partwise.cli.config import config_option, given_to_serve, read_again
-from partwise.cli.options import PATH, Bytes, json_option, max_difference_option
+from partwise.cli.option_types import Bytes
+from partwise.cli.options import PATH, json_option, max_difference_option
 from partwise.cli.output import print_json
 from partwise.runtime.config import Config
 from partwise.serving import ServeOptions

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from partwise.cli.options import PATH, Bytes, json_option
+from partwise.cli.option_types import Bytes
+from partwise.cli.options import PATH, json_option
 from partwise.cli.output import print_json
 from partwise.packaging import open_package
 from partwise.runtime.remote.blobs import BlobCache, default_cache

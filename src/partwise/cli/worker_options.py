@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from partwise.cli.options import Bytes
+from partwise.cli.option_types import Bytes
 from partwise.runtime import Capacity, Policy
 
 __all__ = ["take_worker_options", "worker_options"]

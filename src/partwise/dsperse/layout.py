@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from partwise.errors import InputError
 from partwise.packaging import open_package
+from partwise.strict_json import json_object
 
 __all__ = ["Layout", "find_layout", "find_run", "run_number", "runs_of", "segment_count", "slice_metadata"]
 
@@ -81,10 +81,7 @@ def slice_metadata(layout: Layout) -> dict[str, Any]:
     Raises:
         InputError: it cannot be read.
     """
-    try:
-        return json.loads(layout.metadata.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(str(layout.metadata), f"cannot be read ({error})", hint="partwise slice model.onnx") from None
+    return json_object(layout.metadata, expected="what `partwise slice` wrote", hint="partwise slice model.onnx")
 
 
 def segment_count(layout: Layout) -> int:

@@ -9,6 +9,7 @@ import msgspec
 from partwise.digest import canonical_json
 from partwise.errors import InputError
 from partwise.files import write_whole
+from partwise.strict_json import json_record
 
 __all__ = [
     "RUN_FORMAT",
@@ -115,8 +116,9 @@ def write_result(run: Path, result: RunResult) -> None:
 def is_sliced_run(path: Path) -> bool:
     """Whether a folder is a run of a sliced model."""
     try:
-        return msgspec.json.decode((path / RESULT).read_bytes(), type=_Format).format == RUN_FORMAT
-    except (OSError, msgspec.DecodeError, RecursionError):
+        data = (path / RESULT).read_bytes()
+        return json_record(data, _Format, str(path / RESULT), what="has no format").format == RUN_FORMAT
+    except (OSError, InputError):
         return False
 
 
@@ -127,11 +129,10 @@ def read_result(run: Path) -> RunResult:
         InputError: it cannot be read, or is of another format.
     """
     try:
-        found = msgspec.json.decode((run / RESULT).read_bytes(), type=RunResult)
+        data = (run / RESULT).read_bytes()
     except OSError as error:
         raise InputError(str(run / RESULT), f"cannot be read ({error.strerror})") from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InputError(str(run / RESULT), f"is no record of such a run ({str(error)[:200]})") from None
+    found = json_record(data, RunResult, str(run / RESULT), what="is no record of such a run")
     if found.format != RUN_FORMAT:
         raise InputError(str(run / RESULT), "is of another format", expected=RUN_FORMAT, got=found.format[:80])
     return found

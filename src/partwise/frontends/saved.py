@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-import msgspec
 import numpy as np
 
 from partwise.errors import ModelError
 from partwise.frontends.source import CaptureOptions
 from partwise.ir import Graph, graph_from_data
+from partwise.strict_json import json_object
 
 __all__ = ["SavedGraph", "open_saved"]
 
@@ -38,10 +38,7 @@ class SavedGraph:
             ModelError: the file is no JSON, or holds no graph with a cache where one is asked for.
             GraphError: another version, or a broken invariant.
         """
-        try:
-            data = msgspec.json.decode(self._path.read_bytes())
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ModelError(str(self._path), f"is no JSON ({error})") from None
+        data = json_object(self._path, expected="a graph saved by `partwise capture -o`", error=ModelError)
         graph = graph_from_data(data, str(self._path))
         if self._needs_cache and not graph.writes:
             raise ModelError(str(self._path), "was captured without a cache",

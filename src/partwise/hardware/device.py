@@ -100,11 +100,6 @@ class Device:
         """Peak of contractions in float32, or in the next type that the device has [FLOP/s]."""
         return self.peak("float32").flops_per_s
 
-    @property
-    def half_flops_per_s(self) -> float:
-        """Peak of contractions in bfloat16, or in the next type that the device has [FLOP/s]."""
-        return self.peak("bfloat16").flops_per_s
-
     def peak(self, dtype: str) -> Peak:
         """The rate of contractions on values of a type.
 

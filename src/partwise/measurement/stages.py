@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from partwise.errors import PlanError
 from partwise.measurement.case import Case
 from partwise.measurement.rates import stage_medians
 from partwise.measurement.record import StageTime
 from partwise.packaging import Package
 from partwise.runtime.trace import Trace
+from partwise.strict_json import json_record
 
 __all__ = ["stage_times"]
 
@@ -42,7 +44,7 @@ class _Planned(msgspec.Struct):
 def _planned(package: Package) -> list[tuple[float, str]]:
     """Time and device of each stage in the package's plan; none where the plan says nothing of the kind."""
     try:
-        plan = msgspec.json.decode(package.plan_bytes(), type=_Planned)
-    except msgspec.ValidationError:
+        plan = json_record(package.plan_bytes(), _Planned, str(package.path), what="has no plan", error=PlanError)
+    except PlanError:
         return []
     return [(stage.time_s, stage.device) for stage in plan.stages]

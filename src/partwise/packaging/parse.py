@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from keyword import iskeyword
 from math import prod
 
-import msgspec
-
 from partwise.digest import is_digest
 from partwise.errors import GraphError, ManifestError
 from partwise.ir import DType, Format
 from partwise.ir.dims import symbols_of
 from partwise.packaging.arrays import numpy_dtype
 from partwise.packaging.manifest import MANIFEST_VERSION, Manifest, Port, SegmentEntry, WeightEntry
+from partwise.strict_json import json_record
 
 __all__ = ["is_name", "manifest_from_bytes"]
 
@@ -30,10 +29,9 @@ def manifest_from_bytes(data: bytes, subject: str) -> Manifest:
     Raises:
         ManifestError: not JSON, a field of the wrong type, another version, or a promise it cannot keep.
     """
-    try:
-        manifest = msgspec.convert(msgspec.json.decode(data), Manifest)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ManifestError(subject, f"not a manifest ({error})", expected=MANIFEST_VERSION) from None
+    manifest = json_record(
+        data, Manifest, subject, what="not a manifest", expected=MANIFEST_VERSION, error=ManifestError
+    )
     if manifest.version != MANIFEST_VERSION:
         raise ManifestError(subject, "another version of the format", expected=MANIFEST_VERSION, got=manifest.version)
     _check(manifest, subject)

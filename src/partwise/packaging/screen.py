@@ -9,14 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 
-import msgspec
-
 from partwise.errors import ManifestError, UnsafeFileError
 from partwise.ir import Argument, Constant, DType, Enum, Format, Graph, Node, Sym, graph_from_data, operator
 from partwise.ir.dims import parse
 from partwise.ir.operators.limits import refuse_absurd
 from partwise.packaging.manifest import Manifest, WeightEntry
 from partwise.packaging.parse import is_name
+from partwise.strict_json import json_value
 
 __all__ = ["CONSTANT_BYTES", "graph_from_bytes", "screen_segment", "screen_whole"]
 
@@ -67,10 +66,7 @@ def graph_from_bytes(data: bytes, subject: str) -> Graph:
         ManifestError: no JSON.
         GraphError: no graph, or a broken invariant.
     """
-    try:
-        return graph_from_data(msgspec.json.decode(data), subject)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ManifestError(subject, f"its file is no JSON ({error})") from None
+    return graph_from_data(json_value(data, subject, ManifestError), subject)
 
 
 def _screen(data: bytes, manifest: Manifest, subject: str, weights: tuple[WeightEntry, ...]) -> Graph:

@@ -5,11 +5,11 @@ Never: a clock, a framework, unseeded randomness; the same arguments give the sa
 """
 
 from partwise.planning.check import check_plan, violations
-from partwise.planning.choose import SOLVERS
+from partwise.planning.choose_solver import SOLVERS
 from partwise.planning.constraints import UNCONSTRAINED, Constraints, Pin, parse_constraints
 from partwise.planning.emitting import Emission, Target, emission_to_data, emit
-from partwise.planning.explain import explain_plan
-from partwise.planning.explain_records import BoundaryReason, Explanation, Move, StageReason, WhatIf
+from partwise.planning.explaining import BoundaryReason, Explanation, Move, StageReason, WhatIf, explain_plan
+from partwise.planning.objectives_text import format_value, parse_objectives
 from partwise.planning.pareto import AXES, Front, FrontPoint, pareto
 from partwise.planning.phases import Alternative, Answer, PhasePlan, plan_phases
 from partwise.planning.plan import default_objectives, plan
@@ -17,7 +17,6 @@ from partwise.planning.records import Blend, Bound, Cut, Level, Limits, Objectiv
 from partwise.planning.reserve import Reserve
 from partwise.planning.schedule import plan_batch
 from partwise.planning.serialize import plan_digest, plan_from_data, plan_to_data
-from partwise.planning.weighted_text import parse_objectives
 from partwise.planning.workload import Placement, Workload, parse_workload, place
 
 __all__ = [
@@ -55,6 +54,7 @@ __all__ = [
     "emission_to_data",
     "emit",
     "explain_plan",
+    "format_value",
     "pareto",
     "parse_constraints",
     "parse_objectives",

@@ -12,8 +12,9 @@ from math import fsum
 import numpy as np
 from numpy.typing import NDArray
 
+from partwise.planning.arrays import Floats, Ints
 from partwise.planning.orders import Flow, flow_of
-from partwise.planning.problem import Floats, Ints, Problem
+from partwise.planning.problem import Problem
 from partwise.planning.records import Bound, Limits, Objective
 
 __all__ = ["connected_reads", "find_bound", "unit_working_bytes"]

@@ -12,8 +12,8 @@ from math import fsum, isclose
 from partwise.errors import PlanError
 from partwise.ir import Contraction, contract
 from partwise.planning.colocation import units
-from partwise.planning.constraints_resolve import nodes_named, stated_groups
-from partwise.planning.price import measure, price
+from partwise.planning.constraints import nodes_named, stated_groups
+from partwise.planning.price import Priced, measure, price
 from partwise.planning.rates import RateTable, rate_table
 from partwise.planning.records import Level, Plan, Stage
 from partwise.profiling import profile
@@ -59,8 +59,9 @@ def violations(plan: Plan, contraction: Contraction, rates: RateTable) -> Iterat
     yield from broken_limits(stages, plan, contraction)
     if plan.cuts != cuts:
         yield "the cuts are not those of its stages"
+    anew = Priced(stages=stages, cuts=cuts, graph=plan.graph, sizes=plan.sizes, cluster=plan.cluster)
     for level in plan.levels:
-        value = measure(level.objective, stages, cuts, plan.graph, plan.sizes, plan.cluster)
+        value = measure(level.objective, anew)
         if not _equal(level.value, value):
             yield f"{level.objective} is {value}, not {level.value}"
     yield from _verdicts(plan)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from partwise.hardware import Cluster
 from partwise.ir import Contraction
-from partwise.planning.price import measure, price
+from partwise.planning.price import Priced, measure, price
 from partwise.planning.rates import RateTable
 from partwise.planning.records import Cut, Limits, Objective, Stage
 
@@ -48,7 +48,8 @@ class Evaluator:
     ) -> tuple[float, ...]:
         """The value of each objective for priced stages and cuts."""
         graph, sizes = self.contraction.graph, self.profile.sizes
-        return tuple(measure(objective, stages, cuts, graph, sizes, self.cluster) for objective in objectives)
+        priced = Priced(stages=stages, cuts=cuts, graph=graph, sizes=sizes, cluster=self.cluster)
+        return tuple(measure(objective, priced) for objective in objectives)
 
     def moved(self, stages: Sequence[Stage], devices: Sequence[str]) -> tuple[Stage, ...]:
         """The same stages on other members of the same devices."""

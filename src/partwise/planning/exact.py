@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from partwise.planning.assign import assign
-from partwise.planning.build import Types, build, types_of
+from partwise.planning.arrays import Ints
+from partwise.planning.assign_devices import assign
+from partwise.planning.build_instance import Types, build, types_of
+from partwise.planning.demand import Demand, Solution
 from partwise.planning.evaluator import Assignment
 from partwise.planning.goals import GOALS, Join
 from partwise.planning.ideals import Answer, Placed, solve_ideals
 from partwise.planning.orders import orders
-from partwise.planning.problem import Ints, Problem
+from partwise.planning.problem import Problem
 from partwise.planning.records import Bound, Objective
-from partwise.planning.solvers import Demand, Solution
 
 __all__ = ["solve_exactly"]
 

@@ -13,8 +13,9 @@ from enum import StrEnum
 import numpy as np
 
 from partwise.hardware import Link, Member
+from partwise.planning.arrays import Floats
 from partwise.planning.price import price_per_second
-from partwise.planning.problem import Floats, Problem
+from partwise.planning.problem import Problem
 from partwise.planning.records import Objective
 from partwise.profiling import node_proof_seconds, proof_line
 

@@ -18,11 +18,11 @@ from math import fsum, inf
 import numpy as np
 
 from partwise.hardware import Cluster, Link, Member
-from partwise.planning.assign import assign
+from partwise.planning.assign_devices import assign
 from partwise.planning.bounds import connected_reads
+from partwise.planning.demand import Demand, Solution, is_less
 from partwise.planning.problem import Problem
 from partwise.planning.records import Bound, Objective
-from partwise.planning.solvers import Demand, Solution, is_less
 
 __all__ = ["solve_by_islands"]
 

@@ -6,16 +6,15 @@ After several refusals the limit just below the best peak is asked about, since 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 
 import numpy as np
 
 from partwise.planning.bounds import unit_working_bytes
+from partwise.planning.demand import Demand, Solution, Solver
 from partwise.planning.problem import Problem
 from partwise.planning.records import Bound, Limits, Objective
-from partwise.planning.solvers import Demand, Solution
 
 __all__ = ["solve_least_memory"]
 
@@ -23,10 +22,8 @@ _STEPS = 4  # limits asked about, for each step of effort
 _REFUSALS = 3  # in a row, then the best peak may be the least
 _SAME = 1e-9  # relative; two values of an earlier objective that differ by rounding
 
-Solve = Callable[[Problem, Demand], Solution | None]
 
-
-def solve_least_memory(problem: Problem, demand: Demand, solve: Solve) -> Solution | None:
+def solve_least_memory(problem: Problem, demand: Demand, solve: Solver) -> Solution | None:
     """The best plan for objectives among which is `balance-memory`; None: no plan keeps the limits.
 
     Args:

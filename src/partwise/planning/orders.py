@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from partwise.planning.problem import Ints, Problem
+from partwise.planning.arrays import Ints
+from partwise.planning.problem import Problem
 
 __all__ = ["Flow", "flow_of", "orders"]
 

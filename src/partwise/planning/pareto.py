@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from partwise.errors import InfeasibleError, InputError
 from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph, contract
-from partwise.planning.choose import solve
+from partwise.planning.choose_solver import solve
 from partwise.planning.constraints import UNCONSTRAINED, Constraints
+from partwise.planning.demand import Demand, Solution
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.problem import Problem, formulate
 from partwise.planning.rates import RateTable
 from partwise.planning.records import Limits, Objective, Stage
 from partwise.planning.reserve import NOTHING, Reserve
-from partwise.planning.solvers import Demand, Solution
 from partwise.profiling import Profile
 
 __all__ = ["AXES", "Front", "FrontPoint", "pareto"]

@@ -6,36 +6,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
-from partwise.errors import InfeasibleError, InputError, PlanError
+from partwise.errors import InfeasibleError, InputError
 from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph, contract
-from partwise.planning.alone import why_alone
 from partwise.planning.bounds import find_bound
-from partwise.planning.check import gap_of, value_of, violations
-from partwise.planning.choose import SOLVERS, solve
+from partwise.planning.choose_solver import SOLVERS, solve
 from partwise.planning.constraints import UNCONSTRAINED, Constraints
-from partwise.planning.cramped import explain_cluster
+from partwise.planning.demand import Demand, Solution
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.goals import GOALS, Join
-from partwise.planning.infeasible import explain
-from partwise.planning.line import Line
-from partwise.planning.orders import orders
+from partwise.planning.infeasible import why_infeasible
+from partwise.planning.priced_plan import checked_plan
 from partwise.planning.problem import Problem, formulate
 from partwise.planning.rates import rate_table
-from partwise.planning.records import Blend, Bound, Level, Limits, Objective, Plan
+from partwise.planning.records import Blend, Bound, Limits, Objective, Plan
 from partwise.planning.reserve import NOTHING, Reserve
-from partwise.planning.solvers import Demand, Solution
+from partwise.planning.undivided import why_alone
 from partwise.planning.weighted import solve_blend
 from partwise.profiling import Profile, Rules
 
-__all__ = ["default_objectives", "plan", "record"]
+__all__ = ["default_objectives", "plan"]
 
 _EFFORT = 10  # orders tried
 _WITH_COUNT = (Objective.BALANCE, Objective.TRAFFIC)
 _WITHOUT_COUNT = (Objective.STAGES, Objective.TRAFFIC, Objective.BALANCE)
 _NOTHING = Bound(value=0.0, origin="none known", plans="")
-_ROUNDING = 1e-9  # relative; a bound and a value of the same sums may differ by this
-_DEFECT = 1e-6  # relative; a bound that lies farther above a value that was reached is wrong
 
 
 def default_objectives(limits: Limits, cluster: Cluster = REFERENCE_CLUSTER) -> tuple[Objective, ...]:
@@ -75,7 +70,7 @@ def plan(
         reserve: what every stage's memory holds beside weights and activations.
         fusion: which nodes run as one kernel where they share a stage; a cut inside a fused unit costs what fusion
             saved there.
-        solver: a name of `choose.SOLVERS`, or `auto`.
+        solver: a name of `choose_solver.SOLVERS`, or `auto`.
         effort: in steps: orders tried, ideals looked at.
         seed: of the random orders among them.
 
@@ -92,7 +87,7 @@ def plan(
     evaluator = Evaluator(contraction, rate_table(contraction, profile, cluster, reserve, fusion))
     demand = Demand(limits=limits, objectives=wanted, effort=effort, seed=seed, evaluator=evaluator)
     if not contraction.placed:
-        return _finish(_whole(wanted, limits, cluster), demand, constraints)
+        return checked_plan(_whole(wanted, limits, cluster), demand, constraints)
     problem = formulate(contraction, evaluator.rates, constraints)
     if blend is not None:
         return _blended(problem, demand, (blend, constraints), solver)
@@ -101,7 +96,7 @@ def plan(
     if bound is None or bound.value < solution.values[0]:
         bound = max(bound or _NOTHING, _bound(problem, limits, wanted, solution), key=lambda one: one.value)
     notes = (*solution.notes, *problem.notes, *why_alone(problem, demand, solution))
-    return _finish((replace(solution, notes=notes), bound), demand, constraints)
+    return checked_plan((replace(solution, notes=notes), bound), demand, constraints)
 
 
 def _solution(problem: Problem, demand: Demand, solver: str) -> Solution:
@@ -111,7 +106,7 @@ def _solution(problem: Problem, demand: Demand, solver: str) -> Solution:
     first = replace(demand, objectives=solved)
     solution = solve(problem, first, solver) if _may_exist(problem, limits) else None
     if solution is None:
-        raise _infeasible(problem, first, solver)
+        raise why_infeasible(problem, first, lambda p, d: solve(p, d, solver))
     if solved == wanted:
         return solution
     count = len(solution.assignment)
@@ -130,36 +125,15 @@ def _blended(problem: Problem, demand: Demand, asked: tuple[Blend, Constraints],
     possible = _may_exist(problem, demand.limits)
     found = solve_blend(problem, counted, blend, lambda p, d: solve(p, d, solver)) if possible else None
     if found is None:
-        raise _infeasible(problem, demand, solver)
+        raise why_infeasible(problem, demand, lambda p, d: solve(p, d, solver))
     solution = replace(found.solution, notes=(*found.solution.notes, *found.notes, *notes))
     weights = [(share.weight, scale) for share, scale in zip(blend.shares, found.scales, strict=True)]
-    return _finish((solution, found.bound), demand, constraints, weights)
+    return checked_plan((solution, found.bound), demand, constraints, weights)
 
 
 def _may_exist(problem: Problem, limits: Limits) -> bool:
     """Whether so many stages have units and devices to be on."""
     return len(set(problem.homes.values())) <= (limits.stages or inf) and (limits.stages or 1) <= len(problem.units)
-
-
-def _infeasible(problem: Problem, demand: Demand, solver: str) -> InfeasibleError:
-    limits = demand.limits
-    if (limits.stages or 1) > len(problem.units) and problem.notes:
-        most, text = len(problem.units), "; ".join(problem.notes)
-        return InfeasibleError("stages", f"the constraints leave too few units: {text}", expected=f"at most {most}",
-                               got=limits.stages)  # fmt: skip
-    homes = sorted(set(problem.homes.values()))
-    if len(homes) > (limits.stages or len(homes)):
-        what = f"nodes are pinned to {', '.join(homes)}, one stage each"
-        return InfeasibleError("stages", what, expected=f"at least {len(homes)}", got=limits.stages)
-    if problem.cluster.is_open or (limits.stages or 1) > len(problem.units):
-        return explain([Line(problem, order) for _, order in orders(problem, demand.effort, demand.seed)], limits)
-
-    def fits(cluster: Cluster, limits: Limits) -> bool:
-        evaluator = demand.evaluator.on(cluster)
-        again = replace(demand, evaluator=evaluator, limits=limits, objectives=(Objective.BALANCE,))  # the quickest
-        return solve(replace(problem, cluster=cluster, rates=evaluator.rates), again, solver) is not None
-
-    return explain_cluster(problem, limits, fits)
 
 
 def _refined(first: Solution, second: Solution | None, stages: int) -> Solution:
@@ -202,68 +176,3 @@ def _whole(wanted: tuple[Objective, ...], limits: Limits, cluster: Cluster) -> t
 def _bound(problem: Problem, limits: Limits, wanted: tuple[Objective, ...], solution: Solution) -> Bound:
     is_free = limits.stages is None and wanted[0] in (Objective.STAGES, Objective.TRAFFIC)
     return find_bound(problem, limits, wanted[0], None if is_free else len(solution.assignment))
-
-
-def _finish(
-    answer: tuple[Solution, Bound],
-    demand: Demand,
-    constraints: Constraints,
-    weights: Sequence[tuple[float, float]] = (),
-) -> Plan:
-    """The record, priced and checked; `weights` holds a weight and a scale for each objective of a weighted sum."""
-    made = record(answer, demand, constraints, weights)
-    if found := list(violations(made, demand.evaluator.contraction, demand.evaluator.rates)):
-        raise PlanError("the solver's answer", f"breaks an invariant (a bug, please report): {found[0]}")
-    least = answer[1].value
-    if least > made.value + _DEFECT * abs(made.value):
-        what = f"of `{made.bound_origin}` lies above a plan that exists (a bug, please report)"
-        raise PlanError("bound", what, expected=f"at most {made.value}", got=least)
-    return made
-
-
-def record(
-    answer: tuple[Solution, Bound],
-    demand: Demand,
-    constraints: Constraints = UNCONSTRAINED,
-    weights: Sequence[tuple[float, float]] = (),
-) -> Plan:
-    """A division as a plan, priced and not yet checked.
-
-    Args:
-        answer: the division, and a bound for all that it is compared with.
-        demand: what was asked for.
-        constraints: what was to be kept.
-        weights: a weight and a scale for each objective of a weighted sum.
-    """
-    evaluator, wanted = demand.evaluator, demand.objectives
-    solution, bound = answer
-    contraction, profile = evaluator.contraction, evaluator.profile
-    stages, cuts = evaluator.price(solution.assignment, solution.devices)
-    values = evaluator.measured(stages, cuts, wanted)
-    both = weights or [(None, None)] * len(wanted)
-    levels = tuple(
-        Level(objective=o, value=value, weight=weight, scale=scale)
-        for o, value, (weight, scale) in zip(wanted, values, both, strict=True)
-    )
-    value, least = value_of(levels), float(bound.value)
-    if value <= least * (1 + _ROUNDING):
-        least = value
-    return Plan(
-        graph=contraction.graph,
-        sizes=profile.sizes,
-        limits=demand.limits,
-        reserve=evaluator.rates.reserve,
-        fusion=evaluator.rates.rules,
-        constraints=constraints,
-        levels=levels,
-        value=value,
-        bound=least,
-        bound_origin=bound.origin,
-        bound_plans=bound.plans,
-        gap=gap_of(value, least),
-        solver=solution.how,
-        cluster=evaluator.cluster,
-        stages=stages,
-        cuts=cuts,
-        notes=solution.notes,
-    )

@@ -7,20 +7,18 @@ the same kind. With p1 > x and p2 > P − x − 1 neither has the old answer, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
 from partwise.hardware import Cluster
+from partwise.planning.demand import Demand, Solution, Solver
 from partwise.planning.problem import Problem
 from partwise.planning.records import Bound
-from partwise.planning.solvers import Demand, Solution
 
 __all__ = ["solve_in_pools"]
 
 _QUESTIONS = 20  # for each step of effort
-
-Solve = Callable[[Problem, Demand], Solution | None]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,7 +31,7 @@ class _Question:
     solution: Solution
 
 
-def solve_in_pools(problem: Problem, demand: Demand, solve: Solve) -> Solution | None:
+def solve_in_pools(problem: Problem, demand: Demand, solve: Solver) -> Solution | None:
     """The best answer that keeps the pools of a cluster; None: there is none.
 
     Args:

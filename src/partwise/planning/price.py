@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import fsum
+from typing import Protocol
 
 from partwise.errors import DeviceError
 from partwise.hardware import Cluster, Member
@@ -12,7 +14,47 @@ from partwise.planning.rates import Rates, RateTable
 from partwise.planning.records import Cut, Objective, Stage
 from partwise.profiling import Profile, node_proof_seconds, peak_bytes, proof_line
 
-__all__ = ["measure", "price", "price_per_second", "transfers"]
+__all__ = ["Divided", "Priced", "measure", "price", "price_per_second", "transfers"]
+
+
+class Divided(Protocol):
+    """A graph in priced stages on the members of a cluster: a `Plan`, or what may become one."""
+
+    @property
+    def stages(self) -> Sequence[Stage]:
+        """In their order."""
+        ...
+
+    @property
+    def cuts(self) -> Sequence[Cut]:
+        """What crosses between them."""
+        ...
+
+    @property
+    def graph(self) -> Graph:
+        """What is divided."""
+        ...
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Values of the graph's symbols."""
+        ...
+
+    @property
+    def cluster(self) -> Cluster:
+        """Where the stages run."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Priced:
+    """A division that no plan records yet."""
+
+    stages: Sequence[Stage]
+    cuts: Sequence[Cut]
+    graph: Graph
+    sizes: Mapping[str, int]
+    cluster: Cluster
 
 
 def price(
@@ -32,19 +74,13 @@ def price(
     return stages, _cuts(contraction, rates.profile, parts)
 
 
-def measure(
-    objective: Objective,
-    stages: Sequence[Stage],
-    cuts: Sequence[Cut],
-    graph: Graph,
-    sizes: Mapping[str, int],
-    cluster: Cluster,
-) -> float:
+def measure(objective: Objective, divided: Divided) -> float:
     """The value of an objective for priced stages and cuts.
 
     A value takes a link's latency and its bytes. A stage sends it once, however many stages receive it: as long as
     its slowest receiver takes.
     """
+    stages, cuts = divided.stages, divided.cuts
     match objective:
         case Objective.STAGES | Objective.DEVICES:
             return float(len(stages))
@@ -55,27 +91,28 @@ def measure(
         case Objective.BALANCE_MEMORY:
             return float(max(stage.peak_bytes for stage in stages))
         case Objective.THROUGHPUT:
-            received, sent = transfers(stages, cuts, graph, sizes, cluster)
+            received, sent = transfers(divided)
             return max(fsum([s.time_s, *received[s.index], *sent[s.index]]) for s in stages)
         case Objective.LATENCY:
-            received, _ = transfers(stages, cuts, graph, sizes, cluster)
+            received, _ = transfers(divided)
             return fsum([s.time_s for s in stages] + [seconds for each in received for seconds in each])
         case Objective.ENERGY:
             return fsum(_known_energy(stage) for stage in stages)
         case Objective.COST:
-            received, _ = transfers(stages, cuts, graph, sizes, cluster)
-            rates = [price_per_second(cluster.member(stage.device)) for stage in stages]
+            received, _ = transfers(divided)
+            rates = [price_per_second(divided.cluster.member(stage.device)) for stage in stages]
             return fsum(r * fsum([s.time_s, *received[s.index]]) for r, s in zip(rates, stages, strict=True))
         case Objective.PROOF:
-            return max(_proof_seconds(stages, cuts, graph, sizes))
+            return max(_proof_seconds(divided))
 
 
-def _proof_seconds(stages: Sequence[Stage], cuts: Sequence[Cut], graph: Graph, sizes: Mapping[str, int]) -> list[float]:
+def _proof_seconds(divided: Divided) -> list[float]:
     """For each stage: its circuit, its nodes, and the elements that it receives from others or gives to them."""
-    seconds, line, bindings = node_proof_seconds(graph, sizes), proof_line(), dict(sizes)
+    graph, stages, bindings = divided.graph, divided.stages, dict(divided.sizes)
+    seconds, line = node_proof_seconds(graph, divided.sizes), proof_line()
     given: list[dict[str, float]] = [{} for _ in stages]
     sent: list[dict[str, float]] = [{} for _ in stages]
-    for cut in cuts:
+    for cut in divided.cuts:
         for name in cut.tensors:
             elements = graph.spec[name].elements(bindings)
             given[cut.target][name] = line.given_s * elements
@@ -101,15 +138,13 @@ def price_per_second(member: Member) -> float:
     return member.device.need("price_usd_per_hour", "the objective `cost`") / 3600
 
 
-def transfers(
-    stages: Sequence[Stage], cuts: Sequence[Cut], graph: Graph, sizes: Mapping[str, int], cluster: Cluster
-) -> tuple[list[list[float]], list[list[float]]]:
+def transfers(divided: Divided) -> tuple[list[list[float]], list[list[float]]]:
     """For each stage the time of every value that it receives, and of every one that it sends [s]."""
+    graph, stages, bindings = divided.graph, divided.stages, dict(divided.sizes)
     found: list[list[float]] = [[] for _ in stages]
     sent: list[dict[str, float]] = [{} for _ in stages]
-    bindings = dict(sizes)
-    for cut in cuts:
-        link = cluster.link(stages[cut.source].device, stages[cut.target].device)
+    for cut in divided.cuts:
+        link = divided.cluster.link(stages[cut.source].device, stages[cut.target].device)
         for name in cut.tensors:
             seconds = link.latency_s + graph.spec[name].bytes(bindings) / link.bytes_per_s
             found[cut.target].append(seconds)

@@ -13,17 +13,15 @@ from itertools import chain
 from math import fsum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from partwise.hardware import Cluster, Link
-from partwise.ir import Closure, Contraction
-from partwise.planning.arrays import Floats, Ints, Pairs, Rows
-from partwise.planning.constraints import UNCONSTRAINED, Constraints
-from partwise.planning.constraints_resolve import settle
+from partwise.ir import Closure, Contraction, Graph
+from partwise.planning.arrays import Bits, Floats, Ints, Pairs, Rows
+from partwise.planning.constraints import UNCONSTRAINED, Constraints, settle
 from partwise.planning.needs import flat, flow_rows, node_needs
 from partwise.planning.rates import RateTable
 
-__all__ = ["End", "Floats", "Ints", "Pairs", "Problem", "Rows", "formulate"]
+__all__ = ["End", "Problem", "formulate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +82,7 @@ class Problem:
     """What the constraints take along."""
 
     @property
-    def is_placed(self) -> NDArray[np.bool_]:
+    def is_placed(self) -> Bits:
         """For each node of the graph whether it belongs to a unit."""
         found = np.zeros(len(self.node_seconds), bool)
         found[list(self.contraction.placed)] = True
@@ -122,14 +120,9 @@ def formulate(contraction: Contraction, rates: RateTable, constraints: Constrain
     ids = {spec.name: number for number, spec in enumerate(graph.tensors)}
     settled = settle(contraction, constraints, cluster)
     needs, unit_of = node_needs(contraction, ids), _unit_of(settled.units, len(graph.nodes))
-    placed = np.array(contraction.placed, np.int64)
-    made = flow_rows([graph.nodes[index].outputs for index in contraction.placed], ids)
-    maker = np.full(len(ids), -1, np.int64)
-    maker[made.items] = unit_of[placed].repeat(np.diff(made.starts))
+    placed, maker = np.array(contraction.placed, np.int64), _makers(contraction, ids, unit_of)
     kept = rates.kept(graph)
-    first_made = {index: graph.nodes[index].name for index in kept.nodes}
-    kept_bytes = _amounts(ids, {first_made[index]: amount for index, amount in kept.nodes.items()})
-    keeps = Pairs(*(np.array(each, np.int64) for each in (list(first_made), [ids[n] for n in first_made.values()])))
+    kept_bytes, keeps = _kept_values(graph, kept.nodes, ids)
     seconds = np.array(rates.of(first.name).seconds)
     sizes = graph.sizes(profile.sizes)
     weights = {weight.tensor: graph.spec[weight.tensor].elements(profile.sizes) for weight in graph.weights}
@@ -159,6 +152,22 @@ def formulate(contraction: Contraction, rates: RateTable, constraints: Constrain
         notes=settled.notes,
         **_memory(contraction, ids),
     )
+
+
+def _makers(contraction: Contraction, ids: Mapping[str, int], unit_of: Ints) -> Ints:
+    """[tensors] The unit that makes each; -1 of whatever no placed node makes."""
+    placed, found = np.array(contraction.placed, np.int64), np.full(len(ids), -1, np.int64)
+    made = flow_rows([contraction.graph.nodes[index].outputs for index in contraction.placed], ids)
+    found[made.items] = unit_of[placed].repeat(np.diff(made.starts))
+    return found
+
+
+def _kept_values(graph: Graph, kept: Mapping[int, int], ids: Mapping[str, int]) -> tuple[Ints, Pairs]:
+    """[tensors] The bytes that are kept for nodes, at the first output of each; and which node has which."""
+    first = {index: graph.nodes[index].name for index in kept}
+    nodes, tensors = list(first), [ids[name] for name in first.values()]
+    amounts = _amounts(ids, {first[index]: amount for index, amount in kept.items()})
+    return amounts, Pairs(np.array(nodes, np.int64), np.array(tensors, np.int64))
 
 
 def _unit_of(units: Sequence[Sequence[int]], nodes: int) -> Ints:

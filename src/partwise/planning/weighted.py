@@ -8,26 +8,24 @@ is halved next, until it meets the best value or the steps are used up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from math import fsum, inf
 
 from partwise.planning.bounds import find_bound
+from partwise.planning.demand import Demand, Solution, Solver
 from partwise.planning.exact import solve_exactly
 from partwise.planning.goals import GOALS, Join
 from partwise.planning.least_memory import least_peak
 from partwise.planning.pools import solve_in_pools
 from partwise.planning.problem import Problem
 from partwise.planning.records import Blend, Bound, Objective
-from partwise.planning.solvers import Demand, Solution
 
 __all__ = ["Blended", "solve_blend"]
 
 _STEPS = 2  # limits asked about, for each step of effort
 _SAME = 1e-9  # relative; values that differ by rounding
-
-Solve = Callable[[Problem, Demand], Solution | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +41,7 @@ class Blended:
     notes: tuple[str, ...]
 
 
-def solve_blend(problem: Problem, demand: Demand, blend: Blend, solve: Solve) -> Blended | None:
+def solve_blend(problem: Problem, demand: Demand, blend: Blend, solve: Solver) -> Blended | None:
     """The best plan for a weighted sum; None: no plan keeps the limits.
 
     Args:
@@ -113,7 +111,7 @@ class _Hunt:
         demand: Demand,
         weights: Mapping[Objective, float],
         least: Mapping[Objective, float],
-        solve: Solve,
+        solve: Solver,
     ) -> None:
         self.problem, self.demand, self.weights, self.least, self.solve = problem, demand, weights, least, solve
         self.best: Solution | None = None

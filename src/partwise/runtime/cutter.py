@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-import msgspec
-
 from partwise.cutting import encode_part
 from partwise.errors import PackageError, PartwiseError, RunError
 from partwise.ir import Contraction, Graph, Part, contract, divide
@@ -19,6 +17,7 @@ from partwise.planning import plan_from_data
 from partwise.runtime.piece import PieceFile
 from partwise.runtime.route import Piece
 from partwise.runtime.schedule import Demand
+from partwise.strict_json import json_value
 
 __all__ = ["Cutter"]
 
@@ -70,7 +69,8 @@ class Cutter:
         return contract(self._graph)
 
     def _planned(self) -> dict[int, tuple[int, ...]]:
-        plan = plan_from_data(msgspec.json.decode(self._package.plan_bytes()), self._graph)
+        data = json_value(self._package.plan_bytes(), f"plan of {self._package.path}", PackageError)
+        plan = plan_from_data(data, self._graph)
         return {number: tuple(stage.nodes) for number, stage in enumerate(plan.stages)}
 
     def _parts(self, nodes: dict[int, tuple[int, ...]]) -> dict[int, Part]:

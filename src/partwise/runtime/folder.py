@@ -27,6 +27,7 @@ from partwise.digest import canonical_json
 from partwise.errors import InputError
 from partwise.runtime.archive import ArchiveWriter, stored_names
 from partwise.runtime.record import RUN_VERSION, LazyArrays, Run, RunRecord, RunRequest
+from partwise.strict_json import json_record
 
 __all__ = ["RUN_RESULT", "RunWriter", "is_run", "load_run", "run_to_data"]
 
@@ -119,11 +120,10 @@ def load_run(path: str | Path) -> Run:
     """
     folder = Path(path)
     try:
-        record = msgspec.convert(msgspec.json.decode((folder / RUN_RESULT).read_bytes()), RunRecord)
+        data = (folder / RUN_RESULT).read_bytes()
     except OSError as error:
         raise InputError(str(folder), f"no saved run: {RUN_RESULT} cannot be read ({error.strerror})") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise InputError(str(folder / RUN_RESULT), f"is no run's record ({error})") from None
+    record = json_record(data, RunRecord, str(folder / RUN_RESULT), what="is no run's record")
     if record.version != RUN_VERSION:
         raise InputError(str(folder), "another version of the format", expected=RUN_VERSION, got=record.version)
     stored = {name: stored_names(folder / name) for name in (INPUTS, OUTPUTS)}

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
 from partwise.errors import GraphError, InputError, InterfaceMismatchError
-from partwise.ir.dims import evaluate_shape
+from partwise.ir.dims import Dim, evaluate_shape
 from partwise.packaging import Manifest, Port
 from partwise.packaging.arrays import numpy_dtype
+from partwise.strict_json import json_object
 
-__all__ = ["array_of", "read_json"]
+__all__ = ["array_of", "read_json", "read_lists"]
+
+Shape = tuple[Dim, ...]
 
 
 def read_json(path: Path, manifest: Manifest) -> dict[str, np.ndarray]:
@@ -25,19 +27,28 @@ def read_json(path: Path, manifest: Manifest) -> dict[str, np.ndarray]:
         InputError: no such file, no JSON, or neither form.
         InterfaceMismatchError: numbers that the interface's type cannot hold.
     """
-    try:
-        data: Any = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(str(path), f"is not JSON ({error or 'nested too deep'})") from None
-    if not isinstance(data, dict):
-        raise InputError(str(path), "holds no inputs", expected='{"name": lists} or {"input_data": [lists]}')
-    named = cast(dict[str, object], data)
-    if "input_data" in named and all(port.tensor != "input_data" for port in manifest.inputs):
-        return _positional(named["input_data"], manifest, str(path))
+    lists, by_position = read_lists(path, {port.tensor: port.shape for port in manifest.inputs})
     ports = {port.tensor: port for port in manifest.inputs}
-    return {name: array_of(value, ports.get(name), f"{path} `{name}`") for name, value in named.items()}
+    arrays = {name: array_of(value, ports.get(name), f"{path} `{name}`") for name, value in lists.items()}
+    if not by_position:
+        return arrays
+    return {name: _shaped(array, ports[name], manifest) for name, array in arrays.items()}
+
+
+def read_lists(path: Path, shapes: Mapping[str, Shape | None]) -> tuple[dict[str, object], bool]:
+    """The nested lists in a `.json` file by name, and whether they were given by position.
+
+    Args:
+        path: of the file.
+        shapes: of the tensors, by name, in the order of the form without names.
+
+    Raises:
+        InputError: no such file, no JSON, or neither form.
+    """
+    named = json_object(path, expected='{"name": lists} or {"input_data": [lists]}')
+    if "input_data" not in named or "input_data" in shapes:
+        return named, False
+    return _positional(named["input_data"], shapes, str(path)), True
 
 
 def array_of(value: object, port: Port | None, subject: str) -> np.ndarray:
@@ -73,32 +84,28 @@ def _cast(array: np.ndarray, dtype: np.dtype[np.generic], subject: str) -> np.nd
     return found
 
 
-def _positional(data: object, manifest: Manifest, subject: str) -> dict[str, np.ndarray]:
+def _positional(data: object, shapes: Mapping[str, Shape | None], subject: str) -> dict[str, object]:
     """ezkl's form: one list an input, nested or flat; for a single input its nested lists themselves will do."""
     if not isinstance(data, list):
         raise InputError(subject, "`input_data` is no list")
     items = cast(list[object], data)
-    if len(manifest.inputs) == 1 and (len(items) != 1 or _fits(items, manifest.inputs[0])):
+    if len(shapes) == 1 and (len(items) != 1 or _fits(items, *shapes.values())):
         items = [items]
-    if len(items) != len(manifest.inputs):
-        raise InputError(subject, "`input_data` has another number of inputs", expected=len(manifest.inputs),
-                         got=len(items))  # fmt: skip
-    return {
-        port.tensor: _shaped(array_of(item, port, f"{subject} `{port.tensor}`"), port, manifest)
-        for port, item in zip(manifest.inputs, items, strict=True)
-    }
+    if len(items) != len(shapes):
+        raise InputError(subject, "`input_data` has another number of inputs", expected=len(shapes), got=len(items))
+    return dict(zip(shapes, items, strict=True))
 
 
-def _fits(items: list[object], port: Port) -> bool:
+def _fits(items: list[object], shape: Shape | None) -> bool:
     """Whether nested lists are themselves a value of an input: as deep, and as long wherever its size is fixed."""
     lengths, level = list[int](), cast(object, items)
     while isinstance(level, list):
         known = cast(list[object], level)
         lengths.append(len(known))
         level = known[0] if known else None
-    if port.shape is None or len(lengths) != len(port.shape):
+    if shape is None or len(lengths) != len(shape):
         return False
-    return all(not isinstance(dim, int) or dim == length for dim, length in zip(port.shape, lengths, strict=True))
+    return all(not isinstance(dim, int) or dim == length for dim, length in zip(shape, lengths, strict=True))
 
 
 def _shaped(array: np.ndarray, port: Port, manifest: Manifest) -> np.ndarray:

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
+from command import exit_code, saved
 from graphs import chain
-from partwise.cli.main import main
-from partwise.digest import canonical_json
-from partwise.ir import graph_to_data
 from unit.planning.emitting.decoders import decoder
 
 
 @pytest.fixture
 def graph(tmp_path: Path) -> str:
     """A saved graph of a decoder with five layers."""
-    path = tmp_path / "graph.json"
-    path.write_bytes(canonical_json(graph_to_data(decoder(5))))
-    return str(path)
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["partwise", "plan", *words])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    return int(stop.value.code or 0)
+    return str(saved(decoder(5), tmp_path / "graph.json"))
 
 
 def test_the_text_alone_is_on_stdout(
     graph: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, graph, "--stages", "2", "--emit", "vllm") == 0
+    assert exit_code(monkeypatch, "plan", graph, "--stages", "2", "--emit", "vllm") == 0
     streams = capsys.readouterr()
     name, _, counts = streams.out.strip().partition("=")
     assert name == "VLLM_PP_LAYER_PARTITION"
@@ -45,14 +33,14 @@ def test_the_text_alone_is_on_stdout(
 def test_output_saves_the_text_and_not_the_plan(
     graph: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    saved = tmp_path / "map.json"
-    assert call(monkeypatch, graph, "--stages", "3", "--emit", "accelerate", "-o", str(saved)) == 0
+    target = tmp_path / "map.json"
+    assert exit_code(monkeypatch, "plan", graph, "--stages", "3", "--emit", "accelerate", "-o", str(target)) == 0
     assert capsys.readouterr().out == ""
-    assert set(json.loads(saved.read_text()).values()) == {0, 1, 2}
+    assert set(json.loads(target.read_text()).values()) == {0, 1, 2}
 
 
 def test_json_is_the_record(graph: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(monkeypatch, graph, "--stages", "2", "--emit", "pipelining", "--json") == 0
+    assert exit_code(monkeypatch, "plan", graph, "--stages", "2", "--emit", "pipelining", "--json") == 0
     record = json.loads(capsys.readouterr().out)
     assert record["loss"] == pytest.approx(record["reached"][0]["value"] / record["planned"][0]["value"] - 1)
     assert json.loads(record["text"]) == record["data"]["split_spec"]
@@ -61,12 +49,11 @@ def test_json_is_the_record(graph: str, monkeypatch: pytest.MonkeyPatch, capsys:
 def test_what_a_target_cannot_count_is_an_error_that_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path, saved = tmp_path / "graph.json", tmp_path / "out.txt"
-    path.write_bytes(canonical_json(graph_to_data(chain([8] * 5))))
-    assert call(monkeypatch, str(path), "--stages", "2", "--emit", "llama.cpp", "-o", str(saved)) == 3
+    path, target = saved(chain([8] * 5), tmp_path / "graph.json"), tmp_path / "out.txt"
+    assert exit_code(monkeypatch, "plan", str(path), "--stages", "2", "--emit", "llama.cpp", "-o", str(target)) == 3
     assert "expected one list of layers, got none" in capsys.readouterr().err
-    assert not saved.exists()
+    assert not target.exists()
 
 
 def test_a_workload_has_no_modules_to_emit(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert call(monkeypatch, "--workload", "x.json", "--emit", "vllm") == 2
+    assert exit_code(monkeypatch, "plan", "--workload", "x.json", "--emit", "vllm") == 2

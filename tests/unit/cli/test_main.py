@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 
-from partwise.cli.main import VERBS, main, partwise
-from partwise.cli.options import Objectives
-
-
-def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    """The exit code of the command."""
-    monkeypatch.setattr(sys, "argv", ["partwise", *words])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    return int(stop.value.code or 0)
+from command import exit_code
+from partwise.cli.main import VERBS, partwise
+from partwise.cli.option_types import Objectives
 
 
 def test_help_lists_the_verbs_in_the_order_of_the_pipeline(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, "--help") == 0
+    assert exit_code(monkeypatch, "--help") == 0
     text = capsys.readouterr().out
     positions = [text.index(f"\n  {verb} ") for verb in VERBS]
     assert positions == sorted(positions)
@@ -32,7 +24,7 @@ def test_help_lists_the_verbs_in_the_order_of_the_pipeline(
 def test_each_verb_explains_itself_with_an_example(
     verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, verb, "--help") == 0
+    assert exit_code(monkeypatch, verb, "--help") == 0
     text = capsys.readouterr().out
     assert f"partwise {verb}" in text[text.index("Example:") :]
     assert "--json" in text
@@ -115,13 +107,13 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     ],
 )
 def test_wrong_usage_is_2(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert call(monkeypatch, *words) == 2
+    assert exit_code(monkeypatch, *words) == 2
 
 
 def test_a_users_mistake_is_one_line_and_its_branchs_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, "capture", "missing.onnx", "--json") == 3
+    assert exit_code(monkeypatch, "capture", "missing.onnx", "--json") == 3
     streams = capsys.readouterr()
     assert "Traceback" not in streams.err
     assert "missing.onnx" in json.loads(streams.out)["subject"]
@@ -130,7 +122,7 @@ def test_a_users_mistake_is_one_line_and_its_branchs_code(
 def test_an_output_folder_that_is_missing_is_found_before_the_work(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert call(monkeypatch, "capture", "missing.onnx", "-o", "/no/such/folder/graph.json") == 3
+    assert exit_code(monkeypatch, "capture", "missing.onnx", "-o", "/no/such/folder/graph.json") == 3
     assert "its folder does not exist" in capsys.readouterr().err
 
 

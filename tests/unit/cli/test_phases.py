@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from command import said, saved
 from graphs import decoder
 from partwise.cli.plan import plan
 from partwise.cli.profile import profile
-from partwise.digest import canonical_json
 from partwise.errors import InputError
-from partwise.ir import Graph, graph_to_data
+from partwise.ir import Graph
 from partwise.plan_files import load_plan
 
 LAPTOP = """
@@ -32,25 +32,18 @@ ram = "32GiB"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "cached.json").write_bytes(canonical_json(graph_to_data(decoder(2, capacity=64, symbolic=True))))
-    (tmp_path / "plain.json").write_bytes(canonical_json(graph_to_data(decoder(2, capacity=None))))
+    saved(decoder(2, capacity=64, symbolic=True), tmp_path / "cached.json")
+    saved(decoder(2, capacity=None), tmp_path / "plain.json")
     (tmp_path / "laptop.toml").write_text(LAPTOP)
     return tmp_path
 
 
-def said(*words: object) -> str:
-    done = CliRunner().invoke(plan, [str(word) for word in words], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    assert max(map(len, done.stdout.splitlines())) <= 100 or "--json" in words
-    return done.stdout
-
-
 def test_a_whole_request(folder: Path) -> None:
     words = (folder / "cached.json", "--cluster", folder / "laptop.toml", "--prompt", 32, "--generate", 8, "--batch", 2)
-    text = said(*words)
+    text = said(plan, *words)
     assert "32 tokens read, 8 made" in text
     assert "do not split: " in text
-    record = json.loads(said(*words, "--objective", "latency", "--json"))
+    record = json.loads(said(plan, *words, "--objective", "latency", "--json"))
     assert record["answer"] == "do not split"
     assert record["value"] >= record["bound"] > 0
     assert record["prefill"]["sizes"] == {"batch": 2, "sequence": 32, "logits": 1, "capacity": 32}
@@ -60,7 +53,7 @@ def test_a_whole_request(folder: Path) -> None:
 
 def test_a_saved_plan_is_one_that_can_be_cut(folder: Path) -> None:
     target = folder / "plan.json"
-    said(folder / "cached.json", "--prompt", 8, "--generate", 4, "-o", target)
+    said(plan, folder / "cached.json", "--prompt", 8, "--generate", 4, "-o", target)
     assert load_plan(target).stages[0].kept_bytes == 2 * 12 * 2 * 2 * 8 * 4  # layers, tokens, K and V, heads, width
 
 
@@ -90,9 +83,9 @@ sources = [{ figures = ["*"], text = "made up", date = "2026-11" }]
 
 def test_by_phase_two_plans_are_saved(folder: Path) -> None:
     (folder / "unlike.toml").write_text(UNLIKE)
-    (folder / "wide.json").write_bytes(canonical_json(graph_to_data(_wide())))
+    saved(_wide(), folder / "wide.json")
     words = (folder / "wide.json", "--cluster", folder / "unlike.toml", "--prompt", 2048, "--generate", 200)
-    text = said(*words, "-o", folder / "plan.json")
+    text = said(plan, *words, "-o", folder / "plan.json")
     assert "split by phase: " in text
     assert "of K/V in" in text
     assert not (folder / "plan.json").exists()
@@ -107,15 +100,15 @@ def _wide() -> Graph:
 
 def test_one_phase_for_any_objective(folder: Path) -> None:
     words = (folder / "cached.json", "--phase", "decode", "--sequence", 50, "--stages", 2, "--cache", 200, "--json")
-    record = json.loads(said(*words, "--objective", "throughput"))
+    record = json.loads(said(plan, *words, "--objective", "throughput"))
     assert record["sizes"] == {"batch": 1, "sequence": 1, "logits": 1, "capacity": 50}
     assert sum(stage["kept_bytes"] for stage in record["stages"]) == 2 * 200 * 2 * 2 * 8 * 4
 
 
 def test_keys_and_values_without_a_cache(folder: Path) -> None:
-    text = said(folder / "plain.json", "--stages", 2, "--cache", 100, "--sequences", 3, "--overhead", "1KiB")
+    text = said(plan, folder / "plain.json", "--stages", 2, "--cache", 100, "--sequences", 3, "--overhead", "1KiB")
     assert "K/V, engine" in text
-    record = json.loads(said(folder / "plain.json", "--stages", 2, "--cache", 100, "--sequences", 3, "--json"))
+    record = json.loads(said(plan, folder / "plain.json", "--stages", 2, "--cache", 100, "--sequences", 3, "--json"))
     assert record["reserve"] == {"cache": 100, "sequences": 3, "overhead_bytes": 0}
     assert sum(stage["kept_bytes"] for stage in record["stages"]) == 2 * 3 * 100 * 2 * 2 * 8 * 4
 

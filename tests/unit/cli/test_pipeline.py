@@ -8,28 +8,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from command import said, saved
 from graphs import chain
 from partwise.cli.plan import plan
-from partwise.digest import canonical_json
-from partwise.ir import graph_to_data
 
 
 @pytest.fixture
 def graph(tmp_path: Path) -> str:
-    path = tmp_path / "graph.json"
-    path.write_bytes(canonical_json(graph_to_data(chain([64] * 5))))
-    return str(path)
-
-
-def said(*words: str, code: int = 0) -> str:
-    done = CliRunner().invoke(plan, words)
-    assert done.exit_code == code, done.output
-    return done.output
+    return str(saved(chain([64] * 5), tmp_path / "graph.json"))
 
 
 @pytest.mark.parametrize("kind", ["gpipe", "one-in-flight", "1f1b"])
 def test_the_grid_is_shown_within_100_columns(graph: str, kind: str) -> None:
-    text = said(graph, "--stages", "3", "--microbatches", "4", "--schedule", kind)
+    text = said(plan, graph, "--stages", "3", "--microbatches", "4", "--schedule", kind)
     assert f"{kind}, 4 microbatches:" in text
     assert "stage 2 | " in text
     assert max(map(len, text.splitlines())) <= 100
@@ -37,7 +28,7 @@ def test_the_grid_is_shown_within_100_columns(graph: str, kind: str) -> None:
 
 
 def test_a_grid_too_wide_is_left_out(graph: str) -> None:
-    assert "stage 2 | " not in said(graph, "--stages", "3", "--microbatches", "60")
+    assert "stage 2 | " not in said(plan, graph, "--stages", "3", "--microbatches", "60")
 
 
 def test_json_has_the_prediction_beside_the_plan(graph: str) -> None:
@@ -51,5 +42,5 @@ def test_json_has_the_prediction_beside_the_plan(graph: str) -> None:
 
 
 def test_options_that_say_nothing_are_refused(graph: str) -> None:
-    assert "--microbatches N" in said(graph, "--stages", "2", "--schedule", "gpipe", code=2)
-    assert "--emit" in said(graph, "--stages", "2", "--microbatches", "2", "--emit", "vllm", code=2)
+    assert "--microbatches N" in said(plan, graph, "--stages", "2", "--schedule", "gpipe", code=2)
+    assert "--emit" in said(plan, graph, "--stages", "2", "--microbatches", "2", "--emit", "vllm", code=2)

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from command import exit_code, saved
 from graphs import transformer
-from partwise.cli.main import main
-from partwise.digest import canonical_json
-from partwise.ir import graph_to_data
 
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("graph") / "graph.json"
-    path.write_bytes(canonical_json(graph_to_data(transformer(1, 32, 8, vocabulary=100))))
-    return path
+    return saved(transformer(1, 32, 8, vocabulary=100), tmp_path_factory.mktemp("graph") / "graph.json")
 
 
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["partwise", "plan", *map(str, words)])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    found = capsys.readouterr()
-    return int(stop.value.code or 0), found.out, found.err
+    code, found = exit_code(monkeypatch, "plan", *words), capsys.readouterr()
+    return code, found.out, found.err
 
 
 def test_explained(graph: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,17 +7,15 @@ from pathlib import Path
 import pytest
 
 import graphs
-from partwise.digest import canonical_json
+from command import saved
 from partwise.errors import GraphError, ModelError
 from partwise.frontends.open import open_model
 from partwise.frontends.saved import SavedGraph
-from partwise.ir import graph_to_data
 
 
 def test_the_graph_comes_back(tmp_path: Path) -> None:
     graph = graphs.chain([4, 3, 2])
-    path = tmp_path / "graph.json"
-    path.write_bytes(canonical_json(graph_to_data(graph)))
+    path = saved(graph, tmp_path / "graph.json")
     source = open_model(path)
     assert source.capture() == graph
     with pytest.raises(ModelError, match="holds no weights"):

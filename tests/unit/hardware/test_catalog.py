@@ -45,7 +45,7 @@ def test_no_name_is_said_twice() -> None:
 def test_the_reference_is_of_the_catalog() -> None:
     assert REFERENCE_DEVICE is find_device("a100-pcie-40gb")
     assert REFERENCE_LINK is find_link("pcie4-x16")
-    assert (REFERENCE_DEVICE.flops_per_s, REFERENCE_DEVICE.half_flops_per_s) == (19.5e12, 312e12)
+    assert (REFERENCE_DEVICE.flops_per_s, REFERENCE_DEVICE.peak("bfloat16").flops_per_s) == (19.5e12, 312e12)
 
 
 def test_names_are_found_however_they_are_written() -> None:

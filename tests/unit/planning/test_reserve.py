@@ -13,12 +13,11 @@ from partwise.errors import InfeasibleError, InputError
 from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK, equal_devices
 from partwise.ir import Graph, contract
 from partwise.planning import Limits, Objective, Plan, Reserve, plan, plan_from_data, plan_to_data, violations
-from partwise.planning.line import Line
 from partwise.planning.orders import orders
-from partwise.planning.price import measure, price
+from partwise.planning.price import Priced, measure, price
 from partwise.planning.problem import Problem, formulate
 from partwise.planning.rates import RateTable
-from partwise.planning.room import Room
+from partwise.planning.slicing import Line, Room
 from partwise.profiling import profile
 
 CACHED, PLAIN = decoder(3, capacity=64), decoder(3, capacity=None)
@@ -197,5 +196,6 @@ def _divisions(problem: Problem) -> Iterator[tuple[int, float]]:
         sides = [sorted(n for u in side for n in problem.units[u]) for side in (ideal, set(order.tolist()) - ideal)]
         stages, cuts = price(problem.contraction, problem.rates, sides, [name] * 2)
         sizes, graph = problem.rates.profile.sizes, problem.contraction.graph
-        value = measure(Objective.THROUGHPUT, stages, cuts, graph, sizes, problem.cluster)
+        priced = Priced(stages=stages, cuts=cuts, graph=graph, sizes=sizes, cluster=problem.cluster)
+        value = measure(Objective.THROUGHPUT, priced)
         yield max(stage.peak_bytes for stage in stages), value

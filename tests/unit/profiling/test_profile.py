@@ -101,7 +101,7 @@ def test_seconds_are_the_longer_of_arithmetic_and_traffic() -> None:
     busy = replace(linear, macs=10**12)
     assert busy.seconds(REFERENCE_DEVICE) == 2 * 10**12 / REFERENCE_DEVICE.flops_per_s
     half = replace(busy, dtype="bfloat16")
-    assert half.seconds(REFERENCE_DEVICE) == 2 * 10**12 / REFERENCE_DEVICE.half_flops_per_s
+    assert half.seconds(REFERENCE_DEVICE) == 2 * 10**12 / REFERENCE_DEVICE.peak("bfloat16").flops_per_s
 
 
 @pytest.mark.parametrize(("tokens", "met"), [(1, 2), (3, 6), (4, 8), (100, 8)])

@@ -90,7 +90,7 @@ def refuse_custom_code(subject: str, what: str) -> UnsafeFileError:
 def _read(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _MAX_BYTES:
         raise ModelError(str(path), "is too large for a config", expected=f"≤ {_MAX_BYTES} bytes")
-    try:
+    try:  # not read strictly: real configs hold Infinity (Mamba's `time_step_limit`) and keys that stand twice
         data: Any = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ModelError(str(path), f"is no JSON ({error})") from None

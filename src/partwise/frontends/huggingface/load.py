@@ -13,7 +13,7 @@ from partwise.extras import require
 from partwise.frontends.huggingface.config import ModelConfig
 from partwise.frontends.huggingface.quantized import dequantizer
 from partwise.frontends.huggingface.quiet import quiet
-from partwise.frontends.weights.checkpoint import GGUF_NAME, Checkpoint, FileKind, stage
+from partwise.frontends.weights.checkpoint import GGUF_NAME, Checkpoint, FileKind, link_files
 from partwise.frontends.weights.convert import converted
 
 __all__ = ["load_module"]
@@ -39,7 +39,7 @@ def load_module(kind: Any, source: ModelConfig, dtype: str, checkpoint: Checkpoi
     """
     settings = {} if source.quantization is None else {"quantization_config": dequantizer(source)}
     with tempfile.TemporaryDirectory(prefix="partwise-") as folder, converted(checkpoint) as plain, quiet():
-        stage(plain, Path(folder))
+        link_files(plain, Path(folder))
         if plain.kind is FileKind.GGUF:
             settings["gguf_file"] = GGUF_NAME
         module, info = _read(kind, source, dtype, folder, settings)

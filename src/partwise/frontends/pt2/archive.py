@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from partwise.errors import ModelError, UnsafeFileError
 from partwise.frontends.weights.stored_zip import Broken, Span, StoredZip
 from partwise.ir import DType
 from partwise.packaging.arrays import numpy_dtype
+from partwise.strict_json import json_value
 
 __all__ = ["DTYPES", "Archive", "StoredTensor", "Tensors", "open_archive"]
 
@@ -89,7 +89,7 @@ def open_archive(path: Path) -> Archive:
             if _PROGRAM not in entries.names:
                 expected = "an archive of torch.export"
                 raise ModelError(str(path), f"has no {_PROGRAM}", expected=expected, hint=_SAVE_AGAIN)
-            program = json.loads(entries.read(_PROGRAM, _MAX_JSON_BYTES))
+            program = _json(path, entries, _PROGRAM)
             return Archive(path=path, program=program, tensors=_tensors(path, entries))
     except Broken as error:
         raise ModelError(str(path), str(error), hint=_SAVE_AGAIN) from None
@@ -98,12 +98,18 @@ def open_archive(path: Path) -> Archive:
         raise ModelError(str(path), what, hint=_SAVE_AGAIN) from None
 
 
+def _json(path: Path, entries: StoredZip, member: str) -> Any:
+    return json_value(
+        entries.read(member, _MAX_JSON_BYTES), f"table of contents of {path}", ModelError, hint=_SAVE_AGAIN
+    )
+
+
 def _tensors(path: Path, entries: StoredZip) -> dict[str, StoredTensor]:
     spans, found = dict[str, Span](), dict[str, StoredTensor]()
     for config in _CONFIGS:
         if config not in entries.names:
             continue
-        for name, entry in json.loads(entries.read(config, _MAX_JSON_BYTES))["config"].items():
+        for name, entry in _json(path, entries, config)["config"].items():
             if entry["use_pickle"]:
                 hint = "save plain tensors: nothing of it was unpickled."
                 raise UnsafeFileError(str(path), f"holds `{name}` as a pickle", expected="raw bytes", hint=hint)

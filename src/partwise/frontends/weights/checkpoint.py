@@ -10,13 +10,13 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from partwise.errors import ModelError, UnsafeFileError
 from partwise.frontends.untrusted import as_dict
 from partwise.frontends.weights.header import check_safetensors
+from partwise.strict_json import json_object
 
-__all__ = ["GGUF_NAME", "Checkpoint", "FileKind", "find_checkpoint", "stage"]
+__all__ = ["GGUF_NAME", "Checkpoint", "FileKind", "find_checkpoint", "link_files"]
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 GGUF_NAME = "model.gguf"
@@ -72,7 +72,7 @@ def find_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
-def stage(checkpoint: Checkpoint, folder: Path) -> None:
+def link_files(checkpoint: Checkpoint, folder: Path) -> None:
     """Link checked files into an empty folder, under the names that transformers looks for.
 
     Raises:
@@ -93,15 +93,11 @@ def stage(checkpoint: Checkpoint, folder: Path) -> None:
 
 def _read_index(folder: Path, name: str) -> dict[str, str]:
     path = _within(folder, name)
-    if path.stat().st_size > _MAX_INDEX_BYTES:
-        raise ModelError(str(path), "is too large for an index", expected=f"≤ {_MAX_INDEX_BYTES} bytes")
-    try:
-        data: Any = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ModelError(str(path), f"is no JSON ({error})") from None
-    shards = as_dict(as_dict(data).get("weight_map"))
+    expected = '{"weight_map": {tensor: file}}'
+    data = json_object(path, expected=expected, error=ModelError, most_bytes=_MAX_INDEX_BYTES)
+    shards = as_dict(data.get("weight_map"))
     if not shards or not all(isinstance(name, str) for name in shards.values()):
-        raise ModelError(str(path), "is no index", expected='{"weight_map": {tensor: file}}')
+        raise ModelError(str(path), "is no index", expected=expected)
     return shards
 
 

@@ -6,7 +6,6 @@ Format: 8 bytes little-endian length, that many bytes of JSON {name: {dtype, sha
 
 from __future__ import annotations
 
-import json
 import struct
 from math import prod
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from partwise.errors import ModelError
 from partwise.frontends.untrusted import as_dict, as_list
+from partwise.strict_json import json_value
 
 __all__ = ["check_safetensors", "read_header"]
 
@@ -57,10 +57,7 @@ def read_header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
         if not 2 <= length <= min(total - 8, _MAX_HEADER_BYTES):
             what = "is no safetensors file, or truncated"
             raise _broken(path, what, expected=f"a header within {total} bytes", got=length)
-        try:
-            data: Any = json.loads(file.read(length))
-        except (ValueError, RecursionError) as error:
-            raise _broken(path, f"has a header that is no JSON ({error})") from None
+        data = json_value(file.read(length), f"header of {path}", ModelError)
     entries: dict[str, Any] = as_dict(data) or {"": None}
     entries.pop("__metadata__", None)
     for name, entry in entries.items():

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from partwise.extras import require
+from partwise.planning.arrays import Floats
 from partwise.planning.ideals import Instance
-from partwise.planning.problem import Floats
 
 __all__ = ["simple_bound"]
 

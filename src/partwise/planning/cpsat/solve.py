@@ -105,10 +105,15 @@ class _Search:
                 return best
             homes = [row.index(True) for row in ([bool(solver.value(each)) for each in row] for row in model.homes)]
             stages = self._stages(homes, self._line(model, solver))
-            if not (broken := self.broken(stages)):
-                return self._better(best, stages, self.value(homes))
-            self._forbidden += [stages[index] for index in broken]
             left = max(left - _spent(solver), effort / 10)
+            if broken := self.broken(stages):
+                self._forbidden += [stages[index] for index in broken]
+                continue
+            found = self._better(best, stages, self.value(homes))
+            if status != "OPTIMAL" or found.proved or found.value >= best.value:
+                return found
+            homes, order = self.placed(stages)  # the integers were too coarse for so small a value: again, finer
+            best, hint = found, homes if self.contiguous else named(self.instance, homes)
         return best
 
     def value(self, homes: Homes) -> float:

@@ -15,16 +15,17 @@ from itertools import pairwise, takewhile
 import numpy as np
 
 from partwise.errors import InfeasibleError
-from partwise.planning.assign import assign
-from partwise.planning.build import build, types_of
+from partwise.planning.arrays import Ints, Pairs
+from partwise.planning.assign_devices import assign
+from partwise.planning.build_instance import build, types_of
+from partwise.planning.demand import Demand, Solution, Solver
 from partwise.planning.emitting.records import Atom, Grain, Placed
 from partwise.planning.evaluator import Assignment, Evaluator
 from partwise.planning.ideals import Placed as PlacedUnits
 from partwise.planning.ideals import solve_ideals
 from partwise.planning.pools import solve_in_pools
-from partwise.planning.problem import Ints, Pairs, Problem, formulate
+from partwise.planning.problem import Problem, formulate
 from partwise.planning.records import Objective, Plan
-from partwise.planning.solvers import Demand, Solution, Solver
 
 __all__ = ["round_plan"]
 

@@ -15,13 +15,10 @@ from heapq import heapify, heappop, heappush
 from typing import overload
 
 import numpy as np
-from numpy.typing import NDArray
 
-from partwise.planning.problem import Ints
+from partwise.planning.arrays import Bits, Ints
 
 __all__ = ["Block", "Blocks", "Orders", "blocks", "no_orders", "topological"]
-
-Bits = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

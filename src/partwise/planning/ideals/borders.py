@@ -10,16 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from partwise.planning.arrays import product
+from partwise.planning.arrays import Bits, Floats, Ints, product
 from partwise.planning.ideals.instance import Channel
 from partwise.planning.ideals.lattice import Lattice
-from partwise.planning.problem import Floats, Ints
 
 __all__ = ["Borders", "borders"]
-
-Bits = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

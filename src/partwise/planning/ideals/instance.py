@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from partwise.planning.problem import Floats, Ints, Pairs
+from partwise.planning.arrays import Bits, Floats, Ints, Pairs
 
 __all__ = ["Cap", "Channel", "Instance"]
 
@@ -74,7 +71,7 @@ class Instance:
     """So many stages, none empty; None: as many as the devices allow, or fewer."""
     working: Floats
     """[units] Bytes of a unit's own inputs and outputs, alive at once in any stage that holds it."""
-    is_simple: NDArray[np.bool_]
+    is_simple: Bits
     """[units] Whether a unit is one node, so that nothing of other units ends while it runs."""
 
     @property

@@ -6,34 +6,16 @@ J − I pays for values is what is open at I and at J, less a correction for val
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from partwise.planning.arrays import product
+from partwise.planning.arrays import Bits, Floats, Ints, product
 from partwise.planning.ideals.blocks import Blocks, Orders, blocks, no_orders, topological
 from partwise.planning.ideals.instance import Channel, Instance
 from partwise.planning.ideals.opened import Opened, Spans, opened
-from partwise.planning.problem import Floats, Ints
 
-__all__ = ["Border", "Lattice", "Spans", "lattice"]
-
-Bits = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Border:
-    """What is paid at one end of a stage for the values open there.
-
-    Attributes:
-        left: [ideals] by the stage that begins at the ideal.
-        right: [ideals] by the one that ends there.
-    """
-
-    left: Floats
-    right: Floats
+__all__ = ["Lattice", "Spans", "lattice"]
 
 
 class Lattice:

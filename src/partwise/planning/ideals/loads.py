@@ -11,17 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from partwise.planning.arrays import product
+from partwise.planning.arrays import Bits, Floats, Ints, product
 from partwise.planning.ideals.borders import borders
 from partwise.planning.ideals.instance import Channel
 from partwise.planning.ideals.lattice import Lattice, Spans
-from partwise.planning.problem import Floats, Ints
 
 __all__ = ["Loads"]
-
-Bits = NDArray[np.bool_]
 
 
 class Loads:

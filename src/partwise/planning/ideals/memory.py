@@ -10,15 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from partwise.planning.arrays import Bits, Floats, Ints
 from partwise.planning.ideals.instance import Channel, Instance
 from partwise.planning.ideals.lattice import Lattice
-from partwise.planning.problem import Floats, Ints
 
 __all__ = ["Peaks", "memory_channels"]
-
-Bits = NDArray[np.bool_]
 
 
 def memory_channels(instance: Instance) -> tuple[Channel, ...]:

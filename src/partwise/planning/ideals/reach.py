@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
+from partwise.planning.arrays import Bits, Ints
 from partwise.planning.ideals.borders import Borders, borders
 from partwise.planning.ideals.instance import Channel
 from partwise.planning.ideals.lattice import Lattice
-from partwise.planning.problem import Ints
 
 __all__ = ["Reach", "Vectors"]
 
-Bits = NDArray[np.bool_]
 
 _LONGEST = 64  # blocks; values that span more are left out of the borders, or nothing would be far enough apart
 _LEAST = -1e300  # no ideal; finite, so that sums stay comparable

@@ -10,32 +10,19 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from partwise.planning.arrays import Bits, Floats, Ints
 from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice
 from partwise.planning.ideals.loads import Loads
 from partwise.planning.ideals.memory import Peaks, memory_channels
 from partwise.planning.ideals.reach import Vectors
-from partwise.planning.problem import Floats, Ints
+from partwise.planning.ideals.states import Chain, States, Step
 
-__all__ = ["Chain", "Question", "Search"]
+__all__ = ["Question", "Search"]
 
-Bits = NDArray[np.bool_]
 _CELLS = 2_000_000  # stages priced at once; some 100 MB with all channels
 _REMEMBERED = 20_000_000  # stages whose prices are kept
-
-Step = tuple[int, int, int]
-"""A stage: the ideals at its ends and the type of its device."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """Stages one after the other."""
-
-    value: float
-    """The largest load [s]."""
-    steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +76,7 @@ class Search:
         ideals = np.flatnonzero(kept.any(axis=0))
         if not len(ideals) or ideals[0] != 0 or ideals[-1] != len(self.lattice) - 1:
             return None
-        table = _Table(question.vectors, ideals, kept[:, ideals])
+        table = States(question.vectors, ideals, kept[:, ideals])
         for block in np.unique(self.lattice.block[ideals]).tolist():
             first, after, most = table.columns(*self._range(block, question.limit))
             at_once = max(1, _CELLS // max(1, most - first))
@@ -125,7 +112,7 @@ class Search:
         return Chain(value, tuple(steps))
 
     def _leave(
-        self, table: _Table, block: int, columns: tuple[Ints, int, int], question: Question, forbidden: Collection[Step]
+        self, table: States, block: int, columns: tuple[Ints, int, int], question: Question, forbidden: Collection[Step]
     ) -> None:
         """Reach further from some ideals of a block, with each type of device that a vector has left.
 
@@ -165,7 +152,7 @@ class Search:
             question.known[key] = found
         return question.known[key]
 
-    def _offer(self, table: _Table, column: int, stages: tuple[Ints, Ints, Floats], limit: float) -> None:
+    def _offer(self, table: States, column: int, stages: tuple[Ints, Ints, Floats], limit: float) -> None:
         """Reach the ends of some stages from an ideal, on each type of device that a vector there has left.
 
         Args:
@@ -222,89 +209,3 @@ class Search:
         assert self._peaks is not None  # there are limits, or nobody would ask
         alive = self._peaks.of_stages(self.lattice, block, starts, ends) - self.loads.passing(block, starts, ends)
         return held + np.maximum(np.maximum(received, sent), alive)
-
-
-class _Table:
-    """The states kept: the best bottleneck of each, and the stage that reached it."""
-
-    def __init__(self, vectors: Vectors, ideals: Ints, kept: Bits) -> None:
-        self.vectors, self.ideals, self.kept = vectors, ideals, kept
-        self.best: Floats = np.full(kept.shape, np.inf)
-        self.best[0, 0] = 0
-        self._flat, self._kept = self.best.ravel(), kept.ravel()
-        self.origin = np.zeros(kept.size, np.int64)  # of a state: the vector, type and column before, as one number
-        self.changed = np.arange(len(ideals)) == 0  # columns reached, or reached better, since they were left
-        shape = [count + 1 for count in vectors.counts]
-        self._grid = (*shape, -1)
-        self._first = np.where(kept.any(axis=1), kept.argmax(axis=1), len(ideals))
-        self._last = np.where(kept.any(axis=1), len(ideals) - 1 - kept[:, ::-1].argmax(axis=1), -1)
-
-    def columns(self, *ideals: int) -> list[int]:
-        """Where the ideals kept from some indices on begin."""
-        return np.searchsorted(self.ideals, ideals).tolist()
-
-    def reached(self, column: int) -> Ints:
-        """The vectors that reach an ideal; where devices may stay empty, those that no smaller one equals."""
-        best = self.best[:, column]
-        if self.vectors.exactly is not None:
-            return np.flatnonzero(np.isfinite(best))
-        if len(self.vectors.counts) == 1:
-            return (best < np.minimum.accumulate(np.concatenate(([np.inf], best[:-1])))).nonzero()[0]
-        grid = best.reshape(self._grid[:-1])
-        lower = np.full(grid.shape, np.inf)
-        for axis in range(grid.ndim):
-            ahead = [slice(None)] * grid.ndim
-            behind = list(ahead)
-            ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
-            np.minimum(lower[tuple(ahead)], grid[tuple(behind)], out=lower[tuple(ahead)])
-        for axis in range(grid.ndim):
-            np.minimum.accumulate(lower, axis=axis, out=lower)
-        return (grid < lower).ravel().nonzero()[0]
-
-    def worthwhile(self, kinds: Ints, numbers: Ints, columns: Ints) -> tuple[Ints, Ints]:
-        """Places in `numbers` and in `columns`: from each vector the ideals that may be kept with one device more.
-
-        Args:
-            kinds: the types of the device, one for each vector.
-            numbers: of the vectors.
-            columns: ascending.
-        """
-        more = self.vectors.more[kinds, numbers]
-        starts = columns.searchsorted(self._first[more])
-        count = np.maximum(columns.searchsorted(self._last[more], "right") - starts, 0)
-        places: Ints = np.arange(len(numbers)).repeat(count)
-        shift: Ints = (starts - count.cumsum() + count).repeat(count)
-        return places, np.arange(len(places)) + shift
-
-    def offer(self, column: int, states: tuple[Ints, Ints, Ints], value: Floats) -> None:
-        """Reach some ideals with one device more at these values; of equal ones the first type of device stays.
-
-        Args:
-            column: from where.
-            states: the vector before, the type of the device, and the column of each; types ascending.
-            value: at each of them.
-        """
-        numbers, kinds, columns = states
-        at = self.vectors.more[kinds, numbers] * len(self.ideals) + columns
-        better = ((value < self._flat[at]) & self._kept[at]).nonzero()[0]
-        np.minimum.at(self._flat, at[better], value[better])
-        best = better[value[better] == self._flat[at[better]]][::-1]  # of several writes to one place the last stays
-        self.changed[columns[best]] = True
-        self.origin[at[best]] = (numbers[best] * len(self.vectors.counts) + kinds[best]) * len(self.ideals) + column
-
-    def chain(self) -> Chain | None:
-        """The best chain to the last ideal: of equal ones that with the fewest devices."""
-        last = self.best[:, -1]
-        if self.vectors.exactly is not None:
-            last = np.where(np.isin(np.arange(len(last)), self.vectors.final), last, np.inf)
-        if not np.isfinite(last).any():
-            return None
-        used = np.array([sum(vector) for vector in self.vectors.all])
-        number = int(np.lexsort((used, last))[0])
-        column, steps, value = self.best.shape[1] - 1, list[Step](), float(last[number])
-        while column:
-            rest, before = divmod(int(self.origin[number * len(self.ideals) + column]), len(self.ideals))
-            number, kind = divmod(rest, len(self.vectors.counts))
-            steps.append((int(self.ideals[before]), int(self.ideals[column]), kind))
-            column = before
-        return Chain(value, tuple(reversed(steps)))

@@ -13,8 +13,9 @@ from partwise.planning.ideals.floats import core_of
 from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice, lattice
 from partwise.planning.ideals.reach import Reach, Vectors
-from partwise.planning.ideals.search import Chain, Question, Search, Step
+from partwise.planning.ideals.search import Question, Search
 from partwise.planning.ideals.slack import slack_bound
+from partwise.planning.ideals.states import Chain, Step
 from partwise.planning.ideals.sums import Sums
 
 __all__ = ["Answer", "Placed", "solve_ideals"]

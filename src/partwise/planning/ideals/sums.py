@@ -79,7 +79,7 @@ class Sums:
                 there = fits(block, price, (starts, ends))
                 is_near = lattice.block[ends] <= self._reach.borders.reach[starts][:, None]
                 near = np.ascontiguousarray(np.where(there & is_near, price[: self._types], np.inf))
-                near = known.setdefault(sha256(near).digest(), near)
+                near = known.setdefault(sha256(near.data).digest(), near)
                 found.append(_Near(start, slice(first, last), near))
                 if sum(each.size for each in known.values()) > _MOST_KEPT:
                     self.is_whole = False

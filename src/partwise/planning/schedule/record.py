@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from partwise.errors import InputError
 
-__all__ = ["KINDS", "Pass", "Schedule", "ScheduleKind", "Task", "make_schedule"]
+__all__ = ["Pass", "Schedule", "ScheduleKind", "Task", "make_schedule"]
 
 
 class Pass(StrEnum):
@@ -28,9 +28,6 @@ class ScheduleKind(StrEnum):
     ONE_F_ONE_B = "1f1b"
     """Each stage runs as many forward tasks as there are stages after it, then a forward and a backward one in turn.
     **Source**: Narayanan et al., PipeDream-Flush, arXiv 2006.09503, figure 2c."""
-
-
-KINDS = tuple(ScheduleKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from partwise.errors import MissingExtraError
+from partwise.planning.arrays import Pairs
 from partwise.planning.cpsat import solve_cpsat
 from partwise.planning.ideals import Channel, Instance, Placed, solve_ideals
-from partwise.planning.problem import Pairs
 
 
 def line(work: list[float], counts: tuple[int, ...] = (2,), transfer: float = 0.0) -> Instance:

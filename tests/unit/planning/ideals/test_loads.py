@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from partwise.planning.arrays import Floats, Pairs
 from partwise.planning.ideals.instance import Channel, Instance
 from partwise.planning.ideals.lattice import Lattice, lattice
 from partwise.planning.ideals.loads import Loads
 from partwise.planning.ideals.reach import Reach, Vectors
-from partwise.planning.problem import Floats, Pairs
 
 
 def instance(seed: int, units: int = 7) -> Instance:

@@ -7,13 +7,11 @@ import itertools
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from partwise.errors import DigestMismatchError, InputError, InterfaceMismatchError, WorkerLostError
@@ -22,8 +20,9 @@ from partwise.runtime.executors import EXECUTORS, Options, Values
 from partwise.runtime.executors.processes import Processes
 from partwise.runtime.schedule import Policy
 from partwise.runtime.trace import Probe, Trace
-from tests.packages import example, small_package
+from tests.packages import example, small_package, stream
 from tests.remote import start_executor
+from tests.waiting import assert_gone
 
 OPTIONS = Options(engine="null", threads=1)
 
@@ -33,23 +32,12 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     return small_package(tmp_path_factory.mktemp("executors") / "package", "null")
 
 
-def stream(count: int) -> Iterator[Values]:
-    return (example(batch=1 + number % 3, seed=number) for number in range(count))
-
-
 def none_now(count: int) -> Iterator[Values | None]:
     """A live source, with nothing at hand before each request."""
     for values in stream(count):
         yield None
         yield values
         yield None
-
-
-def assert_gone(pids: tuple[int, ...]) -> None:
-    deadline = time.monotonic() + 10
-    while alive := [pid for pid in pids if psutil.pid_exists(pid)]:
-        assert time.monotonic() < deadline, f"still running: {alive}"
-        time.sleep(0.02)
 
 
 def test_executors_agree(package: Package) -> None:

@@ -24,7 +24,7 @@ from partwise.runtime.remote.node import node_resources, require_token
 from partwise.runtime.remote.worker import Worker
 from partwise.runtime.schedule import Capacity, Policy
 from partwise.runtime.trace import Probe
-from tests.packages import example, small_package, weights
+from tests.packages import small_package, stream, weights
 from tests.remote import Threads, start_executor
 
 OPTIONS = Options(engine="null", threads=1, policy=Policy(tick_s=0.1, heartbeat_s=1.0, exclude_s=0.2))
@@ -33,10 +33,6 @@ OPTIONS = Options(engine="null", threads=1, policy=Policy(tick_s=0.1, heartbeat_
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     return small_package(tmp_path_factory.mktemp("remote") / "package", "null")
-
-
-def stream(count: int) -> Iterator[Values]:
-    return (example(batch=1 + number % 3, seed=number) for number in range(count))
 
 
 def answers(executor: Remote, requests: Iterator[Values]) -> list[bytes]:

@@ -9,7 +9,7 @@ from math import fsum
 
 from partwise.errors import InfeasibleError
 from partwise.hardware import Cluster, Link
-from partwise.planning.explain_records import WhatIf
+from partwise.planning.explaining.records import WhatIf
 from partwise.planning.plan import plan as solve
 from partwise.planning.price import transfers
 from partwise.planning.records import Blend, Limits, Objective, Plan, Share
@@ -67,7 +67,7 @@ def _value(plan: Plan, found: Plan) -> float:
 
 def _busiest(plan: Plan) -> str:
     """The device with the largest load."""
-    received, sent = transfers(plan.stages, plan.cuts, plan.graph, plan.sizes, plan.cluster)
+    received, sent = transfers(plan)
     return max(plan.stages, key=lambda s: fsum([s.time_s, *received[s.index], *sent[s.index]])).device
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from partwise.planning.check import broken_limits, value_of
-from partwise.planning.constraints_resolve import settle
+from partwise.planning.constraints import settle
 from partwise.planning.evaluator import Assignment, Evaluator
-from partwise.planning.explain_records import BoundaryReason, Move
+from partwise.planning.explaining.records import BoundaryReason, Move
 from partwise.planning.records import Cut, Objective, Plan, Stage
 
 __all__ = ["boundary_reasons"]

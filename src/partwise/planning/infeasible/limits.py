@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from partwise.errors import InfeasibleError
-from partwise.planning.line import Line
 from partwise.planning.records import Limits
-from partwise.planning.room import Need, Room
+from partwise.planning.slicing import Line, Need, Room
 from partwise.units import format_bytes
 
-__all__ = ["explain"]
+__all__ = ["explain_limits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class _Smallest:
     cuts: list[int]
 
 
-def explain(lines: Sequence[Line], limits: Limits) -> InfeasibleError:
+def explain_limits(lines: Sequence[Line], limits: Limits) -> InfeasibleError:
     """The error for limits that no slicing of these lines keeps.
 
     Args:

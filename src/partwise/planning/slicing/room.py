@@ -15,9 +15,9 @@ from math import inf
 
 import numpy as np
 
-from partwise.planning.line import Line
-from partwise.planning.problem import Floats, Ints
+from partwise.planning.arrays import Floats, Ints
 from partwise.planning.records import Limits
+from partwise.planning.slicing.line import Line
 
 __all__ = ["Need", "Room"]
 

@@ -15,7 +15,7 @@ from partwise.errors import InputError
 from partwise.hardware import Cluster
 from partwise.ir import Contraction
 from partwise.planning.colocation import merged, state_groups, units
-from partwise.planning.constraints import UNCONSTRAINED, Constraints, Pin
+from partwise.planning.constraints.records import UNCONSTRAINED, Constraints, Pin
 
 __all__ = ["Settled", "nodes_named", "settle", "stated_groups"]
 

@@ -10,9 +10,9 @@ from math import fsum, inf
 
 from partwise.ir import contract
 from partwise.planning.evaluator import Evaluator
-from partwise.planning.explain_moves import boundary_reasons
-from partwise.planning.explain_records import Explanation, StageReason
-from partwise.planning.explain_whatif import what_if
+from partwise.planning.explaining.moves import boundary_reasons
+from partwise.planning.explaining.records import Explanation, StageReason
+from partwise.planning.explaining.what_if import what_if
 from partwise.planning.price import transfers
 from partwise.planning.rates import rate_table
 from partwise.planning.records import Plan, Stage
@@ -42,7 +42,7 @@ def explain_plan(plan: Plan, profile: Profile, *, effort: int = _EFFORT, seed: i
 
 
 def _stage_reasons(plan: Plan) -> tuple[StageReason, ...]:
-    received, sent = transfers(plan.stages, plan.cuts, plan.graph, plan.sizes, plan.cluster)
+    received, sent = transfers(plan)
     loads = [fsum([s.time_s, *received[s.index], *sent[s.index]]) for s in plan.stages]
     most = max(loads)
     return tuple(

@@ -11,9 +11,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from partwise.planning.line import Line
-from partwise.planning.problem import Floats, Ints
-from partwise.planning.room import Room
+from partwise.planning.arrays import Floats, Ints
+from partwise.planning.slicing.line import Line
+from partwise.planning.slicing.room import Room
 
 __all__ = ["boundaries", "narrowest"]
 

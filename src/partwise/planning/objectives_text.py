@@ -1,4 +1,7 @@
-"""What is made small, as a text: `stages,traffic` in order, or `0.7*throughput+0.3*traffic` weighted."""
+"""Objectives as text.
+
+In, what is made small: `stages,traffic` in order, or `0.7*throughput+0.3*traffic` weighted. Out, a value with its unit.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from math import isfinite
 
 from partwise.errors import InputError
 from partwise.planning.records import Blend, Objective, Share
+from partwise.units import format_bytes, format_joules, format_seconds
 
-__all__ = ["parse_objectives"]
+__all__ = ["format_value", "parse_objectives"]
 
 _SHARE = re.compile(r"\s*([0-9.eE-]+)\s*\*\s*([a-z-]+)\s*\Z")
 
@@ -27,6 +31,23 @@ def parse_objectives(text: str) -> tuple[Objective, ...] | Blend:
     if len({share.objective for share in shares}) < len(shares):
         raise InputError(f"objective `{text}`", "names one twice")
     return Blend(shares=shares)
+
+
+def format_value(objective: Objective, value: float) -> str:
+    """An objective's value with its unit."""
+    match objective:
+        case Objective.STAGES | Objective.DEVICES:
+            return f"{value:.0f}"
+        case Objective.TRAFFIC | Objective.BALANCE_MEMORY:
+            return format_bytes(value)
+        case Objective.ENERGY:
+            return format_joules(value)
+        case Objective.COST:
+            return f"{value:.4g} $"
+        case Objective.PROOF:
+            return f"{format_seconds(value)} CPU"
+        case _:
+            return format_seconds(value)
 
 
 def _share(part: str, text: str) -> Share:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from partwise.planning.problem import Ints, Pairs, Problem
+from partwise.planning.arrays import Ints, Pairs
+from partwise.planning.problem import Problem
 
 __all__ = ["Line", "Needs"]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import permutations
 
-from partwise.planning.boundaries import narrowest
-from partwise.planning.line import Line
+from partwise.planning.demand import Demand, Solution
 from partwise.planning.orders import orders
 from partwise.planning.problem import Problem
 from partwise.planning.records import Objective
-from partwise.planning.solvers import Demand, Solution
+from partwise.planning.slicing import Line, narrowest
 from partwise.units import format_bytes, format_seconds
 
 __all__ = ["why_alone"]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import fsum
 
 import numpy as np
 
 from partwise.hardware import Cluster, Member
+from partwise.planning.arrays import Floats, Ints, Pairs
 from partwise.planning.bounds import unit_working_bytes
 from partwise.planning.goals import GOALS, Amounts, Join, amounts_of
 from partwise.planning.ideals import Cap, Channel, Instance
 from partwise.planning.needs import flat
-from partwise.planning.problem import Floats, Ints, Pairs, Problem
+from partwise.planning.problem import Problem
 from partwise.planning.records import Limits, Objective
 
 __all__ = ["Types", "build", "types_of"]
@@ -70,21 +71,11 @@ def build(
     """
     layout = _Layout(problem)
     held = _held(problem, layout)
-    overhead = problem.overhead_bytes
-    rooms = [min(limits.room_bytes, group[0].room_bytes) - overhead for group in types.members]
-
-    def channels(wanted: Objective) -> tuple[Channel, ...]:
-        return tuple(layout.channel(amounts_of(problem, wanted, group[0])) for group in types.members)
-
     shares = [(1.0, objective)] if isinstance(objective, Objective) else objective
-    parts = [channels(wanted) for _, wanted in shares]
+    parts = [_channels(problem, types, layout, wanted) for _, wanted in shares]
     mixed = tuple(_mixed([weight for weight, _ in shares], kind) for kind in zip(*parts, strict=True))
-
     load, strangers = _at_home(problem, types, mixed, held)
-    bounded = [*strangers, *(Cap(load=channels(wanted), limit=limit) for wanted, limit in caps)]
-    for amount, limit in ((held.parameters, limits.max_parameters), (held.layers, limits.max_layers)):
-        if limit is not None:
-            bounded.append(Cap(load=(amount,) * len(rooms), limit=limit))
+    priced = (Cap(load=_channels(problem, types, layout, wanted), limit=limit) for wanted, limit in caps)
     return Instance(
         edges=layout.edges,
         maker=layout.maker,
@@ -93,8 +84,8 @@ def build(
         counts=types.counts,
         load=load,
         adds=GOALS[shares[0][1]].join is Join.SUM,
-        caps=tuple(bounded),
-        room=tuple(rooms),
+        caps=(*strangers, *priced, *_counted(limits, held, len(types.members))),
+        room=tuple(min(limits.room_bytes, group[0].room_bytes) - problem.overhead_bytes for group in types.members),
         held=held.bytes,
         value_bytes=layout.over_values(problem.tensor_bytes.astype(float)),
         homes=_homes(problem, types),
@@ -102,6 +93,18 @@ def build(
         working=unit_working_bytes(problem).astype(float),
         is_simple=np.array([len(nodes) == 1 for nodes in problem.units]),
     )
+
+
+def _channels(problem: Problem, types: Types, layout: _Layout, wanted: Objective) -> tuple[Channel, ...]:
+    """[types] What an objective makes of a stage on each type of device."""
+    return tuple(layout.channel(amounts_of(problem, wanted, group[0])) for group in types.members)
+
+
+def _counted(limits: Limits, held: _Held, types: int) -> Iterator[Cap]:
+    """The limits on parameters and layers, the same on every type of device."""
+    for amount, limit in ((held.parameters, limits.max_parameters), (held.layers, limits.max_layers)):
+        if limit is not None:
+            yield Cap(load=(amount,) * types, limit=limit)
 
 
 def _mixed(weights: Sequence[float], channels: Sequence[Channel]) -> Channel:

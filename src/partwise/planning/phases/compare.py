@@ -1,83 +1,24 @@
-"""A language model's two phases: one division for both, or the prompt here and the tokens after it there.
-
-Prefill is arithmetic, decode is memory traffic, and devices differ in which they do well. So each phase is planned
-alone; its best division, and every device alone, is priced in both phases, and as the one side of a hand-over in which
-all K/V move from where the prompt was read to where tokens are made. The quickest whole request is the answer.
-"""
+"""The ways to serve a request, priced alike: each phase's best division and each device alone, in pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
-from partwise.errors import InfeasibleError, InputError
-from partwise.hardware import REFERENCE_CLUSTER, Cluster
+from partwise.errors import InfeasibleError
 from partwise.ir import Graph, contract
 from partwise.planning.check import gap_of, violations
-from partwise.planning.constraints import UNCONSTRAINED, Constraints
+from partwise.planning.demand import Demand, Solution
 from partwise.planning.evaluator import Assignment, Evaluator
-from partwise.planning.plan import plan, record
+from partwise.planning.phases.records import Alternative, Answer, PhasePlan
+from partwise.planning.priced_plan import priced_plan
 from partwise.planning.rates import RateTable
-from partwise.planning.records import Bound, Limits, Objective, Plan
-from partwise.planning.reserve import NOTHING, Reserve, kept_in
-from partwise.planning.solvers import Demand, Solution
+from partwise.planning.records import Bound, Objective, Plan
+from partwise.planning.reserve import Reserve, kept_in
 from partwise.profiling import Phase, Profile
 from partwise.units import format_bytes, format_seconds
 
-__all__ = ["Alternative", "Answer", "PhasePlan", "plan_phases"]
-
-_EFFORT = 10  # as for a plan of one phase
-
-
-class Answer(StrEnum):
-    """How a request is best served."""
-
-    WHOLE = "do not split"
-    DIVIDED = "split"
-    BY_PHASE = "split by phase"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alternative:
-    """One way to serve a request."""
-
-    name: str
-    answer: Answer
-    value: float | None
-    """Seconds of a whole request; None where it does not fit."""
-    prefill_s: float
-    decode_s: float
-    """Of one token."""
-    transfer_s: float = 0.0
-    """Of the K/V, between the phases."""
-    why_not: str = ""
-    """What forbids it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhasePlan:
-    """How to serve a request of a language model: a plan for each phase."""
-
-    answer: Answer
-    reason: str
-    prompt: int
-    """Tokens of each sequence that are read."""
-    generate: int
-    """Tokens of each sequence that are made: the first by prefill, each other by one step of decode."""
-    value: float
-    """Seconds of a whole request."""
-    bound: float
-    """No pair of plans takes less: each phase's own bound, and nothing for moving K/V."""
-    gap: float | None
-    transfer_bytes: int
-    """Of the K/V that move from the one plan's devices to the other's."""
-    transfer_s: float
-    prefill: Plan = field(repr=False)
-    decode: Plan = field(repr=False)
-    """At the mean number of tokens that are there."""
-    alternatives: tuple[Alternative, ...]
-    """All that were compared, the quickest first."""
+__all__ = ["Comparison"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,54 +34,15 @@ class _Way:
         return len(self.plans[Phase.DECODE].stages)
 
 
-def plan_phases(
-    graph: Graph,
-    profiles: Mapping[Phase, Profile],
-    limits: Limits,
-    *,
-    prompt: int,
-    generate: int,
-    cluster: Cluster = REFERENCE_CLUSTER,
-    constraints: Constraints = UNCONSTRAINED,
-    reserve: Reserve = NOTHING,
-    solver: str = "auto",
-    effort: int = _EFFORT,
-) -> PhasePlan:
-    """The quickest way to serve one request.
+class Comparison:
+    """The ways to serve a request, priced alike.
 
     Args:
         graph: captured with a cache.
-        profiles: its costs in each phase (`profiling.phase_sizes`), decode at the mean number of tokens.
-        limits: what every stage keeps.
-        prompt: tokens of each sequence that are read.
-        generate: tokens of each sequence that are made.
-        cluster: the devices.
-        constraints: what runs where, what stays together.
-        reserve: what every stage's memory holds beside; K/V of prompt and answer unless it says otherwise.
-        solver: for the plan of each phase.
-        effort: for the plan of each phase.
-
-    Raises:
-        InfeasibleError: no plan of some phase keeps the limits.
-        InputError: no token to read or to make.
+        profiles: its costs in each phase.
+        best: each phase's own plan.
+        tokens: of each sequence, how many are read and how many made.
     """
-    for name, count in (("--prompt", prompt), ("--generate", generate)):
-        if count < 1:
-            raise InputError(name, "must be at least 1", got=count)
-    if reserve.cache is None:
-        reserve = Reserve(cache=prompt + generate, sequences=reserve.sequences, overhead_bytes=reserve.overhead_bytes)
-    best = {
-        phase: plan(
-            graph, profile, limits, (Objective.LATENCY,),
-            cluster=cluster, constraints=constraints, reserve=reserve, solver=solver, effort=effort,
-        )
-        for phase, profile in profiles.items()
-    }  # fmt: skip
-    return _Comparison(graph, profiles, best, (prompt, generate)).answer()
-
-
-class _Comparison:
-    """The ways to serve a request, priced alike."""
 
     def __init__(
         self, graph: Graph, profiles: Mapping[Phase, Profile], best: Mapping[Phase, Plan], tokens: tuple[int, int]
@@ -201,7 +103,7 @@ class _Comparison:
             demand = Demand(limits=like.limits, objectives=(Objective.LATENCY,), effort=1, seed=0, evaluator=evaluator)
             bound = Bound(value=like.bound, origin=like.bound_origin, plans=like.bound_plans)
             solution = Solution(assignment=nodes, devices=devices, values=(), how=like.solver)
-            plans[phase] = record((solution, bound), demand, like.constraints)
+            plans[phase] = priced_plan((solution, bound), demand, like.constraints)
             found = next(violations(plans[phase], self.contraction, evaluator.rates), "")
             why_not = why_not or (found and f"{phase}: {found}")
         return _Way(name, plans, why_not)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from partwise.planning.arrays import Floats, Ints
 from partwise.planning.goals import amounts_of
-from partwise.planning.line import Line
-from partwise.planning.problem import Floats, Ints
 from partwise.planning.records import Objective
+from partwise.planning.slicing.line import Line
 
 __all__ = ["columns"]
 

@@ -13,19 +13,16 @@ from dataclasses import dataclass
 from itertools import count, pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from partwise.planning.arrays import Bits, Floats, Ints
+from partwise.planning.demand import TOLERANCE
 from partwise.planning.goals import GOALS, Join
-from partwise.planning.line import Line
-from partwise.planning.problem import Floats, Ints
 from partwise.planning.records import Objective
-from partwise.planning.room import Room
-from partwise.planning.sweep import columns
+from partwise.planning.slicing.costs import columns
+from partwise.planning.slicing.line import Line
+from partwise.planning.slicing.room import Room
 
-__all__ = ["TOLERANCE", "best_slices"]
-
-TOLERANCE = 1e-9
-"""Relative difference below which two values of an objective are equal."""
+__all__ = ["best_slices"]
 
 _ROUNDING = 1e-12  # relative; sums of floats in another order; too little to hide a byte of a terabyte
 _PATIENCE = 20  # solutions tried with the quick test of room before the slow one is asked about every stage
@@ -50,7 +47,7 @@ class _Table:
         """The value reached, with the tolerance."""
         return float(self.best[-1, -1]) * (1 + TOLERANCE)
 
-    def excludes(self, here: int, low: int, cost: Floats) -> NDArray[np.bool_]:
+    def excludes(self, here: int, low: int, cost: Floats) -> Bits:
         """Which stages from `low`… to `here` no best slicing uses; [stages or 1, rows], or [rows]."""
         if self.objective not in _SUMS:
             return cost > self.limit

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from partwise.errors import InputError
 from partwise.hardware import Cluster
+from partwise.planning.demand import TOLERANCE, Demand, Solution, Solver, is_less
 from partwise.planning.exact import solve_exactly
 from partwise.planning.goals import GOALS, Join
 from partwise.planning.islands import solve_by_islands
@@ -13,8 +14,7 @@ from partwise.planning.least_memory import solve_least_memory
 from partwise.planning.pools import solve_in_pools
 from partwise.planning.problem import Problem
 from partwise.planning.records import Objective
-from partwise.planning.slices import TOLERANCE
-from partwise.planning.solvers import Demand, Solution, Solver, is_less, solve_slices
+from partwise.planning.slicing import solve_slices
 
 __all__ = ["SOLVERS", "solve"]
 

@@ -1,56 +1,20 @@
-"""What a solver is asked for and what it answers, and the first one: slicing one topological order."""
+"""The solver that slices: the best slicing of the best of several topological orders."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from partwise.hardware import Cluster
-from partwise.planning.boundaries import boundaries
-from partwise.planning.evaluator import Assignment, Evaluator
-from partwise.planning.line import Line
+from partwise.planning.demand import Demand, Solution, is_less
 from partwise.planning.orders import orders
 from partwise.planning.problem import Problem
-from partwise.planning.records import Bound, Limits, Objective
-from partwise.planning.room import Room
-from partwise.planning.slices import TOLERANCE, best_slices
+from partwise.planning.records import Objective
+from partwise.planning.slicing.boundaries import boundaries
+from partwise.planning.slicing.dynamic_program import best_slices
+from partwise.planning.slicing.line import Line
+from partwise.planning.slicing.room import Room
 
-__all__ = ["Demand", "Solution", "Solver", "is_less", "solve_slices"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
-    """What a solver is asked for."""
-
-    limits: Limits
-    objectives: tuple[Objective, ...]
-    effort: int
-    """In steps of the solver's own: orders tried."""
-    seed: int
-    evaluator: Evaluator
-    caps: tuple[tuple[Objective, float], ...] = ()
-    """Objectives whose price no stage may exceed; only `ideals` keeps them."""
-    blend: tuple[tuple[float, Objective], ...] = ()
-    """Weights of the objectives, all of which add up, where one sum is made small; only `ideals` knows them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Solution:
-    """What a solver found."""
-
-    assignment: Assignment
-    devices: tuple[str, ...]
-    """For each stage the name of its member of the cluster."""
-    values: tuple[float, ...]
-    how: str
-    bound: Bound | None = None
-    """Of the first objective, where the solver proves one."""
-    notes: tuple[str, ...] = ()
-
-
-Solver = Callable[[Problem, Demand], Solution | None]
-"""None: nothing found that keeps the limits."""
+__all__ = ["solve_slices"]
 
 
 def solve_slices(problem: Problem, demand: Demand) -> Solution | None:
@@ -85,14 +49,6 @@ def _notes(line: Line, kept: int) -> tuple[str, ...]:
     if kept == line.length + 1:
         return ()
     return (f"of {line.length - 1} cut positions the {kept - 2} with the least traffic near them were tried",)
-
-
-def is_less(values: Sequence[float], others: Sequence[float]) -> bool:
-    """Whether the first level that differs is smaller."""
-    for value, other in zip(values, others, strict=True):
-        if abs(value - other) > TOLERANCE * max(abs(value), abs(other)):
-            return value < other
-    return False
 
 
 def _first_members(cluster: Cluster, stages: int) -> tuple[str, ...] | None:

@@ -1,0 +1,105 @@
+"""What options take: amounts of memory, sizes, objectives, numbers of stages; each with its own message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from partwise.errors import InputError
+from partwise.planning import Blend, Objective, parse_objectives
+from partwise.units import parse_bytes
+
+__all__ = ["AUTO", "BatchSize", "Bytes", "Objectives", "Size", "Sizes", "Stages"]
+
+AUTO = "auto"
+
+
+class BatchSize(click.ParamType[int | str]):
+    """A whole number; for `plan` also `auto`: the batch with the highest throughput."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        if str(value) == AUTO and ctx is not None and ctx.command.name == "plan":
+            return AUTO
+        return click.IntRange(1).convert(value, param, ctx)
+
+
+class Bytes(click.ParamType[int]):
+    """An amount of memory: 12GiB, 500MB."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return parse_bytes(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Objectives(click.ParamType["tuple[Objective, ...] | Blend"]):
+    """One objective, several separated by commas, the first one first, or a weighted sum."""
+
+    name = "objective[,objective]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Objective, ...] | Blend:
+        if isinstance(value, tuple | Blend):
+            return value  # pyright: ignore[reportUnknownVariableType]
+        try:
+            return parse_objectives(str(value))
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        del ctx, param
+        done, _, last = incomplete.rpartition(",")
+        prefix = f"{done}," if done else ""
+        return [CompletionItem(prefix + o) for o in Objective if o.startswith(last)]
+
+
+class Stages(click.ParamType["int | range"]):
+    """A number of stages, or with --pareto a range of them: 2..12."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | range:
+        if isinstance(value, int | range):
+            return value
+        first, dots, last = str(value).partition("..")
+        if not first.isdigit() or int(first) < 1 or (dots and not last.isdigit()):
+            self.fail(f"{value!r}: expected a number above 0, or with --pareto a range as 2..12", param, ctx)
+        if not dots:
+            return int(first)
+        if int(last) < int(first):
+            self.fail(f"{value!r}: the range is empty", param, ctx)
+        return range(int(first), int(last) + 1)
+
+
+class Size(click.ParamType[tuple[str, int]]):
+    """A symbol's value: batch=4."""
+
+    name = "symbol=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        name, _, number = str(value).partition("=")
+        if not name or not number.isdigit():
+            self.fail(f"{value!r}: expected a symbol and its value, as batch=4", param, ctx)
+        return name, int(number)
+
+
+class Sizes(click.ParamType[tuple[int, ...]]):
+    """One size, or several separated by commas: 1,8,64."""
+
+    name = "n[,n]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value  # pyright: ignore[reportUnknownVariableType]
+        parts = [part.strip() for part in str(value).split(",")]
+        if not all(part.isdigit() and int(part) > 0 for part in parts):
+            self.fail(f"{value!r}: expected whole numbers above 0, as 1,8,64", param, ctx)
+        return tuple(int(part) for part in parts)
