@@ -17,7 +17,7 @@ from partwise.verification.zk.bundle import Bundle, read_bundle
 from partwise.verification.zk.manifest import ProofManifest, proof_manifest_from_bytes
 from partwise.verification.zk.pins import noted_anywhere, noted_manifest
 from partwise.verification.zk.prover import Prover
-from partwise.verification.zk.verify import Pin, ProofVerdict, verify_proofs
+from partwise.verification.zk.verify import Pin, ProofVerdict, SegmentVerdict, verify_proofs
 
 __all__ = ["verify_archive", "verify_sliced_run"]
 
@@ -134,15 +134,20 @@ def _outputs(manifest: ProofManifest | None) -> list[tuple[str, tuple[int, ...]]
     return [(output.name, shapes[output.tensor]) for output in manifest.outputs]
 
 
+def _execution(judged: list[SegmentVerdict]) -> VerificationExecution | None:
+    """What was found of a segment, or of its pieces: the first that is not verified decides."""
+    if not judged:
+        return None
+    worst = next((one for one in judged if one.state != "verified"), judged[0])
+    return VerificationExecution(success=worst.state == "verified", state=worst.state, reason=worst.reason)
+
+
 def _record(run: Path, found: ProofVerdict) -> None:
     result = read_result(run)
-    states = {
-        one.segment: VerificationExecution(success=one.state == "verified", state=one.state, reason=one.reason)
-        for one in found.segments
-    }
+    judged = [[one for one in found.segments if one.segment == number] for number in range(len(result.segments))]
     segments = tuple(
-        msgspec.structs.replace(segment, verification_execution=states.get(number))
-        for number, segment in enumerate(result.segments)
+        msgspec.structs.replace(segment, verification_execution=_execution(ones))
+        for segment, ones in zip(result.segments, judged, strict=True)
     )
     verdict = found.verdict
     write_result(

@@ -76,6 +76,8 @@ class Repeating(Dividing):
             stream.retry(task.request, task.stage, after=State.PARKED)
             return [*stream.give_up(task.request, *request.given_up), *self._forget(task.stage)]
         deaths = request.deaths[task.stage] = request.deaths.get(task.stage, 0) + computing
+        if computing and self.policy.elsewhere:
+            request.failed_on.setdefault(task.stage, set()).add(task.worker)
         if deaths < self.policy.deaths or task.stage in self._divisions:
             return self._again(task)
         request.deaths[task.stage] = 0

@@ -23,7 +23,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -100,6 +100,10 @@ class CommandProver:
     @property
     def version(self) -> str:
         return self.templates.version
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"templates": self.templates, "seconds": self.seconds}
 
     def setup(
         self,

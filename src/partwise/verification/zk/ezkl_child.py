@@ -2,17 +2,23 @@
 
 Run by path, never imported: it must not load Partwise. ezkl's panics are `BaseException`s, its messages go to
 stdout and its memory is returned only by ending; all three end here. Peak memory is VmHWM, since a child's
-`ru_maxrss` starts at its parent's.
+`ru_maxrss` starts at its parent's. Where the system can (Linux), it is killed when its parent is.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib
 import json
 import os
 import resource
+import signal
 import sys
 from typing import Any
+
+_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of prctl(2), sys/prctl.h."""
 
 
 def main() -> None:
@@ -20,6 +26,7 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     request: dict[str, Any] = json.load(sys.stdin)
+    _end_with(int(request["parent"]))
     if limit := request.get("memory_bytes"):
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
@@ -30,6 +37,13 @@ def main() -> None:
     answer.write(json.dumps(found | {"cpu_s": used.user + used.system, "peak_bytes": _peak_bytes()}))
     answer.flush()
     os._exit(0)  # the prover's threads are not waited for
+
+
+def _end_with(parent: int) -> None:
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _call(function: str, arguments: dict[str, Any]) -> Any:

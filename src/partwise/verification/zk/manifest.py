@@ -6,7 +6,7 @@ parsed once, and every promise in it is checked before a proof is looked at. For
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -68,6 +68,8 @@ class ProvedSegment:
     outputs: tuple[Wire, ...]
     circuit: CircuitEntry | None = None
     """None: runs plainly and is not proved."""
+    pieces: tuple[ProvedSegment, ...] = ()
+    """What may be proved in its place: all of them, in this order (`pieces`). Their inputs are found by name."""
 
     @property
     def sizes(self) -> Sizes:
@@ -173,7 +175,7 @@ def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
         yield f"commitments of circuits of different sizes cannot be compared: compile all with --logrows {most}"
 
 
-def _segment_problems(number: int, segment: ProvedSegment) -> Iterable[str]:
+def _segment_problems(number: int, segment: ProvedSegment) -> Iterator[str]:
     if not segment.outputs:
         yield f"segment {number} gives nothing"
     tensors = [wire.tensor for wire in segment.inputs]
@@ -189,6 +191,8 @@ def _segment_problems(number: int, segment: ProvedSegment) -> Iterable[str]:
             yield f"segment {number}, `{wire.tensor}` has an impossible shape"
         if segment.circuit and (wire.scale is None or not 0 <= wire.scale <= 60):
             yield f"segment {number}, `{wire.tensor}` has an impossible scale"
+    for piece in segment.pieces:
+        yield from (f"a piece of {problem}" for problem in _segment_problems(number, piece))
 
 
 def _wire_problems(

@@ -5,7 +5,7 @@ it checks, and names when it fails:
 
     every key file's digest                       every proof against its pinned key
     every edge of the chain, tensor by tensor     first inputs = the request; last outputs = the claim
-    no segment missing, repeated or left over
+    no segment missing, repeated or left over     pieces only where the pinned manifest names them
 
 Every failure is collected; the first is the reason, the others are notes. Threat model: docs/adr/0013-proofs.md.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,15 @@ from partwise.errors import InputError, ManifestError
 from partwise.verification.verdict import Outcome, Verdict
 from partwise.verification.zk.bundle import Bundle
 from partwise.verification.zk.ends import claimed, requested
-from partwise.verification.zk.manifest import ProofManifest, ProvedSegment, proof_manifest_from_bytes
+from partwise.verification.zk.manifest import (
+    Edge,
+    ProofManifest,
+    ProvedSegment,
+    proof_manifest_from_bytes,
+    proof_manifest_problems,
+    proof_manifest_to_bytes,
+)
+from partwise.verification.zk.pieces import Place, expand, place_name, whole
 from partwise.verification.zk.prover import Boundary, KeyFile, Mark, Prover
 from partwise.verification.zk.srs_public import PUBLIC_SRS, VERIFIER_SRS
 
@@ -46,6 +54,8 @@ class SegmentVerdict:
     """One segment's proof."""
 
     segment: int
+    piece: Place = ()
+    """Of the segment, where it was proved in pieces."""
     state: str
     """`verified`, `refused` or `not proved`."""
     reason: str = ""
@@ -90,19 +100,65 @@ def verify_proofs(
         manifest = proof_manifest_from_bytes(bundle.manifest, "manifest")
     except ManifestError as error:
         return ProofVerdict(verdict=_verdict([*bundle.problems, str(error)], [], ()), manifest="")
+    try:
+        flat, places = _linked(manifest, bundle.divided)
+    except ManifestError as error:
+        return ProofVerdict(verdict=_verdict([str(error)], [], _srs_notes(manifest)), manifest=manifest.digest)
     if pin is not None and pin.digest != manifest.digest:
-        reason = f"the manifest is {manifest.digest}, not the pinned {pin.digest}"
-        return ProofVerdict(verdict=_verdict([reason], [], _srs_notes(manifest)), manifest=manifest.digest)
+        base = whole(manifest)
+        if base.digest != pin.digest:
+            reason = f"the manifest is {manifest.digest}, not the pinned {pin.digest}"
+            return ProofVerdict(verdict=_verdict([reason], [], _srs_notes(manifest)), manifest=manifest.digest)
+        found = verify_proofs(_covered(bundle, base, places), prover, pin=pin, request=request, claim=claim)
+        return _extended(found, manifest.digest)
     with tempfile.TemporaryDirectory() as scratch:
-        judge = _Judge(manifest, bundle, prover, Path(scratch))
-        return judge.judge(pin, request, claim)
+        judge = _Judge(flat, bundle, prover, Path(scratch), places)
+        return replace(judge.judge(pin, request, claim), manifest=manifest.digest)
+
+
+def _linked(manifest: ProofManifest, divided: frozenset[Place]) -> tuple[ProofManifest, tuple[Place, ...]]:
+    """The manifest as it was proved.
+
+    Raises:
+        ManifestError: it has no such pieces, or they cannot be linked.
+    """
+    flat, places = expand(manifest, divided)
+    if problems := list(proof_manifest_problems(flat)):
+        raise ManifestError("manifest", f"its pieces cannot be linked: {problems[0]}")
+    return flat, places
+
+
+def _covered(bundle: Bundle, base: ProofManifest, places: tuple[Place, ...]) -> Bundle:
+    """What a pinned manifest covers of proofs that came under an extension of it: those of whole segments."""
+    proofs = {n: proof for n, proof in bundle.proofs.items() if n >= len(places) or len(places[n]) == 1}
+    kept = {places[n][0] if n < len(places) else len(base.segments) + n: proof for n, proof in proofs.items()}
+    in_pieces = {place[:1] for place in places if len(place) > 1}
+    left = in_pieces | {place[:1] for n, place in enumerate(places) if n in bundle.not_proved}
+    pinned = {key.digest for segment in base.segments if segment.circuit for key in segment.circuit.keys}
+    return replace(
+        bundle,
+        manifest=proof_manifest_to_bytes(base),
+        not_proved=frozenset(number for first in left for number in first),
+        divided=frozenset(),
+        proofs=kept,
+        keys={digest: data for digest, data in bundle.keys.items() if digest in pinned},
+    )
+
+
+def _extended(found: ProofVerdict, digest: str) -> ProofVerdict:
+    note = f"the proofs came under {digest}, which extends the pinned manifest by pieces; the pin covers none of these"
+    verdict = replace(found.verdict, notes=(*found.verdict.notes, note))
+    return replace(found, verdict=verdict, manifest=digest)
 
 
 class _Judge:
     """One verification: findings are collected, nothing stops at the first."""
 
-    def __init__(self, manifest: ProofManifest, bundle: Bundle, prover: Prover, scratch: Path) -> None:
+    def __init__(
+        self, manifest: ProofManifest, bundle: Bundle, prover: Prover, scratch: Path, places: tuple[Place, ...]
+    ) -> None:
         self._manifest, self._bundle, self._prover, self._scratch = manifest, bundle, prover, scratch
+        self._places = places
         self._wrong, self._open, self._notes = list[str](), list[str](), list[str]()
         self._boundaries = dict[int, Boundary]()
 
@@ -111,7 +167,7 @@ class _Judge:
             self._open.append("manifest not pinned")
         self._wrong.extend(self._bundle.problems)
         self._notes.extend(_srs_notes(self._manifest))
-        self._open.extend(_unchecked(self._manifest))
+        self._open.extend(_unchecked(self._manifest, self._places))
         self._check_version()
         segments = tuple(self._segment(number) for number in range(len(self._manifest.segments)))
         self._wrong.extend(self._left_over())
@@ -135,14 +191,15 @@ class _Judge:
     def _segment(self, number: int) -> SegmentVerdict:
         entry, proof = self._manifest.segments[number], self._bundle.proofs.get(number)
         if entry.circuit is None or (proof is None and number in self._bundle.not_proved):
-            self._open.append(f"segment {number} is not proved")
-            return SegmentVerdict(segment=number, state="not proved")
+            self._open.append(f"{self._name(number)} is not proved")
+            return SegmentVerdict(segment=self._places[number][0], piece=self._places[number][1:], state="not proved")
         size = None if proof is None else len(proof)
         reason = "has no proof" if proof is None else self._judge_proof(number, entry, proof)
         if reason:
-            self._wrong.append(f"segment {number}: {'' if proof is None else 'its proof '}{reason}")
+            self._wrong.append(f"{self._name(number)}: {'' if proof is None else 'its proof '}{reason}")
         return SegmentVerdict(
-            segment=number,
+            segment=self._places[number][0],
+            piece=self._places[number][1:],
             state="refused" if reason else "verified",
             reason=reason,
             logrows=entry.circuit.settings.logrows,
@@ -154,7 +211,7 @@ class _Judge:
         keys, missing = self._keys(number)
         if missing:
             return f"cannot be checked: {missing}"
-        found = self._prover.check(keys, entry.sizes, proof, f"segment {number}")
+        found = self._prover.check(keys, entry.sizes, proof, self._name(number))
         if found.boundary is None:
             return found.refused
         self._boundaries[number] = found.boundary
@@ -195,10 +252,16 @@ class _Judge:
             if sent == received:
                 equal += 1
             else:
-                self._wrong.append(
-                    f"{edge}: segment {edge.target} was proved on other values than segment {edge.source} gave"
-                )
+                self._wrong.append(self._broken(edge))
         return equal
+
+    def _broken(self, edge: Edge) -> str:
+        source, target = self._name(edge.source), self._name(edge.target)
+        ends = f"edge {source.removeprefix('segment ')} → {target.removeprefix('segment ')}, `{edge.tensor}`"
+        return f"{ends}: {target} was proved on other values than {source} gave"
+
+    def _name(self, number: int) -> str:
+        return place_name(self._places[number])
 
     def _mark(self, number: int, tensor: str, side: str) -> Mark | None:
         if number not in self._boundaries:
@@ -228,7 +291,7 @@ class _Judge:
             self._open.append(f"{side[:-1]} `{name}` cannot be compared: the whole SRS is not in this machine's cache")
         elif expected != mark:
             said = "was proved on other values than the request" if side == "inputs" else "is not what was proved"
-            where = f"segment {number}, " if side == "inputs" else ""
+            where = f"{self._name(number)}, " if side == "inputs" else ""
             self._wrong.append(f"{where}{side[:-1]} `{name}` {said}")
 
 
@@ -240,11 +303,11 @@ def _srs_notes(manifest: ProofManifest) -> list[str]:
     return ["the SRS is self-made (--insecure-srs): whoever made it can forge proofs"]
 
 
-def _unchecked(manifest: ProofManifest) -> Iterable[str]:
+def _unchecked(manifest: ProofManifest, places: tuple[Place, ...]) -> Iterable[str]:
     """Circuits without range checks at their boundary need an argument that nothing here checks."""
-    for number, segment in enumerate(manifest.segments):
+    for place, segment in zip(places, manifest.segments, strict=True):
         if segment.circuit is not None and not segment.circuit.settings.boundary_checks:
-            yield f"segment {number}: its circuit does not check the range of its inputs and outputs"
+            yield f"{place_name(place)}: its circuit does not check the range of its inputs and outputs"
 
 
 def _verdict(wrong: list[str], undecided: list[str], notes: Iterable[str], edges: int = 0) -> Verdict:

@@ -372,7 +372,9 @@ def test_a_worker_gets_nothing_above_its_capacity() -> None:
     assert of(Load, schedule.begin()) == [Load(0, 1), Load(1, 0)]
     small = Schedule(LINE, workers=[Capacity(bytes=5), Capacity(bytes=9)], demands=demands)
     assert Divide(1) in small.begin()
-    assert of(Abandon, small.handle(Indivisible(1, "one layer"))) == [Abandon(1, None, "needs 6 bytes, has 5")]
+    assert of(Abandon, small.handle(Indivisible(1, "one layer"))) == [
+        Abandon(1, None, "needs 6 bytes, has 5; one layer")
+    ]
 
 
 def test_a_stage_that_does_not_load_goes_elsewhere_or_in_pieces() -> None:

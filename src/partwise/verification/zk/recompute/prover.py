@@ -15,6 +15,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -61,6 +62,10 @@ class RecomputeProver:
 
     def __init__(self, queries: int = QUERIES) -> None:
         self._queries = queries
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"queries": self._queries}
 
     def setup(
         self,
