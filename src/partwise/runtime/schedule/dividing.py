@@ -102,7 +102,9 @@ class Dividing(Loading):
         known = stream.requests[request]
         known.attempts[stage] = known.attempts.get(stage, 0) + 1
         if known.attempts[stage] >= self.policy.attempts:
-            return stream.give_up(request, *known.failures[stage])
+            worker, why = known.failures[stage]
+            self._incident("given up", worker=worker, stage=stage, request=request, why=why)
+            return stream.give_up(request, worker, why)
         known.states[stage] = State.DELAYED
         self._delayed[request, stage] = self._now_s + self.policy.backoff_s
         return []
