@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
 
 from partwise.cli.options import Bytes
-from partwise.runtime import Capacity, Policy
-from partwise.verification.zk.workers import Farm
+from partwise.runtime import Capacity
+from partwise.verification.zk import CallLimits
+from partwise.verification.zk.workers import PROVING, Farm
 
 __all__ = ["proof_worker_options", "prove_workers_option", "say", "take_farm"]
 
@@ -23,6 +25,8 @@ _LIMITS = (
     click.option("--max-parameters", type=click.IntRange(1), help="Of what a worker proves at once; with --workers."),
     click.option("--max-layers", type=click.IntRange(1), help="Of what a worker proves at once; with --workers."),
 )
+_GRACE_S = 10.0
+"""By which a worker may tell of a call that took too long before it is taken to hang; assumed."""
 _CAPACITY = {"memory": "bytes", "max_parameters": "parameters", "max_layers": "layers"}
 
 
@@ -48,8 +52,7 @@ def take_farm(workers: int | None, limits: dict[str, int | None], time_limit: fl
         if stated := [name for name, most in limits.items() if most is not None]:
             raise click.UsageError(f"--{stated[0].replace('_', '-')} is of a worker: say how many with --workers.")
         return None
-    usual = Policy(elsewhere=True)
-    policy = usual if time_limit is None else Policy(elsewhere=True, first_deadline_s=time_limit)
+    policy = replace(PROVING, first_deadline_s=(CallLimits().seconds if time_limit is None else time_limit) + _GRACE_S)
     capacity = Capacity(**{_CAPACITY[name]: most for name, most in limits.items()})
     return Farm(workers=workers, capacity=capacity, policy=policy)
 

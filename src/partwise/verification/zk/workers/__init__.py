@@ -4,6 +4,6 @@ In: circuits and witnesses; whoever divides a segment and judges its proof. Out:
 Never: belief in a worker's word: the caller checks every proof. What runs where is `runtime.schedule`'s to decide.
 """
 
-from partwise.verification.zk.workers.farm import Farm, Job, Work, prove_all
+from partwise.verification.zk.workers.farm import PROVING, Farm, Job, Work, prove_all
 
-__all__ = ["Farm", "Job", "Work", "prove_all"]
+__all__ = ["PROVING", "Farm", "Job", "Work", "prove_all"]

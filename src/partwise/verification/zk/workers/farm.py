@@ -44,11 +44,16 @@ from partwise.runtime.schedule import (
 from partwise.verification.zk.prover import Circuit, Measured, Prover
 from partwise.verification.zk.workers.messages import Begin, NotProved, Prove, Proved, Recipe, fault_of, recipe_of
 
-__all__ = ["Farm", "Job", "Work", "prove_all"]
+__all__ = ["PROVING", "Farm", "Job", "Work", "prove_all"]
 
 PROVERS: Kind[Proved | NotProved] = Kind(
     "partwise.verification.zk.workers.process", msgspec.msgpack.Decoder(Proved | NotProved)
 )
+
+
+PROVING = Policy(elsewhere=True, deaths=24, abandon_after=1000)
+"""A worker holds next to nothing: its prover's call is another process. What ends a worker is seldom the proof, so
+more of them may die over one (above the 20 kills that a run must survive) before it is divided; assumed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +63,7 @@ class Farm:
     workers: int
     capacity: Capacity = Capacity()  # noqa: RUF009 - frozen
     """Of each worker: a task above it is divided."""
-    policy: Policy = Policy(elsewhere=True)  # noqa: RUF009 - frozen
+    policy: Policy = PROVING
     """What is done when a proof fails; `first_deadline_s` is the deadline of each."""
 
 

@@ -20,8 +20,7 @@ import msgspec
 import partwise.errors
 from partwise.errors import PartwiseError, ProverError, WorkerLostError
 from partwise.runtime.executors.messages import Channel
-from partwise.verification.zk.prover import Prover
-from partwise.verification.zk.workers.messages import Begin, NotProved, Prove, Proved, fault_of
+from partwise.verification.zk.workers.messages import Begin, NotProved, Prove, Proved, Recipe, fault_of
 
 __all__ = ["main"]
 
@@ -43,16 +42,15 @@ def _serve(channel: Channel[Begin | Prove]) -> None:
     if not isinstance(begin, Begin):
         return
     tempfile.tempdir = begin.scratch
-    prover = begin.prover.make()
     with contextlib.suppress(WorkerLostError):  # a parent that is gone needs no report
         while isinstance(task := channel.receive(), Prove):
-            channel.send(_attempt(prover, task))
+            channel.send(_attempt(begin.prover, task))
 
 
-def _attempt(prover: Prover, task: Prove) -> Proved | NotProved:
+def _attempt(prover: Recipe, task: Prove) -> Proved | NotProved:
     try:
         paths = (Path(task.folder), Path(task.witness), Path(task.out))
-        return Proved(task.ticket, prover.prove(task.circuit, *paths, task.subject))
+        return Proved(task.ticket, prover.make().prove(task.circuit, *paths, task.subject))
     except Exception as error:  # noqa: BLE001 - the worker's loop: the parent must learn of every failure
         return _failed(task, error)
 
