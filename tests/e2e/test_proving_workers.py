@@ -265,7 +265,7 @@ def test_by_the_command_with_a_new_pin_and_on_another_machine(tmp_path: Path) ->
         call(tmp_path, "compile", "--scale", "5", "--base", "64", "--legs", "4", "--insecure-srs", "--json")[0]
     )
     call(tmp_path, "run", "slices/", "--input", "input.json")
-    out, err = call(tmp_path, "prove", "--workers", "2", "--max-layers", "1", "-o", "proofs.zip")
+    out, err = call(tmp_path, "prove", "--workers", "2", "--max-layers", "1", "-o", "proofs.zip", "--insecure-srs")
     new = str(noted_manifest(tmp_path / "slices"))
     assert new in out
     assert "proving: divided (segment 0)" in err
