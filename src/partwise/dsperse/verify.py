@@ -15,6 +15,7 @@ from partwise.dsperse.tensors import read_tensors
 from partwise.errors import InputError, ManifestError, PartwiseError
 from partwise.verification.zk.bundle import Bundle, read_bundle
 from partwise.verification.zk.manifest import ProofManifest, proof_manifest_from_bytes
+from partwise.verification.zk.pieces import whole
 from partwise.verification.zk.pins import noted_anywhere, noted_manifest
 from partwise.verification.zk.prover import Prover
 from partwise.verification.zk.verify import Pin, ProofVerdict, SegmentVerdict, verify_proofs
@@ -42,9 +43,7 @@ def verify_archive(
     Raises:
         InputError: a file that cannot be read at all.
     """
-    bundle = read_bundle(path)
-    if manifest is not None and not is_digest(manifest):
-        bundle = replace(bundle, manifest=_manifest_file(manifest))
+    bundle, manifest = _taken(read_bundle(path), manifest)
     return _judge(bundle, prover, _client_pin(bundle, manifest), inputs, claim)
 
 
@@ -64,9 +63,7 @@ def verify_sliced_run(
     """
     if not (run / PROOFS).is_file():
         raise InputError(str(run), "has no proofs", hint="partwise prove")
-    bundle = read_bundle(run / PROOFS)
-    if manifest is not None and not is_digest(manifest):
-        bundle = replace(bundle, manifest=_manifest_file(manifest))
+    bundle, manifest = _taken(read_bundle(run / PROOFS), manifest)
     noted = noted_manifest(layout.slices)
     pin = (
         _client_pin(bundle, manifest)
@@ -106,6 +103,17 @@ def _client_pin(bundle: Bundle, manifest: str | None) -> Pin | None:
         folder = noted_anywhere(digest)
         return None if folder is None else Pin(digest=digest, by=f"this machine's compile of {folder}")
     return Pin(digest=manifest if is_digest(manifest) else digest, by="the client")
+
+
+def _taken(bundle: Bundle, manifest: str | None) -> tuple[Bundle, str | None]:
+    """A manifest given as a file stands for the one that came along, or pins it where that one extends it."""
+    if manifest is None or is_digest(manifest):
+        return bundle, manifest
+    data = _manifest_file(manifest)
+    given, came = _parsed(data), _parsed(bundle.manifest)
+    if given is not None and came is not None and given.digest == whole(came).digest:
+        return bundle, given.digest
+    return replace(bundle, manifest=data), manifest
 
 
 def _manifest_file(path: str) -> bytes:
