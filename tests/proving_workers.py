@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,19 +15,19 @@ import numpy as np
 
 from partwise.extras import require
 
-__all__ = ["Killer", "exact_model", "killing", "proving_workers"]
+__all__ = ["Killer", "exact_model", "killing", "proving_workers", "wait_for_end"]
 
 _MODULE = b"partwise.verification.zk.workers.process"
 
 
-def proving_workers(parent: int) -> list[int]:
-    """Process ids of the workers that a process has."""
+def proving_workers(parent: int, module: bytes = _MODULE) -> list[int]:
+    """Process ids of the workers that a process has, or of its children that run another module."""
     found = list[int]()
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             with contextlib.suppress(OSError):
                 status = (folder / "stat").read_text().rpartition(")")[2].split()
-                if int(status[1]) == parent and _MODULE in (folder / "cmdline").read_bytes():
+                if int(status[1]) == parent and module in (folder / "cmdline").read_bytes():
                     found.append(int(folder.name))
     return sorted(found)
 
@@ -80,3 +81,14 @@ def exact_model(path: Path, layers: int) -> Path:
     onnx.checker.check_model(model)
     onnx.save(model, path)
     return path
+
+
+def wait_for_end(pid: int, limit_s: float = 10.0) -> None:
+    """Wait until a process has ended."""
+    end = time.monotonic() + limit_s
+    while (stat := Path(f"/proc/{pid}/stat")).exists():
+        with contextlib.suppress(OSError):
+            if stat.read_text().rpartition(")")[2].split()[0] == "Z":
+                return
+        assert time.monotonic() < end, f"process {pid} lives on"
+        time.sleep(0.05)

@@ -36,7 +36,7 @@ from partwise.verification.zk.command_prover import CommandTemplates
 from partwise.verification.zk.pins import note_manifest, noted_manifest
 from partwise.verification.zk.recompute import RecomputeProver
 from partwise.verification.zk.workers import PROVING, Farm
-from proving_workers import exact_model, killing, proving_workers
+from proving_workers import exact_model, killing, proving_workers, wait_for_end
 from zk_models import TINY, own_folders, request_file, skip_model
 
 pytest.importorskip("ezkl")
@@ -281,6 +281,28 @@ def test_by_the_command_with_a_new_pin_and_on_another_machine(tmp_path: Path) ->
     judged = call(other, "verify", "proofs.zip", "--manifest", old["manifest"], *ends, code=1)[0]
     assert "INCONCLUSIVE" in judged
     assert call(tmp_path, "prove", "--memory", "1GB", code=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_outlives_the_command(tmp_path: Path, how: signal.Signals) -> None:
+    """Neither workers nor their prover's calls, which are processes of their own; and the next call goes on."""
+    exact_model(tmp_path / "model.onnx", 3)
+    request_file(tmp_path / "input.json")
+    words = ("full-run", "model.onnx", "--proof", "--input", "input.json", "--insecure-srs", "--workers", "2")
+    process = command(tmp_path, *words)
+    started = list[int]()
+    while not started and process.poll() is None:
+        workers = proving_workers(process.pid)
+        calls = [pid for worker in workers for pid in proving_workers(worker, b"ezkl_child")]
+        started = [*workers, *calls] if calls else []
+    process.send_signal(how)
+    process.communicate()
+    assert started
+    for pid in started:
+        wait_for_end(pid)
+    assert "ACCEPTED" in call(tmp_path, *words)[0]
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.name.startswith(".")]
 
 
 @pytest.mark.slow

@@ -125,7 +125,8 @@ def show_proved(run: Path, result: RunResult, manifest: ProofManifest | None) ->
         Text(f"{result.proved_segments} of {result.total_segments} segments proved; proofs in {run / 'proofs.zip'}")
     )
     if result.pinned is not None and result.pinned != result.manifest:
-        out.print(Text(f"manifest {result.pinned}: its pieces are pinned by this digest, not by that of `compile`"))
+        out.print(Text(f"manifest {result.pinned}"))
+        out.print(Text("the pieces that this manifest names are pinned by its digest, not by the one of `compile`"))
 
 
 def _proved(

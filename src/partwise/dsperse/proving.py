@@ -255,7 +255,8 @@ class Proving:
 
     def _progress(self, place: Place) -> None:
         if self._on_progress:
-            self._on_progress(place_name(place), len(self._done), len(self._done | set(self._places)))
+            left = sum(not node_of(self.result, place).pieces for place in self._places if place not in self._done)
+            self._on_progress(place_name(place), len(self._done), len(self._done) + left)
 
 
 def _with(segments: tuple[SegmentRun, ...], place: Place, node: SegmentRun) -> tuple[SegmentRun, ...]:

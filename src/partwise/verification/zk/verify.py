@@ -22,16 +22,15 @@ import numpy as np
 from partwise.errors import InputError, ManifestError
 from partwise.verification.verdict import Outcome, Verdict
 from partwise.verification.zk.bundle import Bundle
+from partwise.verification.zk.coverage import covered, linked
 from partwise.verification.zk.ends import claimed, requested
 from partwise.verification.zk.manifest import (
     Edge,
     ProofManifest,
     ProvedSegment,
     proof_manifest_from_bytes,
-    proof_manifest_problems,
-    proof_manifest_to_bytes,
 )
-from partwise.verification.zk.pieces import Place, expand, place_name, whole
+from partwise.verification.zk.pieces import Place, place_name, whole
 from partwise.verification.zk.prover import Boundary, KeyFile, Mark, Prover
 from partwise.verification.zk.srs_public import PUBLIC_SRS, VERIFIER_SRS
 
@@ -101,7 +100,7 @@ def verify_proofs(
     except ManifestError as error:
         return ProofVerdict(verdict=_verdict([*bundle.problems, str(error)], [], ()), manifest="")
     try:
-        flat, places = _linked(manifest, bundle.divided)
+        flat, places = linked(manifest, bundle.divided)
     except ManifestError as error:
         return ProofVerdict(verdict=_verdict([str(error)], [], _srs_notes(manifest)), manifest=manifest.digest)
     if pin is not None and pin.digest != manifest.digest:
@@ -109,40 +108,11 @@ def verify_proofs(
         if base.digest != pin.digest:
             reason = f"the manifest is {manifest.digest}, not the pinned {pin.digest}"
             return ProofVerdict(verdict=_verdict([reason], [], _srs_notes(manifest)), manifest=manifest.digest)
-        found = verify_proofs(_covered(bundle, base, places), prover, pin=pin, request=request, claim=claim)
+        found = verify_proofs(covered(bundle, base, places), prover, pin=pin, request=request, claim=claim)
         return _extended(found, manifest.digest)
     with tempfile.TemporaryDirectory() as scratch:
         judge = _Judge(flat, bundle, prover, Path(scratch), places)
         return replace(judge.judge(pin, request, claim), manifest=manifest.digest)
-
-
-def _linked(manifest: ProofManifest, divided: frozenset[Place]) -> tuple[ProofManifest, tuple[Place, ...]]:
-    """The manifest as it was proved.
-
-    Raises:
-        ManifestError: it has no such pieces, or they cannot be linked.
-    """
-    flat, places = expand(manifest, divided)
-    if problems := list(proof_manifest_problems(flat)):
-        raise ManifestError("manifest", f"its pieces cannot be linked: {problems[0]}")
-    return flat, places
-
-
-def _covered(bundle: Bundle, base: ProofManifest, places: tuple[Place, ...]) -> Bundle:
-    """What a pinned manifest covers of proofs that came under an extension of it: those of whole segments."""
-    proofs = {n: proof for n, proof in bundle.proofs.items() if n >= len(places) or len(places[n]) == 1}
-    kept = {places[n][0] if n < len(places) else len(base.segments) + n: proof for n, proof in proofs.items()}
-    in_pieces = {place[:1] for place in places if len(place) > 1}
-    left = in_pieces | {place[:1] for n, place in enumerate(places) if n in bundle.not_proved}
-    pinned = {key.digest for segment in base.segments if segment.circuit for key in segment.circuit.keys}
-    return replace(
-        bundle,
-        manifest=proof_manifest_to_bytes(base),
-        not_proved=frozenset(number for first in left for number in first),
-        divided=frozenset(),
-        proofs=kept,
-        keys={digest: data for digest, data in bundle.keys.items() if digest in pinned},
-    )
 
 
 def _extended(found: ProofVerdict, digest: str) -> ProofVerdict:
