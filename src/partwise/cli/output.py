@@ -46,11 +46,18 @@ def timed(what: str) -> Generator[None]:
 def counted(what: str) -> Generator[Callable[[str, int, int | None], None]]:
     """A bar with an estimate; yields a function of (what is being done, how much is done, how much there is)."""
     start = time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), _Rate())
+    columns = (TextColumn("{task.description}"), BarColumn(), _Count(), _Rate())
     with _progress(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task(what, total=None)
         yield lambda doing, done, total: progress.update(task, description=doing, completed=done, total=total)
     click.echo(f"{what}: {format_seconds(time.monotonic() - start)}", err=True)
+
+
+class _Count(ProgressColumn):
+    """How many are done of how many; nothing as long as nobody knows."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.total is None else f"{task.completed:.0f}/{task.total:.0f}")
 
 
 class _Rate(ProgressColumn):

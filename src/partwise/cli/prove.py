@@ -10,7 +10,7 @@ import msgspec
 
 from partwise.cli.options import PATH, check_parent, json_option
 from partwise.cli.output import counted, print_json
-from partwise.cli.proof_options import layers_option, prover_options, sliced, take_prover
+from partwise.cli.proof_options import circuits_prover, layers_option, prover_options, sliced, take_prover
 from partwise.cli.proof_render import show_proved
 from partwise.cli.proof_workers import proof_worker_options, say, take_farm
 from partwise.dsperse import find_run, parse_layers, prove_run, read_manifest, segment_count
@@ -40,7 +40,8 @@ def prove(path: Path | None, layers: str | None, output: Path | None, as_json: b
     check_parent(output)
     limits = {name: given.pop(name) for name in ("memory", "max_parameters", "max_layers")}
     farm = take_farm(given.pop("workers"), limits, given["time_limit"])
-    layout, prover = sliced(path), take_prover(given)
+    layout = sliced(path)
+    prover = take_prover(given, circuits_prover(given, layout))
     run = find_run(layout, path or Path.cwd())
     chosen = None if layers is None else parse_layers(layers, segment_count(layout))
     with counted("proved") as on_progress:

@@ -56,7 +56,7 @@ class SegmentVerdict:
     piece: Place = ()
     """Of the segment, where it was proved in pieces."""
     state: str
-    """`verified`, `refused` or `not proved`."""
+    """`verified`, `refused`, `not proved`, or `not checked` where the prover here is another."""
     reason: str = ""
     logrows: int | None = None
     rows: int | None = None
@@ -131,14 +131,16 @@ class _Judge:
         self._places = places
         self._wrong, self._open, self._notes = list[str](), list[str](), list[str]()
         self._boundaries = dict[int, Boundary]()
+        self._is_ours = (prover.name, prover.version) == (manifest.prover, manifest.prover_version)
 
     def judge(self, pin: Pin | None, request: Tensors | None, claim: Tensors | None) -> ProofVerdict:
         if pin is None:
             self._open.append("manifest not pinned")
         self._wrong.extend(self._bundle.problems)
         self._notes.extend(_srs_notes(self._manifest))
-        self._open.extend(_unchecked(self._manifest, self._places))
-        self._check_version()
+        if not self._is_ours:
+            theirs, here = f"{self._manifest.prover} {self._manifest.prover_version}", self._prover
+            self._open.append(f"the proofs are of {theirs}, here is {here.name} {here.version}")
         segments = tuple(self._segment(number) for number in range(len(self._manifest.segments)))
         self._wrong.extend(self._left_over())
         edges = self._check_edges()
@@ -153,17 +155,15 @@ class _Judge:
             edges=edges,
         )
 
-    def _check_version(self) -> None:
-        ours, theirs = (self._prover.name, self._prover.version), (self._manifest.prover, self._manifest.prover_version)
-        if ours != theirs:
-            self._open.append(f"the proofs are of {' '.join(theirs)}, here is {' '.join(ours)}")
-
     def _segment(self, number: int) -> SegmentVerdict:
         entry, proof = self._manifest.segments[number], self._bundle.proofs.get(number)
         if entry.circuit is None or (proof is None and number in self._bundle.not_proved):
             self._open.append(f"{self._name(number)} is not proved")
             return SegmentVerdict(segment=self._places[number][0], piece=self._places[number][1:], state="not proved")
         size = None if proof is None else len(proof)
+        if proof is not None and not self._is_ours:
+            place = self._places[number]
+            return SegmentVerdict(segment=place[0], piece=place[1:], state="not checked", proof_bytes=size)
         reason = "has no proof" if proof is None else self._judge_proof(number, entry, proof)
         if reason:
             self._wrong.append(f"{self._name(number)}: {'' if proof is None else 'its proof '}{reason}")
@@ -185,6 +185,10 @@ class _Judge:
         if found.boundary is None:
             return found.refused
         self._boundaries[number] = found.boundary
+        if found.doubt:
+            self._open.append(f"{self._name(number)}: {found.doubt}")
+        if found.promise and found.promise not in self._notes:
+            self._notes.append(found.promise)
         return ""
 
     def _keys(self, number: int) -> tuple[dict[str, Path], str]:
@@ -271,13 +275,6 @@ def _srs_notes(manifest: ProofManifest) -> list[str]:
     if all(key.digest == PUBLIC_SRS[1] for key in keys if key.name == VERIFIER_SRS):
         return []
     return ["the SRS is self-made (--insecure-srs): whoever made it can forge proofs"]
-
-
-def _unchecked(manifest: ProofManifest, places: tuple[Place, ...]) -> Iterable[str]:
-    """Circuits without range checks at their boundary need an argument that nothing here checks."""
-    for place, segment in zip(places, manifest.segments, strict=True):
-        if segment.circuit is not None and not segment.circuit.settings.boundary_checks:
-            yield f"{place_name(place)}: its circuit does not check the range of its inputs and outputs"
 
 
 def _verdict(wrong: list[str], undecided: list[str], notes: Iterable[str], edges: int = 0) -> Verdict:
