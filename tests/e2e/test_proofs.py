@@ -135,6 +135,20 @@ def test_users_mistakes(machine: Machine, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_value_too_large_inside_a_circuit_is_named(machine: Machine, tmp_path: Path) -> None:
+    """The request fits; the square of what comes of it does not."""
+    text = "g (float[1,4] x) => (float[1,4] y) { a = Gemm <transB=1> (x, W0, B0)\n b = Mul (a, a)\n y = Relu (b) }"
+    write_model(tmp_path / "square.onnx", text, {"W0": (4, 4), "B0": (4,)})
+    machine.call("slice", "square.onnx", "--segments", "1")
+    machine.call("compile", *TINY[:4], "--legs", "3", "--insecure-srs", "--input", "input.json")
+    (tmp_path / "large.json").write_text('{"x": [[100, -100, 100, 100]]}')
+    said = machine.call("run", "slices/", "--input", "large.json", code=3)
+    assert "segment 0, `b`: holds a value outside the range of its circuit; expected below 262144" in said
+    assert "times as far" in said
+    assert not list((tmp_path / "run").iterdir())
+
+
+@pytest.mark.slow
 def test_keys_of_another_version_of_the_prover(machine: Machine, tmp_path: Path) -> None:
     machine.call("slice", "model.onnx")
     machine.call("compile", *TINY, "--insecure-srs", "--layers", "0")
