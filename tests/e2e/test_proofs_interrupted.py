@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from zk_machine import Machine
@@ -52,9 +53,11 @@ def kill_when(machine: Machine, words: tuple[str, ...], is_time: Callable[[], bo
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
         time.sleep(0.01)
+    provers = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
+    assert not psutil.wait_procs(provers, timeout=10)[1], "a prover goes on after its caller is gone"
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def templates(path: Path, steps: dict[str, list[str]] | None = None) -> Path:
 
 
 def test_recompute_from_compile_to_another_machine(machine: Machine) -> None:
-    machine.call("slice", "model.onnx", "--segments", "2")
+    machine.call("slice", "model.onnx", "--segments", "1")
     pin = str(machine.data("compile", "--prover", "recompute", "--scale", "12")["manifest"])
     assert json.loads((machine.folder / "slices" / "proof_manifest.json").read_bytes())["prover"] == "recompute"
     machine.call("run", "slices/", "--input", "input.json", "--max-error", "0.01")

@@ -19,7 +19,7 @@ from partwise.cli.watch import Watch, watched
 from partwise.cli.worker_options import take_worker_options, worker_options
 from partwise.files import copy_whole
 from partwise.runtime import TRACE_FORMATS, run_to_data
-from partwise.runtime.config import Config, check_config, configured_engine, make_pace
+from partwise.runtime.config import Config, check_config, configured_engine, configured_workers, make_pace
 
 __all__ = ["run"]
 
@@ -83,6 +83,9 @@ def run(
         check_config(config, opened)
         options["engine"] = configured_engine(config, opened, options["engine"])
         options["pace"] = make_pace(config)
+        options["weights"] = config.memory.weights
+        if options["executor"] != "ray":  # a budget is of this machine
+            options["workers"] = configured_workers(config, opened, options["workers"])
         if config.faults is not None:
             fallback = config.faults.cpu_fallback or options["policy"].cpu_fallback
             options["policy"] = replace(config.faults, cpu_fallback=fallback)

@@ -27,7 +27,7 @@ class Dividing(Loading):
             return self._load(member, stage)
         if divide and self._may_divide(stage):
             return self._divide(stage)
-        return [Abandon(stage, worker, why or self._shortage(stage))]
+        return [Abandon(stage, worker, why or self._shortage(stage), self._in_a_row(sorted(refused)) if why else ())]
 
     def _may_divide(self, stage: int) -> bool:
         return self.policy.divide and stage not in self._indivisible and stage not in self._divisions
@@ -90,7 +90,7 @@ class Dividing(Loading):
         self._indivisible[stage] = why
         self._incident("indivisible", stage=stage, why=why)
         if not self.roster.holders(stage):
-            return [Abandon(stage, None, f"{self._shortage(stage)}; {why}")]
+            return [Abandon(stage, None, f"{self._shortage(stage)}, and cannot be cut smaller ({why.rstrip('.')})")]
         stream, found = self._stream, list[Instruction]()
         for request in stream.undone(stage) if stream is not None else ():
             if stream is not None and stream.requests[request].states[stage] is State.PARKED:
@@ -102,9 +102,9 @@ class Dividing(Loading):
         known = stream.requests[request]
         known.attempts[stage] = known.attempts.get(stage, 0) + 1
         if known.attempts[stage] >= self.policy.attempts:
-            worker, why = known.failures[stage]
-            self._incident("given up", worker=worker, stage=stage, request=request, why=why)
-            return stream.give_up(request, worker, why)
+            last = known.failures[stage]
+            self._incident("given up", worker=last.worker, stage=stage, request=request, why=last.why)
+            return stream.give_up(request, last)
         known.states[stage] = State.DELAYED
         self._delayed[request, stage] = self._now_s + self.policy.backoff_s
         return []

@@ -178,7 +178,9 @@ def test_memory_is_not_tried_twice() -> None:
 def test_one_layer_that_no_worker_has_room_for_ends_the_run() -> None:
     world = World(1, 2, Capacity(bytes=1), demands=[Demand(bytes=2)])
     world.obey(world.schedule.handle(Indivisible(0, "one layer")))
-    assert [str(i) for i in world.said(Abandon)] == [str(Abandon(0, None, "needs 2 bytes, has 1; one layer"))]
+    assert [str(i) for i in world.said(Abandon)] == [
+        str(Abandon(0, None, "needs 2 bytes, has 1, and cannot be cut smaller (one layer)"))
+    ]
 
 
 def test_one_layer_that_fails_everywhere_is_given_up() -> None:

@@ -22,6 +22,7 @@ from partwise.ir import Output, Symbol
 from partwise.packaging import Port
 from partwise.runtime.executors.drive import Driver
 from partwise.runtime.executors.executor import Values
+from partwise.runtime.executors.reported import Reported
 from partwise.runtime.executors.worker_process import Crew, Gone, Kind, Pulse
 from partwise.runtime.route import Piece, Route
 from partwise.runtime.schedule import (
@@ -164,7 +165,7 @@ class _Hands:
         self._crew = Crew(PROVERS)
         self._events = deque[Event]()
         self._tasks = dict[int, Compute]()
-        self._errors = dict[int, PartwiseError]()
+        self._errors = Reported()
 
     def start(self, worker: int) -> None:
         folder = tempfile.mkdtemp(prefix=f"worker_{worker}.", dir=self._scratch)
@@ -199,8 +200,7 @@ class _Hands:
         try:
             job = self._work.job(task.stage)
         except PartwiseError as error:
-            self._errors[task.worker] = error
-            self._events.append(Failed(task.ticket, Fault.FINAL, str(error)))
+            self._events.append(Failed(task.ticket, Fault.FINAL, self._errors.note(task.worker, error)))
             return
         self._tasks[task.ticket] = task
         paths = (str(job.folder), str(job.witness), str(self._proof(task.ticket)))
@@ -223,8 +223,8 @@ class _Hands:
         heard = self._crew.next(timeout_s)
         return None if heard is None else self._event(*heard)
 
-    def error(self, worker: int) -> PartwiseError | None:
-        return self._errors.get(worker)
+    def error(self, worker: int, why: str) -> PartwiseError | None:
+        return self._errors.find(worker, why)
 
     def close(self) -> None:
         """End all workers, and tell the end of the story."""
@@ -236,13 +236,11 @@ class _Hands:
             case Pulse():
                 return Heard(worker)
             case Gone(error):
-                self._errors[worker] = error
                 self._forget(worker)
-                return Lost(worker, str(error))
+                return Lost(worker, self._errors.note(worker, error))
             case NotProved():
                 self._tasks.pop(message.ticket, None)
-                error = self._errors[worker] = _error_of(message)
-                return Failed(message.ticket, message.fault, str(error))
+                return Failed(message.ticket, message.fault, self._errors.note(worker, _error_of(message)))
             case Proved():
                 return self._proved(worker, message)
 
@@ -253,8 +251,7 @@ class _Hands:
         try:
             self._work.accept(task.stage, proof, done.measured)
         except PartwiseError as error:
-            self._errors[worker] = error
-            return Failed(done.ticket, fault_of(error), str(error))
+            return Failed(done.ticket, fault_of(error), self._errors.note(worker, error))
         finally:
             proof.unlink(missing_ok=True)
         return Finished(done.ticket, done.measured.seconds)
