@@ -5,7 +5,7 @@ PartwiseError
 ├ PlanError (4)     InfeasibleError · StalePlanError
 ├ PackageError (5)  ManifestError · DigestMismatchError
 ├ RunError (6)      InterfaceMismatchError · EngineError (EngineMissingError · EngineMemoryError) · WorkerLostError
-├ VerifyError (7)   ProverError; the tool itself failed, while a rejected output or proof is a Verdict
+├ VerifyError (7)   ProverError (ProverMemoryError); the tool itself failed: a rejected proof is a Verdict
 ├ RegistryError (8)
 └ MissingExtraError (9)
 
@@ -34,6 +34,7 @@ __all__ = [
     "PartwiseError",
     "PlanError",
     "ProverError",
+    "ProverMemoryError",
     "RegistryError",
     "RunError",
     "StalePlanError",
@@ -178,6 +179,10 @@ class VerifyError(PartwiseError):
 
 class ProverError(VerifyError):
     """A prover failed, panicked, or ran into its limits."""
+
+
+class ProverMemoryError(ProverError):
+    """A circuit does not fit into the memory that its prover has."""
 
 
 class RegistryError(PartwiseError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from hypothesis import given, settings
@@ -240,13 +240,29 @@ def routes(draw: st.DrawFn) -> Route:
     st.integers(1, 5),
     st.integers(0, 30),
     st.booleans(),
+    st.booleans(),
     st.integers(0, 2**32),
 )
 def test_no_deadlock_nothing_lost_nothing_twice(
-    route: Route, count: int, in_flight: int, queue: int, workers: int, faults: int, durable: bool, seed: int
+    route: Route,
+    count: int,
+    in_flight: int,
+    queue: int,
+    workers: int,
+    faults: int,
+    durable: bool,
+    resident: bool,
+    seed: int,
 ) -> None:
     schedule = Schedule(
-        route, workers=workers, in_flight=in_flight, queue=queue, policy=POLICY, supervised=True, durable=durable
+        route,
+        workers=workers,
+        in_flight=in_flight,
+        queue=queue,
+        policy=replace(POLICY, elsewhere=not resident),
+        supervised=True,
+        durable=durable,
+        resident=resident,
     )
     world = Simulated(schedule, count, Random(seed), 0.3, faults, durable)
     world.run()
@@ -261,12 +277,22 @@ def test_no_deadlock_nothing_lost_nothing_twice(
 
 
 @settings(max_examples=150, deadline=None)
-@given(routes(), st.integers(1, 8), st.integers(1, 4), st.integers(1, 4), st.integers(0, 5), st.integers(0, 2**32))
+@given(
+    routes(),
+    st.integers(1, 8),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.integers(0, 5),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
 def test_divided_and_given_up_requests_leave_nothing(
-    route: Route, count: int, in_flight: int, workers: int, divisible: int, seed: int
+    route: Route, count: int, in_flight: int, workers: int, divisible: int, resident: bool, seed: int
 ) -> None:
-    policy = Policy(attempts=2, deaths=2, abandon_after=10**6, exclude_s=1, keep_going=True)
-    schedule = Schedule(route, workers=workers, in_flight=in_flight, queue=2, policy=policy, supervised=True)
+    policy = Policy(attempts=2, deaths=2, abandon_after=10**6, exclude_s=1, keep_going=True, elsewhere=not resident)
+    schedule = Schedule(
+        route, workers=workers, in_flight=in_flight, queue=2, policy=policy, supervised=True, resident=resident
+    )
     world = Simulated(schedule, count, Random(seed), 0.5, 60, divisible=divisible)
     world.run()
     assert sorted(world.answered + world.given_up) == list(range(count))

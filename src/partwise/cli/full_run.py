@@ -21,6 +21,7 @@ from partwise.cli.options import (
 )
 from partwise.cli.output import counted, print_json, timed
 from partwise.cli.proof_options import PROVER_NAMES, asked_model, circuit_options, layers_option, prover_options
+from partwise.cli.proof_workers import prove_workers_option
 from partwise.cli.render import show_plan, show_run, show_verdict
 from partwise.cli.sliced import full_run_sliced, sliced_model
 from partwise.frontends import open_model
@@ -33,6 +34,7 @@ __all__ = ["full_run"]
 _PROOFS = (
     *("layers", "max_error", "scale", "integer", "logrows", "columns", "base", "legs", "queries", "visibility"),
     *PROVER_NAMES,
+    "workers",
 )
 
 
@@ -46,6 +48,7 @@ _PROOFS = (
 @layers_option
 @click.option("--max-error", type=click.FloatRange(min=0), help="Proofs: of outputs against onnxruntime's, at most.")
 @circuit_options
+@prove_workers_option
 @prover_options
 @json_option
 @click.pass_context

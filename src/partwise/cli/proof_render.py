@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,16 @@ import msgspec
 from rich.text import Text
 
 from partwise.cli.render import console, show_verdict, table
-from partwise.dsperse import CompileResult, Layout, RunResult, SlicedRun
+from partwise.dsperse import CompileResult, Layout, RunResult, SegmentRun, SlicedRun
 from partwise.units import format_bytes, format_count, format_seconds
 from partwise.verification import verdict_to_data
 from partwise.verification.zk import ProofManifest, ProofVerdict
+from partwise.verification.zk.manifest import ProvedSegment
 
 __all__ = [
     "compiled_to_data",
     "proof_verdict_to_data",
+    "proved_to_data",
     "show_compiled",
     "show_proof_verdict",
     "show_proved",
@@ -107,28 +109,55 @@ def sliced_run_to_data(run: SlicedRun) -> dict[str, object]:
 def show_proved(run: Path, result: RunResult, manifest: ProofManifest | None) -> None:
     """Each segment's proof."""
     rows = list[tuple[str, ...]]()
-    for number, segment in enumerate(result.segments):
-        done, circuit = segment.proof_execution, manifest and manifest.segments[number].circuit
+    for name, segment, entry in _proved(result, manifest):
+        done, circuit = segment.proof_execution, entry and entry.circuit
         if done is None or circuit is None or segment.proved != "proved":
-            rows.append((str(number), segment.proved, "", "", "", "", "", "", ""))
+            state = "in pieces" if segment.pieces else segment.proved
+            rows.append((name, state, "", "", "", "", "", "", ""))
             continue
         vk = sum(key.size for key in circuit.keys)
         figures = (str(circuit.settings.logrows or "—"), str(circuit.rows), format_seconds(done.seconds))
         sizes = (format_bytes(done.peak_bytes), format_seconds(done.verify_seconds), format_bytes(done.proof_bytes))
-        rows.append((str(number), "proved", *figures, *sizes, format_bytes(vk)))
+        rows.append((name, "proved", *figures, *sizes, format_bytes(vk)))
     columns = ("segment", "state", "k", "rows", "prove", "peak memory", "verify", "proof", "keys")
     out = console()
     out.print(table("Proofs", columns, rows, left=2))
     out.print(
         Text(f"{result.proved_segments} of {result.total_segments} segments proved; proofs in {run / 'proofs.zip'}")
     )
+    if result.pinned is not None and result.pinned != result.manifest:
+        out.print(Text(f"manifest {result.pinned}"))
+        out.print(Text("the pieces that this manifest names are pinned by its digest, not by the one of `compile`"))
+
+
+def _proved(
+    result: RunResult, manifest: ProofManifest | None
+) -> Iterator[tuple[str, SegmentRun, ProvedSegment | None]]:
+    """Segments and, below each that was divided, its pieces, with what the manifest has of them."""
+
+    def below(
+        name: str, node: SegmentRun, entry: ProvedSegment | None
+    ) -> Iterator[tuple[str, SegmentRun, ProvedSegment | None]]:
+        yield name, node, entry
+        inner = () if entry is None or node.proved == "proved" else entry.pieces
+        for number, (piece, known) in enumerate(zip(node.pieces, inner, strict=False)):
+            yield from below(f"{name}.{number}", piece, known)
+
+    for number, node in enumerate(result.segments):
+        yield from below(str(number), node, manifest and manifest.segments[number])
+
+
+def proved_to_data(result: RunResult) -> dict[str, object]:
+    """What proving adds to a run's record, for `--json`."""
+    data = msgspec.to_builtins(result)
+    return {name: data[name] for name in ("segments", "proved_segments", "incidents", "pinned")}
 
 
 def show_proof_verdict(found: ProofVerdict) -> None:
     """Each segment's proof judged, then the verdict."""
     rows = [
         (
-            str(one.segment),
+            ".".join(map(str, (one.segment, *one.piece))),
             one.state,
             "" if one.logrows is None else str(one.logrows or "—"),
             "" if one.rows is None else str(one.rows),

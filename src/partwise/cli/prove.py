@@ -12,6 +12,7 @@ from partwise.cli.options import PATH, check_parent, json_option
 from partwise.cli.output import counted, print_json
 from partwise.cli.proof_options import circuits_prover, layers_option, prover_options, sliced, take_prover
 from partwise.cli.proof_render import show_proved
+from partwise.cli.proof_workers import proof_worker_options, say, take_farm
 from partwise.dsperse import find_run, parse_layers, prove_run, read_manifest, segment_count
 
 __all__ = ["prove"]
@@ -21,6 +22,7 @@ __all__ = ["prove"]
 @click.argument("path", type=PATH, required=False)
 @layers_option
 @click.option("-o", "--output", type=PATH, help="Copy the proofs here, as one .zip for whoever verifies.")
+@proof_worker_options
 @prover_options
 @json_option
 def prove(path: Path | None, layers: str | None, output: Path | None, as_json: bool, **given: Any) -> None:
@@ -28,16 +30,24 @@ def prove(path: Path | None, layers: str | None, output: Path | None, as_json: b
 
     PATH is a run; by default the one that the current folder lies in, or the newest.
 
+    With --workers, a proof that fails or takes longer than --time-limit is repeated by another worker, then made in
+    pieces; pieces that were not there before change the pin, which is printed.
+
     \b
     Example:  partwise prove run/run_1 -o proofs.zip
+              partwise prove --workers 2 --time-limit 600 --max-layers 1
     """
     check_parent(output)
+    limits = {name: given.pop(name) for name in ("memory", "max_parameters", "max_layers")}
+    farm = take_farm(given.pop("workers"), limits, given["time_limit"])
     layout = sliced(path)
     prover = take_prover(given, circuits_prover(given, layout))
     run = find_run(layout, path or Path.cwd())
     chosen = None if layers is None else parse_layers(layers, segment_count(layout))
     with counted("proved") as on_progress:
-        result = prove_run(layout, run, prover, layers=chosen, out=output, on_progress=on_progress)
+        result = prove_run(
+            layout, run, prover, layers=chosen, out=output, farm=farm, on_progress=on_progress, on_incident=say
+        )
     if as_json:
         print_json(msgspec.to_builtins(result) | {"path": str(run)})
     else:

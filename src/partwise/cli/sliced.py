@@ -13,12 +13,14 @@ from partwise.cli.output import counted, print_json, timed
 from partwise.cli.proof_options import asked_for, asked_prover, circuits_prover, limited_prover, take_prover
 from partwise.cli.proof_render import (
     proof_verdict_to_data,
+    proved_to_data,
     show_compiled,
     show_proof_verdict,
     show_proved,
     show_sliced_run,
     sliced_run_to_data,
 )
+from partwise.cli.proof_workers import say, take_farm
 from partwise.dsperse import (
     PROOFS,
     Layout,
@@ -29,6 +31,7 @@ from partwise.dsperse import (
     parse_layers,
     proofs_prover,
     prove_run,
+    read_manifest,
     run_slices,
     segment_count,
     slice_model,
@@ -40,6 +43,7 @@ from partwise.errors import InputError
 from partwise.packaging import is_package
 from partwise.verification import Outcome
 from partwise.verification.zk import PROVERS, CallLimits, ProofVerdict, Prover
+from partwise.verification.zk.workers import Farm
 
 __all__ = ["full_run_sliced", "is_archive", "run_sliced", "sliced_model", "verify_archived", "verify_sliced"]
 
@@ -100,6 +104,7 @@ def full_run_sliced(model: Path, inputs: Path | None, as_json: bool, given: dict
     """`full-run --proof`: slice, compile, run, prove, verify, each only where it is not done; returns the exit code."""
     limits = {name: given.pop(name) for name in ("max_parameters", "max_layers", "stages", "batch")}
     layers, max_error, out = given.pop("layers"), given.pop("max_error"), given.pop("output")
+    farm = _farm(given, limits)
     kind = asked_prover(given)
     prover, settings = take_prover(given, kind), take_settings(given, kind)
     inputs = _ask_input(model if model.is_dir() else model.parent, inputs)
@@ -112,17 +117,25 @@ def full_run_sliced(model: Path, inputs: Path | None, as_json: bool, given: dict
         with counted("run") as on_progress:
             run = run_slices(layout, prover, inputs, layers=chosen, max_error=max_error, on_progress=on_progress)
     with counted("proved") as on_progress:
-        result = prove_run(layout, run.path, prover, on_progress=on_progress)
+        result = prove_run(layout, run.path, prover, farm=farm, on_progress=on_progress, on_incident=say)
     with timed("verified"):
         found = verify_sliced_run(layout, run.path, prover, inputs=inputs)
     if as_json:
-        verdict = {"verdict": proof_verdict_to_data(found), "manifest": compiled.manifest.digest}
-        print_json(sliced_run_to_data(run) | verdict)
+        verdict = {"verdict": proof_verdict_to_data(found), "manifest": result.pinned}
+        print_json(sliced_run_to_data(run) | proved_to_data(result) | verdict)
         return 0 if found.verdict.outcome is Outcome.ACCEPTED else 1
     show_compiled(compiled)
     show_sliced_run(run)
-    show_proved(run.path, result, compiled.manifest)
+    show_proved(run.path, result, read_manifest(layout))
     return _judged(found, as_json)
+
+
+def _farm(given: dict[str, Any], limits: dict[str, Any]) -> Farm | None:
+    """Workers with the limits of the slices, which bind also where the slices were there before."""
+    if (workers := given.pop("workers")) is None:
+        return None
+    stated = {"memory": given["memory"]} | {name: limits[name] for name in ("max_parameters", "max_layers")}
+    return take_farm(workers, stated, given["time_limit"])
 
 
 def _sliced_now(model: Path, out: Path | None, limits: dict[str, Any]) -> Layout:

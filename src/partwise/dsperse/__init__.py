@@ -7,7 +7,7 @@ what is proved and linked is decided by `verification.zk` from digests alone.
 from partwise.dsperse.compile import CompileResult, compile_slices, parse_layers
 from partwise.dsperse.layout import Layout, find_layout, find_run, segment_count, slice_metadata
 from partwise.dsperse.prove import PROOFS, prove_run
-from partwise.dsperse.records import RunResult, is_sliced_run
+from partwise.dsperse.records import ProvingIncident, RunResult, SegmentRun, is_sliced_run
 from partwise.dsperse.run import SlicedRun, read_manifest, run_slices, unfinished_run
 from partwise.dsperse.slice import slice_model
 from partwise.dsperse.verify import proofs_prover, verify_archive, verify_sliced_run
@@ -16,7 +16,9 @@ __all__ = [
     "PROOFS",
     "CompileResult",
     "Layout",
+    "ProvingIncident",
     "RunResult",
+    "SegmentRun",
     "SlicedRun",
     "compile_slices",
     "find_layout",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from partwise.dsperse.chain import Chain, fixed_shape
 from partwise.dsperse.integers import Integers
 from partwise.dsperse.layout import Layout
 from partwise.dsperse.slice import write_onnx
-from partwise.errors import InputError, PackageError
+from partwise.errors import InputError, ManifestError, PackageError
 from partwise.files import write_whole
 from partwise.ir import DType
 from partwise.packaging import Package, Port, open_package
@@ -26,14 +26,15 @@ from partwise.verification.zk.manifest import (
     ProofManifest,
     ProvedSegment,
     Wire,
+    proof_manifest_from_bytes,
     proof_manifest_problems,
     proof_manifest_to_bytes,
 )
-from partwise.verification.zk.pins import note_manifest
+from partwise.verification.zk.pins import note_manifest, noted_manifest
 from partwise.verification.zk.prover import Circuit, Prover
 from partwise.verification.zk.settings import CircuitSettings
 
-__all__ = ["CompileResult", "compile_slices", "parse_layers"]
+__all__ = ["CompileResult", "circuit_entry", "compile_slices", "parse_layers", "wire_of"]
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -105,7 +106,7 @@ def compile_slices(
             compiled[number] = _compile(layout, package, number, prover, used, chains, integers)
         for chain in chains:
             chain.run(number)
-    manifest = _manifest(layout, package, prover)
+    manifest = _with_pieces(layout, _manifest(layout, package, prover))
     write_whole(layout.manifest, proof_manifest_to_bytes(manifest))
     note_manifest(layout.slices, manifest.digest)
     return CompileResult(manifest=manifest, compiled=compiled)
@@ -155,9 +156,9 @@ def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest
         segments.append(
             ProvedSegment(
                 onnx=onnx,
-                inputs=tuple(_wire(port, scale) for port, scale in zip(entry.inputs, scales_in, strict=True)),
-                outputs=tuple(_wire(port, scale) for port, scale in zip(entry.outputs, scales_out, strict=True)),
-                circuit=None if circuit is None else _entry(circuit),
+                inputs=tuple(wire_of(port, scale) for port, scale in zip(entry.inputs, scales_in, strict=True)),
+                outputs=tuple(wire_of(port, scale) for port, scale in zip(entry.outputs, scales_out, strict=True)),
+                circuit=None if circuit is None else circuit_entry(circuit),
             )
         )
     manifest = ProofManifest(
@@ -166,7 +167,7 @@ def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest
         prover_version=prover.version,
         model=source.model,
         package=package.digest,
-        inputs=tuple(_wire(port, None) for port in source.inputs),
+        inputs=tuple(wire_of(port, None) for port in source.inputs),
         outputs=source.outputs,
         segments=tuple(segments),
     )
@@ -176,9 +177,24 @@ def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest
     return manifest
 
 
-def _entry(circuit: Circuit) -> CircuitEntry:
+def _with_pieces(layout: Layout, made: ProofManifest) -> ProofManifest:
+    """The manifest with the pieces that this machine made of segments that are as they were."""
+    try:
+        known = proof_manifest_from_bytes(layout.manifest.read_bytes(), str(layout.manifest))
+    except (OSError, ManifestError):
+        return made
+    if known.digest != noted_manifest(layout.slices) or len(known.segments) != len(made.segments):
+        return made
+    pairs = zip(made.segments, known.segments, strict=True)
+    kept = (old if replace(old, pieces=()) == new else new for new, old in pairs)
+    return replace(made, segments=tuple(kept))
+
+
+def circuit_entry(circuit: Circuit) -> CircuitEntry:
+    """A circuit as a manifest pins it."""
     return CircuitEntry(settings=circuit.settings, keys=circuit.keys, rows=circuit.rows, common=circuit.common)
 
 
-def _wire(port: Port, scale: int | None) -> Wire:
+def wire_of(port: Port, scale: int | None) -> Wire:
+    """A port as a manifest names it."""
     return Wire(tensor=port.tensor, shape=fixed_shape(port), dtype=port.dtype, scale=scale, source=port.source)

@@ -24,7 +24,7 @@ from partwise.verification.zk.compile import Lowered
 from partwise.verification.zk.field import Values, quantize
 from partwise.verification.zk.settings import CircuitSettings
 
-__all__ = ["Integers"]
+__all__ = ["MARGIN_BITS", "Integers", "settled"]
 
 MARGIN_BITS = 3
 """By which a value may exceed the greatest of the examples. Assumed."""
@@ -77,21 +77,7 @@ class Integers:
     ) -> tuple[Lowered, CircuitSettings, list[tuple[Values, ...]]]:
         """A segment that was entered, as a file, with the cheapest settings that hold its values, and its examples."""
         circuit, range_bits = self._circuits[number]
-        write_whole(out, circuit.model)
-        choice = choose_settings(graph_work(api.capture(out, optimize="off")), range_bits).settings
-        chosen = replace(
-            settings,
-            logrows=settings.logrows or choice.logrows,
-            columns=choice.columns,
-            base=choice.base,
-            legs=choice.legs,
-            product_checks=choice.product_checks,
-        )
-        lowered = Lowered(
-            path=out,
-            input_digits=tuple(port.bits or 0 for port in circuit.inputs),
-            output_digits=tuple(port.bits or 0 for port in circuit.outputs),
-        )
+        lowered, chosen = settled(circuit, range_bits, out, settings)
         given = [
             tuple(tuple(int(value) for value in values[port.name].reshape(-1)) for port in circuit.inputs)
             for values in self._values
@@ -107,3 +93,23 @@ class Integers:
                 values[port.tensor] = np.array(fixed, object).reshape(request[port.tensor].shape)
             largest = max(int(abs(values[port.tensor]).max()) for values in self._values)
             self._reach[port.tensor] = max(1, largest) << MARGIN_BITS
+
+
+def settled(circuit: Circuit, range_bits: int, out: Path, settings: CircuitSettings) -> tuple[Lowered, CircuitSettings]:
+    """A circuit as a file, and the cheapest settings that hold its values."""
+    write_whole(out, circuit.model)
+    choice = choose_settings(graph_work(api.capture(out, optimize="off")), range_bits).settings
+    chosen = replace(
+        settings,
+        logrows=settings.logrows or choice.logrows,
+        columns=choice.columns,
+        base=choice.base,
+        legs=choice.legs,
+        product_checks=choice.product_checks,
+    )
+    lowered = Lowered(
+        path=out,
+        input_digits=tuple(port.bits or 0 for port in circuit.inputs),
+        output_digits=tuple(port.bits or 0 for port in circuit.outputs),
+    )
+    return lowered, chosen

@@ -4,6 +4,7 @@
                slices/package/                      our package: the only part that is believed
                slices/segment_<n>/segment_<n>.onnx  a segment with its weights
                slices/segment_<n>/<prover>/         its circuit and keys
+               slices/segment_<n>/piece_<m>/        the same of a piece of it, made when it could not be proved whole
                slices/proof_manifest.json           the manifest of proofs
                analysis/model_metadata.json         for people
                run/run_<n>/                         input, output, tensors, witnesses, proofs, run_result.json
@@ -19,8 +20,18 @@ from typing import Any
 from partwise.errors import InputError
 from partwise.packaging import open_package
 from partwise.strict_json import json_object
+from partwise.verification.zk.pieces import Place
 
-__all__ = ["Layout", "find_layout", "find_run", "run_number", "runs_of", "segment_count", "slice_metadata"]
+__all__ = [
+    "Layout",
+    "find_layout",
+    "find_run",
+    "place_folder",
+    "run_number",
+    "runs_of",
+    "segment_count",
+    "slice_metadata",
+]
 
 _FOLDERS = ("slices", "run", "analysis")
 _RUN = re.compile(r"run_([0-9]+)\Z")
@@ -60,9 +71,14 @@ class Layout:
         """A segment's ONNX file."""
         return self.slices / f"segment_{number}" / f"segment_{number}.onnx"
 
-    def circuit(self, number: int, prover: str) -> Path:
-        """A segment's circuit and keys."""
-        return self.slices / f"segment_{number}" / prover
+    def circuit(self, number: int, prover: str, *pieces: int) -> Path:
+        """A segment's circuit and keys, or those of a piece of it."""
+        return place_folder(self.slices, (number, *pieces)) / prover
+
+
+def place_folder(root: Path, place: Place) -> Path:
+    """The folder of a segment below `slices/` or a run, or of a piece of it: `segment_2/piece_0`."""
+    return root.joinpath(f"segment_{place[0]}", *(f"piece_{piece}" for piece in place[1:]))
 
 
 def find_layout(start: Path) -> Layout | None:

@@ -14,6 +14,7 @@ from partwise.strict_json import json_record
 __all__ = [
     "RUN_FORMAT",
     "ProofExecution",
+    "ProvingIncident",
     "RunResult",
     "SegmentRun",
     "VerificationExecution",
@@ -73,6 +74,30 @@ class SegmentRun(msgspec.Struct, frozen=True, kw_only=True):
     witness_execution: WitnessExecution
     proof_execution: ProofExecution | None = None
     verification_execution: VerificationExecution | None = None
+    pieces: tuple[SegmentRun, ...] = ()
+    """What was proved in its place."""
+
+    @property
+    def is_proved(self) -> bool:
+        """Itself, or all of its pieces."""
+        return self.proved == "proved" or (bool(self.pieces) and all(piece.is_proved for piece in self.pieces))
+
+
+class ProvingIncident(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that went wrong while workers proved, and what was done about it."""
+
+    what: str
+    """As `runtime.schedule` says: `lost`, `failed`, `overdue`, `excluded`, `divided`, `given up`, …"""
+    worker: int | None = None
+    segment: str | None = None
+    """Its number, with those of the piece: `2`, `2.0`."""
+    why: str = ""
+
+    def __str__(self) -> str:
+        where = [f"worker {self.worker}"] if self.worker is not None else []
+        where += [f"segment {self.segment}"] if self.segment is not None else []
+        about = f" ({', '.join(where)})" if where else ""
+        return f"{self.what}{about}" + (f": {self.why}" if self.why else "")
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +107,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     package: str
     manifest: str | None
-    """Digest of the manifest of proofs; None where nothing was compiled."""
+    """Digest of the manifest of proofs, without the pieces that it may name; None where nothing was compiled."""
+    pinned: str | None = None
+    """Digest of the manifest that the proofs came under: with all its pieces."""
     error: dict[str, float]
     """By output: largest absolute difference of the quantized chain from onnxruntime's chain."""
     max_error: float | None = None
@@ -91,6 +118,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     proved_segments: int = 0
     verified_segments: int = 0
     segments: tuple[SegmentRun, ...]
+    incidents: tuple[ProvingIncident, ...] = ()
     verdict: str | None = None
     reason: str | None = None
 
@@ -105,7 +133,7 @@ def write_result(run: Path, result: RunResult) -> None:
         result,
         total_segments=len(result.segments),
         witness_segments=sum(one.witness_execution.witness is not None for one in result.segments),
-        proved_segments=sum(one.proved == "proved" for one in result.segments),
+        proved_segments=sum(one.is_proved for one in result.segments),
         verified_segments=sum(
             one.verification_execution is not None and one.verification_execution.success for one in result.segments
         ),

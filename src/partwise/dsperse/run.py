@@ -22,6 +22,7 @@ from partwise.packaging import Package, open_package
 from partwise.verification.zk.compile import open_circuit
 from partwise.verification.zk.field import Values
 from partwise.verification.zk.manifest import ProofManifest, proof_manifest_from_bytes
+from partwise.verification.zk.pieces import whole
 from partwise.verification.zk.prover import Circuit, Prover
 
 __all__ = ["SlicedRun", "read_manifest", "run_slices", "unfinished_run"]
@@ -89,7 +90,11 @@ def unfinished_run(
     package = open_package(layout.package)
     manifest, wanted = read_manifest(layout), set(_circuits(layout, package, prover, layers))
     witnessed = {n for n, one in enumerate(result.segments) if one.witness_execution.witness is not None}
-    same = result.manifest == (manifest and manifest.digest) and result.max_error == max_error and witnessed == wanted
+    same = (
+        result.manifest == (manifest and whole(manifest).digest)
+        and result.max_error == max_error
+        and witnessed == wanted
+    )
     if not same or not _is_same(Chain(package, _request(package, inputs)), package, newest[0] / "input.json"):
         return None
     outputs = read_tensors(newest[0] / "output.json", [])
@@ -199,7 +204,7 @@ def _finish(
     result = RunResult(
         model=package.manifest.model,
         package=package.digest,
-        manifest=None if manifest is None else manifest.digest,
+        manifest=None if manifest is None else whole(manifest).digest,
         error=errors,
         max_error=max_error,
         total_segments=len(segments),

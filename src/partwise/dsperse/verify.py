@@ -15,9 +15,10 @@ from partwise.dsperse.tensors import read_tensors
 from partwise.errors import InputError, ManifestError, PartwiseError
 from partwise.verification.zk.bundle import Bundle, read_bundle
 from partwise.verification.zk.manifest import ProofManifest, proof_manifest_from_bytes
+from partwise.verification.zk.pieces import whole
 from partwise.verification.zk.pins import noted_anywhere, noted_manifest
 from partwise.verification.zk.prover import Prover
-from partwise.verification.zk.verify import Pin, ProofVerdict, verify_proofs
+from partwise.verification.zk.verify import Pin, ProofVerdict, SegmentVerdict, verify_proofs
 
 __all__ = ["proofs_prover", "verify_archive", "verify_sliced_run"]
 
@@ -59,9 +60,7 @@ def verify_archive(
     Raises:
         InputError: a file that cannot be read at all.
     """
-    bundle = read_bundle(path)
-    if manifest is not None and not is_digest(manifest):
-        bundle = replace(bundle, manifest=_manifest_file(manifest))
+    bundle, manifest = _taken(read_bundle(path), manifest)
     return _judge(bundle, prover, _client_pin(bundle, manifest), inputs, claim)
 
 
@@ -81,9 +80,7 @@ def verify_sliced_run(
     """
     if not (run / PROOFS).is_file():
         raise InputError(str(run), "has no proofs", hint="partwise prove")
-    bundle = read_bundle(run / PROOFS)
-    if manifest is not None and not is_digest(manifest):
-        bundle = replace(bundle, manifest=_manifest_file(manifest))
+    bundle, manifest = _taken(read_bundle(run / PROOFS), manifest)
     noted = noted_manifest(layout.slices)
     pin = (
         _client_pin(bundle, manifest)
@@ -129,6 +126,17 @@ def _client_pin(bundle: Bundle, manifest: str | None) -> Pin | None:
     return Pin(digest=manifest if is_digest(manifest) else digest, by="the client")
 
 
+def _taken(bundle: Bundle, manifest: str | None) -> tuple[Bundle, str | None]:
+    """A manifest given as a file stands for the one that came along, or pins it where that one extends it."""
+    if manifest is None or is_digest(manifest):
+        return bundle, manifest
+    data = _manifest_file(manifest)
+    given, came = _parsed(data), _parsed(bundle.manifest)
+    if given is not None and came is not None and given.digest == whole(came).digest:
+        return bundle, given.digest
+    return replace(bundle, manifest=data), manifest
+
+
 def _manifest_file(path: str) -> bytes:
     try:
         return Path(path).read_bytes()
@@ -155,17 +163,22 @@ def _outputs(manifest: ProofManifest | None) -> list[tuple[str, tuple[int, ...]]
     return [(output.name, shapes[output.tensor]) for output in manifest.outputs]
 
 
+def _execution(judged: list[SegmentVerdict]) -> VerificationExecution | None:
+    """What was found of a segment, or of its pieces: the first that is not verified decides."""
+    if not judged:
+        return None
+    worst = next((one for one in judged if one.state != "verified"), judged[0])
+    return VerificationExecution(success=worst.state == "verified", state=worst.state, reason=worst.reason)
+
+
 def _record(run: Path, found: ProofVerdict) -> str:
     """Note a verdict in the run's record; returns why it could not be, since no record changes a verdict."""
     try:
         result = read_result(run)
-        states = {
-            one.segment: VerificationExecution(success=one.state == "verified", state=one.state, reason=one.reason)
-            for one in found.segments
-        }
+        judged = [[one for one in found.segments if one.segment == number] for number in range(len(result.segments))]
         segments = tuple(
-            msgspec.structs.replace(segment, verification_execution=states.get(number))
-            for number, segment in enumerate(result.segments)
+            msgspec.structs.replace(segment, verification_execution=_execution(ones))
+            for segment, ones in zip(result.segments, judged, strict=True)
         )
         told = found.verdict.outcome.value, found.verdict.reason
         write_result(run, msgspec.structs.replace(result, segments=segments, verdict=told[0], reason=told[1]))

@@ -22,6 +22,7 @@ from partwise.errors import PackageError, WorkerLostError
 from partwise.packaging import Package, open_package
 from partwise.runtime.engines import Engine, make_engine
 from partwise.runtime.executors.messages import (
+    DECODER,
     Begin,
     Channel,
     Done,
@@ -48,11 +49,11 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection, pulse = (socket.socket(fileno=int(argument)) for argument in sys.argv[1:3])
     threading.Thread(target=_beat, args=(pulse,), daemon=True).start()
-    serve(Channel(connection))
+    serve(Channel(connection, DECODER))
     os._exit(0)  # the engine's own threads take their time to end, and hold nothing worth waiting for
 
 
-def serve(channel: Channel) -> None:
+def serve(channel: Channel[Message]) -> None:
     """Load stages and compute tasks until the other side hangs up."""
     begin = channel.receive()
     if not isinstance(begin, Begin):

@@ -71,8 +71,9 @@ def test_the_options_of_every_verb_are_frozen() -> None:
         ["--batch", "--json", "--max-layers", "--max-nodes", "--output", "--proof", "--segments"]
     )
     assert found["compile"] == sorted([*circuits, *proving, "--input", "--json", "--layers"])
-    assert found["prove"] == sorted([*proving, "--json", "--layers", "--output"])
-    working = ["--cpu-fallback", "--max-layers", "--max-parameters", "--memory", "--workers"]
+    holding = ["--max-layers", "--max-parameters", "--memory", "--workers"]
+    assert found["prove"] == sorted([*proving, *holding, "--json", "--layers", "--output"])
+    working = ["--cpu-fallback", *holding]
     tracing = ["--trace", "--trace-format", "--trace-nodes"]
     assert found["run"] == sorted(
         [*running, *working, *tracing, *proving, *chosen, "--config", "--json", "--output", "--watch"]
@@ -86,7 +87,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["serve"] == sorted(serving)
     judging = ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
     assert found["verify"] == sorted([*judging, "--claim", "--manifest", "--templates", "--threads"])
-    everything = {*capturing, *planning, *running, *proving, *chosen, *circuits, "--proof"}
+    everything = {*capturing, *planning, *running, *proving, *chosen, *circuits, "--proof", "--workers"}
     assert found["full-run"] == sorted({*everything, "--json", "--model", "--output"})
     measuring = ["--against", "--engine", "--executor", "--in-flight", "--json", "--output", "--rounds", "--seconds"]
     assert found["bench"] == sorted([*measuring, "--seed", "--size", "--suite", "--threads"])

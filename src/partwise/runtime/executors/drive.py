@@ -11,7 +11,8 @@ from typing import Protocol, cast
 import numpy as np
 
 from partwise.errors import PartwiseError, RunError, WorkerLostError
-from partwise.packaging import Manifest
+from partwise.ir import Output, Symbol
+from partwise.packaging import Port
 from partwise.runtime.executors.executor import Answer, Values
 from partwise.runtime.executors.reported import after_attempts
 from partwise.runtime.schedule import (
@@ -41,7 +42,7 @@ from partwise.runtime.schedule import (
 from partwise.runtime.schedule import Answer as Answered
 from partwise.runtime.sizes import Interface, bind_sizes
 
-__all__ = ["Driver", "Hands"]
+__all__ = ["Driver", "Ends", "Hands"]
 
 _END = object()
 
@@ -102,6 +103,17 @@ class Hands(Protocol):
         ...
 
 
+class Ends(Protocol):
+    """What requests bring, and what answers hold; a package's manifest says it."""
+
+    @property
+    def symbols(self) -> tuple[Symbol, ...]: ...
+    @property
+    def inputs(self) -> tuple[Port, ...]: ...
+    @property
+    def outputs(self) -> tuple[Output, ...]: ...
+
+
 @dataclass(slots=True)
 class _Underway:
     sizes: dict[str, int]
@@ -111,15 +123,17 @@ class _Underway:
 class Driver:
     """Obeys a schedule with an executor's hands, and keeps its time."""
 
-    def __init__(self, manifest: Manifest, schedule: Schedule, hands: Hands) -> None:
-        self._manifest, self._schedule, self._hands = manifest, schedule, hands
+    def __init__(
+        self, ends: Ends, schedule: Schedule, hands: Hands, name: Callable[[int], str] = "stage {}".format
+    ) -> None:
+        self._ends, self._schedule, self._hands, self._name = ends, schedule, hands, name
         self._todo: deque[Instruction] = deque()
         self._underway: dict[int, _Underway] = {}
         self._wake_s: float | None = None
         self._ask_s: float | None = None
         """When a source that has nothing is to be asked again, whatever happens."""
         self._woke_s = time.monotonic()
-        self._takes = Interface("model input", manifest.inputs)
+        self._takes = Interface("model input", ends.inputs)
 
     def begin(self) -> None:
         """Start the workers."""
@@ -205,7 +219,7 @@ class Driver:
             case Divide(stage):
                 self._handle(hands.divide(stage))
             case Abandon(stage):
-                raise self._error(instruction, f"stage {stage}")
+                raise self._error(instruction, self._name(stage))
             case _:
                 raise RunError(str(instruction), "belongs to a stream, and none is open")
 
@@ -228,7 +242,7 @@ class Driver:
             self._handle(event)
 
     def _offer(self, number: int, inputs: Values) -> None:
-        sizes = bind_sizes(self._manifest.symbols, inputs)
+        sizes = bind_sizes(self._ends.symbols, inputs)
         self._takes.check(inputs, sizes)
         self._hands.offer(number, inputs, sizes)
         self._underway[number] = _Underway(sizes, {})
@@ -236,7 +250,7 @@ class Driver:
 
     def _answer(self, request: int) -> Answer:
         done = self._underway.pop(request)
-        outputs = {output.name: done.returned[output.tensor] for output in self._manifest.outputs}
+        outputs = {output.name: done.returned[output.tensor] for output in self._ends.outputs}
         return Answer(request, done.sizes, outputs)
 
     def _give_up(self, end: GiveUp) -> Answer:

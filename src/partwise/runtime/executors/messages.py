@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -22,7 +23,9 @@ from partwise.runtime.schedule import Fault
 from partwise.runtime.stage import Weights
 from partwise.runtime.trace import HandoverSpan, NodeSpan, Probe, SegmentSpan
 
-__all__ = ["Begin", "Channel", "Done", "Failed", "Load", "Loaded", "Message", "Packed", "Parcel", "Task", "Unload"]
+__all__ = [
+    "DECODER", "Begin", "Channel", "Done", "Failed", "Load", "Loaded", "Message", "Packed", "Parcel", "Task", "Unload",
+]  # fmt: skip
 
 _LENGTH = struct.Struct(">I")
 _READ_BYTES = 1 << 16
@@ -140,19 +143,20 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 Message = Begin | Load | Unload | Task | Loaded | Done | Failed
-_DECODER = msgspec.msgpack.Decoder(Message)
+DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 _ENCODER = msgspec.msgpack.Encoder()
+Heard = TypeVar("Heard")
 
 
-class Channel:
-    """Messages over a connected socket."""
+class Channel(Generic[Heard]):
+    """Messages over a connected socket: any record is sent, and those of the decoder's type are understood."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
+    def __init__(self, connection: socket.socket, decoder: msgspec.msgpack.Decoder[Heard]) -> None:
+        self.connection, self._decoder = connection, decoder
         self._received = bytearray()
         self._unsent = bytearray()
 
-    def post(self, message: Message) -> None:
+    def post(self, message: msgspec.Struct) -> None:
         """Send a message without waiting, to a side that may be stopped or gone; `flush` sends what is left."""
         data = _ENCODER.encode(message)
         self._unsent += _LENGTH.pack(len(data)) + data
@@ -174,7 +178,7 @@ class Channel:
         except OSError:
             self._unsent.clear()  # gone: reading from it says so
 
-    def send(self, message: Message) -> None:
+    def send(self, message: msgspec.Struct) -> None:
         """Send a message; waits while the other side's buffer is full.
 
         Raises:
@@ -186,16 +190,16 @@ class Channel:
         except OSError:
             raise WorkerLostError("channel", "the other side is gone") from None
 
-    def receive(self) -> Message | None:
+    def receive(self) -> Heard | None:
         """The next message, waiting for it; None when the other side is gone."""
         while (message := self._take()) is None:
             if not self.fill():
                 return None
         return message
 
-    def waiting(self) -> list[Message]:
+    def waiting(self) -> list[Heard]:
         """All messages that have arrived in whole."""
-        found = list[Message]()
+        found = list[Heard]()
         while (message := self._take()) is not None:
             found.append(message)
         return found
@@ -213,7 +217,7 @@ class Channel:
         """Hang up: the other side ends."""
         self.connection.close()
 
-    def _take(self) -> Message | None:
+    def _take(self) -> Heard | None:
         if len(self._received) < _LENGTH.size:
             return None
         (length,) = _LENGTH.unpack_from(self._received)
@@ -224,4 +228,4 @@ class Channel:
             return None
         data = bytes(self._received[_LENGTH.size : end])
         del self._received[:end]
-        return _DECODER.decode(data)
+        return self._decoder.decode(data)

@@ -25,7 +25,7 @@ from partwise.runtime.executors.messages import Begin, Done, Failed, Load, Loade
 from partwise.runtime.executors.parcels import Parcels
 from partwise.runtime.executors.reported import Reported
 from partwise.runtime.executors.shared_memory import create_memory
-from partwise.runtime.executors.worker_process import Crew, Gone, Pulse, error_of
+from partwise.runtime.executors.worker_process import SEGMENTS, Crew, Gone, Pulse, error_of
 from partwise.runtime.route import CALLER, Route
 from partwise.runtime.schedule import (
     Compute,
@@ -131,7 +131,7 @@ class _Hands:
 
     def __init__(self, package: Package, options: Options, workers: int) -> None:
         self._package, self._options = package, options
-        self.crew = Crew()
+        self.crew = Crew(SEGMENTS)
         self.settings: dict[int, EngineSettings] = {}
         self._interfaces = Interfaces(package)
         self._memory: dict[int, int] = {}
@@ -150,7 +150,8 @@ class _Hands:
     def start(self, worker: int) -> None:
         end, slots = self._parcels.inherited(worker)
         path, digest = str(self._package.path.resolve()), self._package.digest
-        self.crew.start(worker, Begin(path, digest, worker, self._memory, self._options.probe, end, slots))
+        begin = Begin(path, digest, worker, self._memory, self._options.probe, end, slots)
+        self.crew.start(worker, begin, self._memory.values())
 
     def stop(self, worker: int) -> None:
         self.crew.dismiss(worker)

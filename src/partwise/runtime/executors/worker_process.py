@@ -11,17 +11,18 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 
 import partwise.errors
 from partwise.errors import PartwiseError, RunError, WorkerLostError
-from partwise.runtime.executors.messages import Begin, Channel, Failed, Load, Message, Task, Unload
+from partwise.runtime.executors.messages import DECODER, Channel, Failed, Message
 
-__all__ = ["Crew", "Gone", "Pulse", "WorkerProcess", "error_of", "worker_environment"]
+__all__ = ["SEGMENTS", "Crew", "Gone", "Kind", "Pulse", "WorkerProcess", "error_of", "worker_environment"]
 
 _WAITING = "OMP_WAIT_POLICY"
 """OpenMP 5.2, section 21.6: whether waiting threads spin or sleep."""
@@ -42,33 +43,51 @@ class Gone:
     error: WorkerLostError
 
 
-class WorkerProcess:
-    """`python -m partwise.runtime.worker`, in a process group of its own.
+Said = TypeVar("Said")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[Said]):
+    """What a worker's process runs."""
+
+    module: str
+    """Run with two sockets as arguments: for messages, and for signs of life."""
+    decoder: msgspec.msgpack.Decoder[Said]
+    """Of what it says."""
+
+
+SEGMENTS: Kind[Message] = Kind("partwise.runtime.worker", DECODER)
+
+
+class WorkerProcess(Generic[Said]):
+    """A worker's module, in a process group of its own.
 
     No part of the user's program runs in it (docs/adr/0005), and an interrupt from the terminal does not reach it:
     the parent gets it, and hangs up.
     """
 
-    def __init__(self, number: int, begin: Begin) -> None:
+    def __init__(self, number: int, begin: msgspec.Struct, kind: Kind[Said], inherited: Iterable[int] = ()) -> None:
         """Start it, without waiting for anything.
 
         Args:
             number: the worker's.
-            begin: its first message; it inherits the memory that this names.
+            begin: its first message.
+            kind: what it runs.
+            inherited: file descriptors.
         """
         self.number = number
         ours, theirs = socket.socketpair()
         our_pulse, their_pulse = socket.socketpair()
-        self.channel, self.pulse = Channel(ours), our_pulse
+        self.channel, self.pulse = Channel(ours, kind.decoder), our_pulse
         with theirs, their_pulse:
             given = (theirs.fileno(), their_pulse.fileno())
             # Whatever a library prints goes to stderr: stdout belongs to the parent's results.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "partwise.runtime.worker", *map(str, given)],
+                [sys.executable, "-P", "-m", kind.module, *map(str, given)],
                 stdin=subprocess.DEVNULL,
                 stdout=2,
                 env=worker_environment(),
-                pass_fds=(*given, *begin.memory.values()),
+                pass_fds=(*given, *inherited),
                 process_group=0,
             )
         self.channel.post(begin)
@@ -117,13 +136,14 @@ class WorkerProcess:
             self._process.wait()
 
 
-class Crew:
+class Crew(Generic[Said]):
     """All workers of an executor. A worker keeps its number when another process takes its place."""
 
-    def __init__(self) -> None:
-        self._workers: dict[int, WorkerProcess] = {}
+    def __init__(self, kind: Kind[Said]) -> None:
+        self._kind = kind
+        self._workers: dict[int, WorkerProcess[Said]] = {}
         self._selector = selectors.DefaultSelector()
-        self._arrived: deque[tuple[int, Message | Pulse | Gone]] = deque()
+        self._arrived: deque[tuple[int, Said | Pulse | Gone]] = deque()
         self._bell, self._rope = socket.socketpair()
         self._bell.setblocking(False)
         self._rope.setblocking(False)
@@ -134,13 +154,13 @@ class Crew:
         """Process ids by worker, of those that run."""
         return tuple(self._workers[number].pid for number in sorted(self._workers))
 
-    def start(self, number: int, begin: Begin) -> None:
+    def start(self, number: int, begin: msgspec.Struct, inherited: Iterable[int] = ()) -> None:
         """Start a process for a worker."""
-        worker = self._workers[number] = WorkerProcess(number, begin)
+        worker = self._workers[number] = WorkerProcess(number, begin, self._kind, inherited)
         self._selector.register(worker.channel.connection, selectors.EVENT_READ, worker)
         self._selector.register(worker.pulse, selectors.EVENT_READ, worker)
 
-    def post(self, number: int, message: Load | Unload | Task) -> None:
+    def post(self, number: int, message: msgspec.Struct) -> None:
         """Tell a worker something, without waiting; of one that is gone, `next` tells."""
         worker = self._workers.get(number)
         if worker is not None:
@@ -160,7 +180,7 @@ class Crew:
             worker.kill()
             self._arrived = deque(item for item in self._arrived if item[0] != number)
 
-    def next(self, timeout_s: float | None) -> tuple[int, Message | Pulse | Gone] | None:
+    def next(self, timeout_s: float | None) -> tuple[int, Said | Pulse | Gone] | None:
         """What some worker says next, waiting at most so long for it; None where nobody says anything."""
         if not self._arrived:
             self._listen(timeout_s)
@@ -188,7 +208,7 @@ class Crew:
             if key.fileobj is self._bell:
                 self._bell.recv(_PULSE_BYTES)
                 continue
-            worker: WorkerProcess = key.data
+            worker: WorkerProcess[Said] = key.data
             if self._workers.get(worker.number) is not worker:
                 continue  # it was found to be gone a moment ago
             if events & selectors.EVENT_WRITE:
@@ -197,7 +217,7 @@ class Crew:
             if events & selectors.EVENT_READ:
                 self._arrived.extend((worker.number, item) for item in self._heard(worker, key.fileobj))
 
-    def _heard(self, worker: WorkerProcess, source: object) -> Iterator[Message | Pulse | Gone]:
+    def _heard(self, worker: WorkerProcess[Said], source: object) -> Iterator[Said | Pulse | Gone]:
         if source is worker.pulse:
             with contextlib.suppress(OSError):
                 if worker.pulse.recv(_PULSE_BYTES):
@@ -217,13 +237,13 @@ class Crew:
             worker.kill()
             yield Gone(error)
 
-    def _watch(self, worker: WorkerProcess) -> None:
+    def _watch(self, worker: WorkerProcess[Said]) -> None:
         """Listen for room as long as something is unsent."""
         wanted = selectors.EVENT_READ | (0 if worker.channel.is_sent else selectors.EVENT_WRITE)
         if self._selector.get_key(worker.channel.connection).events != wanted:
             self._selector.modify(worker.channel.connection, wanted, worker)
 
-    def _forget(self, worker: WorkerProcess) -> None:
+    def _forget(self, worker: WorkerProcess[Said]) -> None:
         for source in (worker.channel.connection, worker.pulse):
             with contextlib.suppress(KeyError):
                 self._selector.unregister(source)

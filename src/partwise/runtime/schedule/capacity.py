@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Capacity", "Demand", "assign", "has_room"]
+__all__ = ["Capacity", "Demand", "assign", "has_room", "spread"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +66,13 @@ def assign(
         if fitting:
             given[worker].append(max(fitting, key=lambda s: (demands[s].work / max(copies[s], 1), -s)))
     return {worker: tuple(sorted(stages)) for worker, stages in given.items()}
+
+
+def spread(
+    demands: Sequence[Demand], capacities: Mapping[int, Capacity], active: Sequence[int]
+) -> dict[int, tuple[int, ...]]:
+    """Stages by worker where they take room only while they are computed: to each worker all that fit it alone."""
+    return {
+        worker: tuple(stage for stage in active if has_room(capacity, (), stage, demands))
+        for worker, capacity in sorted(capacities.items())
+    }

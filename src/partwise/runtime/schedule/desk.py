@@ -42,6 +42,7 @@ class Desk:
         policy: Policy | None = None,
         supervised: bool = False,
         durable: bool = True,
+        resident: bool = True,
         remembered: int | None = 512,
     ) -> None:
         """A schedule that has not begun.
@@ -58,6 +59,8 @@ class Desk:
             supervised: ask the workers for signs of life and keep deadlines.
             durable: values outlive the worker that sent them, as in shared memory that the caller holds. Where they
                 do not, what a lost worker sent is computed again.
+            resident: a stage takes room as long as a worker has it. Otherwise only while it is computed, as a proof
+                does, whose keys are read for each: then every worker has every stage that fits it.
             remembered: steps that the story keeps; None: all.
         """
         self.route: Route = route
@@ -67,7 +70,7 @@ class Desk:
         count = route.stages if workers is None else workers
         given = [Capacity()] * count if isinstance(count, int) else count
         capacities = given if isinstance(given, Mapping) else dict(enumerate(given))
-        self.roster = Roster(queue)
+        self.roster = Roster(queue, resident)
         for number, capacity in capacities.items():
             self.roster.members[number] = Member(number, capacity, own=own)
         self._in_flight: int = in_flight

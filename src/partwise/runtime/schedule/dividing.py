@@ -57,12 +57,19 @@ class Dividing(Loading):
 
     def _place(self, stage: int, first: int) -> list[Instruction]:
         """A worker for a piece, rather not one that has another piece of the same stage."""
+        if not self.roster.resident:
+            return self._spread(stage)
         member = self.roster.with_room(stage, self._demands, apart=range(first, self.route.stages))
         if member is None:  # nobody is there just now who could hold it: whoever starts next will
             rooms = [m for m in self.roster.members.values() if m.own and m.capacity.shortage(()) is None]
             fitting = [m for m in rooms if not m.capacity.shortage(self._demands[s] for s in {*m.assigned, stage})]
             member = min(fitting, key=lambda m: (len(m.assigned), m.number), default=None)
         return self._homeless(stage) if member is None else self._give(member, stage)
+
+    def _spread(self, stage: int) -> list[Instruction]:
+        """A piece for every worker that it fits, as at the beginning."""
+        fitting = [m for m in self.roster.members.values() if self.roster.has_room(m, stage, self._demands)]
+        return [i for member in fitting for i in self._give(member, stage)] or self._homeless(stage)
 
     def _adopt(self, request: int, stage: int) -> list[Instruction]:
         """A request takes the pieces of a stage, and the pieces of these if they were divided since."""
@@ -95,7 +102,9 @@ class Dividing(Loading):
         known = stream.requests[request]
         known.attempts[stage] = known.attempts.get(stage, 0) + 1
         if known.attempts[stage] >= self.policy.attempts:
-            return stream.give_up(request, known.failures[stage])
+            last = known.failures[stage]
+            self._incident("given up", worker=last.worker, stage=stage, request=request, why=last.why)
+            return stream.give_up(request, last)
         known.states[stage] = State.DELAYED
         self._delayed[request, stage] = self._now_s + self.policy.backoff_s
         return []

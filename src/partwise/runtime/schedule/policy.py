@@ -42,6 +42,8 @@ class Policy:
     least_deadline_s: float = 30.0
     deadline_factor: float = 20.0
     """Later: so many times the longest that its stage has taken, and at least the figure above."""
+    elsewhere: bool = False
+    """A task that failed on a worker, or lost it, waits for another one, however busy, while there is one."""
     divide: bool = True
     """Cut a stage that keeps failing into smaller ones."""
     cpu_fallback: bool = False

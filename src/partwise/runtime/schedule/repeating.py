@@ -69,9 +69,19 @@ class Repeating(Dividing):
         return self._divide(task.stage)
 
     def _bereaved(
-        self, stream: Stream, task: Task, why: str, *, computing: bool, fault: Fault = Fault.MEMORY
+        self,
+        stream: Stream,
+        task: Task,
+        why: str,
+        *,
+        computing: bool,
+        fault: Fault = Fault.MEMORY,
+        late: bool = False,
     ) -> list[Instruction]:
-        """A task has lost its worker: perhaps the task is what ends its workers, for want of memory above all."""
+        """A task has lost its worker: perhaps the task is what ends its workers, for want of memory above all.
+
+        One that was ended because the task took too long has failed.
+        """
         request = stream.requests[task.request]
         if request.given_up is not None:
             stream.retry(task.request, task.stage, after=State.PARKED)
@@ -79,7 +89,10 @@ class Repeating(Dividing):
         if computing:
             request.failed(task.stage, task.worker)
         deaths = request.deaths[task.stage] = request.deaths.get(task.stage, 0) + computing
-        if deaths < self.policy.deaths or task.stage in self._divisions:
+        if computing and self.policy.elsewhere:
+            request.failed_on.setdefault(task.stage, set()).add(task.worker)
+        tries = request.attempts[task.stage] = request.attempts.get(task.stage, 0) + (computing and late)
+        if (deaths < self.policy.deaths and tries < self.policy.attempts) or task.stage in self._divisions:
             return self._again(task)
         request.deaths[task.stage] = 0
         return self._exhausted(task, fault, why)

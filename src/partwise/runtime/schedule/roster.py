@@ -80,14 +80,22 @@ class Roster:
 
     queue: int
     """Tasks that a worker has at most: those that it computes, and the next beside them."""
+    resident: bool = True
+    """Whether a stage takes room as long as a worker has it, and not only while it is computed."""
     members: dict[int, Member] = field(default_factory=dict[int, Member])
 
     def holders(self, stage: int) -> list[Member]:
         """The workers that a stage is assigned to."""
         return [member for member in self.members.values() if stage in member.assigned]
 
-    def choose(self, stage: int, avoided: set[int]) -> Member | None:
-        """The worker that takes a task of a stage: the least busy for its share; rather none that failed it."""
+    def choose(self, stage: int, avoided: set[int], *, elsewhere: bool = False) -> Member | None:
+        """The worker that takes a task of a stage: the least busy for its share; rather none that failed it.
+
+        Args:
+            stage: its number.
+            avoided: the workers that failed it.
+            elsewhere: whether it waits for another worker as long as there is one, however busy.
+        """
         free = [
             member
             for member in self.members.values()
@@ -95,6 +103,8 @@ class Roster:
             and member.excluded_until_s is None
             and len(member.running) < max(1, int(self.queue * member.share))
         ]
+        if elsewhere and any(m.available and m.number not in avoided for m in self.holders(stage)):
+            free = [member for member in free if member.number not in avoided]
         if not free:
             return None
         return min(free, key=lambda m: (m.number in avoided, (len(m.running) + 1) / m.share, m.number))
@@ -117,7 +127,7 @@ class Roster:
             if member.available
             and member.number not in avoided
             and stage not in member.assigned
-            and has_room(member.capacity, member.assigned, stage, demands)
+            and self.has_room(member, stage, demands)
         ]
 
         def burden(member: Member) -> tuple[int, float, int]:
@@ -125,6 +135,10 @@ class Roster:
             return len(siblings & member.assigned), work, member.number
 
         return min(fitting, key=burden, default=None)
+
+    def has_room(self, member: Member, stage: int, demands: Sequence[Demand]) -> bool:
+        """Whether a worker can take one more stage."""
+        return has_room(member.capacity, member.assigned if self.resident else (), stage, demands)
 
     def all_failing(self, stage: int, limit: int) -> bool:
         """Whether everyone that a stage is assigned to has failed so often in a row."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from partwise.errors import RunError
-from partwise.runtime.schedule.capacity import assign
+from partwise.runtime.schedule.capacity import assign, spread
 from partwise.runtime.schedule.desk import Task
 from partwise.runtime.schedule.events import (
     Divided,
@@ -41,7 +41,8 @@ class Schedule(Supervising):
         """Start the workers, and load their stages."""
         capacities = {number: member.capacity for number, member in self.roster.members.items()}
         found = list[Instruction]()
-        for number, stages in assign(self._demands, capacities, self.route.active).items():
+        share = assign if self.roster.resident else spread
+        for number, stages in share(self._demands, capacities, self.route.active).items():
             self.roster.members[number].assigned = set(stages)
             if stages or not self.roster.members[number].own:
                 found += self._start(self.roster.members[number])
@@ -110,7 +111,8 @@ class Schedule(Supervising):
         stream, found = self._stream, list[Instruction]()
         for request, stage in stream.ready() if stream is not None else ():
             assert stream is not None
-            member = self.roster.choose(stage, stream.requests[request].failed_on.get(stage, set()))
+            avoided = stream.requests[request].failed_on.get(stage, set())
+            member = self.roster.choose(stage, avoided, elsewhere=self.policy.elsewhere)
             if member is None:
                 continue
             stream.take(request, stage)

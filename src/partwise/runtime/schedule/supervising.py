@@ -51,7 +51,7 @@ class Supervising(Repeating):
         copies = {stage: len(self.roster.holders(stage)) for stage in self.route.active}
         return [max(copies, key=lambda stage: (self._demands[stage].work / max(1, copies[stage]), -stage))]
 
-    def _lose(self, member: Member, what: str, why: str) -> list[Instruction]:
+    def _lose(self, member: Member, what: str, why: str, *, late: bool = False) -> list[Instruction]:
         """A worker is gone: its tasks go elsewhere, and another process takes its place."""
         if not member.up:
             return []
@@ -60,7 +60,7 @@ class Supervising(Repeating):
         for place, ticket in enumerate(member.fall()):
             task = self._tasks.pop(ticket)
             if stream is not None:
-                found += self._bereaved(stream, task, why, computing=place == 0)
+                found += self._bereaved(stream, task, why, computing=place == 0, late=late)
         if stream is not None and not self._durable:
             stream.lose(member.number)
         found += self._blame(member, why)
@@ -98,7 +98,8 @@ class Supervising(Repeating):
         """A sign of life is asked for; a worker that is silent or late is ended."""
         policy, now_s = self.policy, self._now_s
         limit_s = self._deadline_s(member)
-        if member.running and now_s - member.began_s > limit_s:
+        late = bool(member.running) and now_s - member.began_s > limit_s
+        if late:
             what, why = "overdue", f"a task took more than {limit_s:g} s"
         elif member.loaded and now_s - member.heard_s > policy.heartbeat_s:
             what, why = "silent", f"no sign of life for {policy.heartbeat_s:g} s"
@@ -106,7 +107,7 @@ class Supervising(Repeating):
             what, why = "overdue", f"loading took more than {policy.load_s:g} s"
         else:
             return [Ping(member.number)]
-        return [Stop(member.number), *self._lose(member, what, why)]
+        return [Stop(member.number), *self._lose(member, what, why, late=late)]
 
     def _deadline_s(self, member: Member) -> float:
         """Of the task that a worker computes."""

@@ -1,8 +1,8 @@
 """`proofs.zip`: a manifest, the proofs, and the keys that the manifest pins; read from anywhere without belief.
 
 manifest.json            the manifest of proofs
-proofs.json              {"not_proved": [numbers]}
-proofs/segment_<n>       one proof a segment
+proofs.json              {"not_proved": [numbers], "divided": [places]}
+proofs/segment_<n>       one proof a segment, numbered with pieces in the place of what was divided
 keys/<sha256>            settings and verifying keys by digest
 """
 
@@ -21,6 +21,7 @@ import msgspec
 from partwise.digest import canonical_json, sha256_digest
 from partwise.errors import InputError
 from partwise.files import ZIP_FAULTS, write_whole
+from partwise.verification.zk.pieces import Place
 
 __all__ = ["Bundle", "read_bundle", "write_bundle"]
 
@@ -36,6 +37,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 class _Index(msgspec.Struct, forbid_unknown_fields=True):
     not_proved: list[int]
+    divided: list[tuple[int, ...]] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,8 @@ class Bundle:
     proofs: Mapping[int, bytes]
     keys: Mapping[str, bytes]
     """By the digest of their bytes, as computed here."""
+    divided: frozenset[Place] = frozenset()
+    """Places whose pieces are proved in their stead."""
     problems: tuple[str, ...] = ()
     """What no honest prover writes: entries twice, unknown, or absurdly large."""
 
@@ -59,7 +63,8 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
         InputError: the folder does not exist or the disk refuses.
     """
     memory = io.BytesIO()
-    entries = {_MANIFEST: bundle.manifest, _INDEX: canonical_json({"not_proved": sorted(bundle.not_proved)})}
+    index = {"not_proved": sorted(bundle.not_proved), "divided": sorted(map(list, bundle.divided))}
+    entries = {_MANIFEST: bundle.manifest, _INDEX: canonical_json(index)}
     entries |= {f"proofs/segment_{number}": proof for number, proof in sorted(bundle.proofs.items())}
     entries |= {f"keys/{digest.removeprefix('sha256:')}": data for digest, data in sorted(bundle.keys.items())}
     with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -101,9 +106,11 @@ def _read(archive: zipfile.ZipFile) -> Bundle:
             return _broken(f"the archive's {info.filename[:80]!r} is absurdly large")
         left -= len(data)
         read.setdefault(info.filename, data)
+    index = _index(read.get(_INDEX, b""), problems)
     return Bundle(
         manifest=read.get(_MANIFEST, b""),
-        not_proved=_not_proved(read.get(_INDEX, b""), problems),
+        not_proved=frozenset(index.not_proved),
+        divided=frozenset(index.divided),
         proofs={int(match[1]): data for name, data in read.items() if (match := _PROOF.match(name))},
         keys={sha256_digest(data): data for name, data in read.items() if _KEY.match(name)},
         problems=tuple(problems),
@@ -123,9 +130,9 @@ def _name_problems(names: list[str]) -> Iterable[str]:
             yield f"the archive holds {name[:80]!r}, which belongs to no proof"
 
 
-def _not_proved(data: bytes, problems: list[str]) -> frozenset[int]:
+def _index(data: bytes, problems: list[str]) -> _Index:
     try:
-        return frozenset(msgspec.json.decode(data, type=_Index).not_proved)
+        return msgspec.json.decode(data, type=_Index)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         problems.append(f"{_INDEX} cannot be read ({str(error)[:120]})")
-        return frozenset()
+        return _Index(not_proved=[])

@@ -29,7 +29,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -131,6 +131,11 @@ class CommandProver:
     @property
     def version(self) -> str:
         return self.templates.version
+
+    @property
+    def options(self) -> dict[str, Any]:
+        limits = {"limits": self.limits}
+        return limits | {"templates": self.templates} if self.name == "command" else limits
 
     def setup(
         self,

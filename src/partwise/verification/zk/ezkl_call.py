@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from partwise.errors import MissingExtraError, ProverError
+from partwise.errors import MissingExtraError, ProverError, ProverMemoryError
 from partwise.verification.zk.limits import CallLimits
 
 __all__ = ["Called", "call_ezkl", "ezkl_version", "read_left"]
@@ -107,8 +107,9 @@ def _answer(function: str, subject: str, code: int, out: bytes, err: bytes, seco
         memory = _MEMORY.search(text) or found["kind"] == "MemoryError"
         what = "panicked" if found["kind"] == "PanicException" else "failed"
         said = _last_lines(err)
-        raise ProverError(subject, f"`{function}` {what}: {text[:400]}" + (f" ({said})" if said else ""),
-                          hint=_HINT_MEMORY if memory else "")  # fmt: skip
+        kind = ProverMemoryError if memory else ProverError
+        raise kind(subject, f"`{function}` {what}: {text[:400]}" + (f" ({said})" if said else ""),
+                   hint=_HINT_MEMORY if memory else "")  # fmt: skip
     return Called(found["value"], seconds, float(found["cpu_s"]), int(found["peak_bytes"]))
 
 
@@ -116,8 +117,9 @@ def _died(function: str, subject: str, code: int, err: bytes) -> ProverError:
     """The child left no answer: killed, or aborted where memory ran out."""
     last = _last_lines(err)
     why = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    is_memory = _MEMORY.search(last) or code in (-signal.SIGKILL, -signal.SIGABRT)
-    return ProverError(subject, f"`{function}` {why}: {last}", hint=_HINT_MEMORY if is_memory else "")
+    likely = _MEMORY.search(last) or code in (-signal.SIGKILL, -signal.SIGABRT)
+    kind = ProverMemoryError if _MEMORY.search(last) else ProverError  # anybody may have killed it
+    return kind(subject, f"`{function}` {why}: {last}", hint=_HINT_MEMORY if likely else "")
 
 
 def _last_lines(err: bytes) -> str:

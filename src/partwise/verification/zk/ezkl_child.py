@@ -2,7 +2,7 @@
 
 Run by path, never imported: it must not load Partwise. ezkl's panics are `BaseException`s, its messages go to
 stdout and its memory is returned only by ending; all three end here. Peak memory is VmHWM, since a child's
-`ru_maxrss` starts at its parent's.
+`ru_maxrss` starts at its parent's. Where the system can (Linux), it is killed when its parent is.
 """
 
 from __future__ import annotations

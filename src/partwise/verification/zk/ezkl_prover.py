@@ -59,6 +59,10 @@ class EzklProver:
     def version(self) -> str:
         return ezkl_version()
 
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"srs": self._srs and self._srs.resolve(), "insecure": self._insecure, "limits": self._limits}
+
     def setup(
         self,
         segment: Path,

@@ -6,7 +6,7 @@ parsed once, and every promise in it is checked before a proof is looked at. For
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -70,6 +70,8 @@ class ProvedSegment:
     outputs: tuple[Wire, ...]
     circuit: CircuitEntry | None = None
     """None: runs plainly and is not proved."""
+    pieces: tuple[ProvedSegment, ...] = ()
+    """What may be proved in its place: all of them, in this order (`pieces`). Their inputs are found by name."""
 
     @property
     def sizes(self) -> Sizes:
@@ -192,7 +194,10 @@ def _names(manifest: ProofManifest) -> Iterable[str]:
     yield from (manifest.prover, manifest.prover_version, manifest.model or "-")
     yield from (name for output in manifest.outputs for name in (output.name, output.tensor))
     yield from (wire.tensor for wire in manifest.inputs)
-    for segment in manifest.segments:
+    pending = [*manifest.segments]
+    while pending:
+        segment = pending.pop()
+        pending += segment.pieces
         yield from (wire.tensor for wire in (*segment.inputs, *segment.outputs))
         yield from (key.name.replace("/", "\0") for key in (segment.circuit.keys if segment.circuit else ()))
 
@@ -202,7 +207,7 @@ def _is_name(text: str) -> bool:
     return 0 < len(text) <= _LONGEST and text.isprintable() and text not in (".", "..")
 
 
-def _segment_problems(number: int, segment: ProvedSegment) -> Iterable[str]:
+def _segment_problems(number: int, segment: ProvedSegment) -> Iterator[str]:
     if not segment.outputs:
         yield f"segment {number} gives nothing"
     tensors = [wire.tensor for wire in segment.inputs]
@@ -218,6 +223,8 @@ def _segment_problems(number: int, segment: ProvedSegment) -> Iterable[str]:
             yield f"segment {number}, `{wire.tensor}` has an impossible shape"
         if segment.circuit and (wire.scale is None or not 0 <= wire.scale <= 60):
             yield f"segment {number}, `{wire.tensor}` has an impossible scale"
+    for piece in segment.pieces:
+        yield from (f"a piece of {problem}" for problem in _segment_problems(number, piece))
 
 
 def _wire_problems(

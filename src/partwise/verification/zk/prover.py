@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from partwise.errors import ProverError
 from partwise.verification.zk.field import Values
@@ -109,6 +109,11 @@ class Prover(Protocol):
     @property
     def version(self) -> str:
         """Keys of one version are not used with another."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What `make_prover` takes to make the same prover in another process."""
         ...
 
     def setup(

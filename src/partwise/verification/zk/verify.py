@@ -5,7 +5,7 @@ it checks, and names when it fails:
 
     every key file's digest                       every proof against its pinned key
     every edge of the chain, tensor by tensor     first inputs = the request; last outputs = the claim
-    no segment missing, repeated or left over
+    no segment missing, repeated or left over     pieces only where the pinned manifest names them
 
 Every failure is collected; the first is the reason, the others are notes. Threat model: docs/adr/0013-proofs.md.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,15 @@ import numpy as np
 from partwise.errors import InputError, ManifestError
 from partwise.verification.verdict import Outcome, Verdict
 from partwise.verification.zk.bundle import Bundle
+from partwise.verification.zk.coverage import covered, linked
 from partwise.verification.zk.ends import claimed, requested
-from partwise.verification.zk.manifest import ProofManifest, ProvedSegment, proof_manifest_from_bytes
+from partwise.verification.zk.manifest import (
+    Edge,
+    ProofManifest,
+    ProvedSegment,
+    proof_manifest_from_bytes,
+)
+from partwise.verification.zk.pieces import Place, place_name, whole
 from partwise.verification.zk.prover import Boundary, KeyFile, Mark, Prover
 from partwise.verification.zk.srs_public import PUBLIC_SRS, VERIFIER_SRS
 
@@ -46,6 +53,8 @@ class SegmentVerdict:
     """One segment's proof."""
 
     segment: int
+    piece: Place = ()
+    """Of the segment, where it was proved in pieces."""
     state: str
     """`verified`, `refused`, `not proved`, or `not checked` where the prover here is another."""
     reason: str = ""
@@ -90,19 +99,36 @@ def verify_proofs(
         manifest = proof_manifest_from_bytes(bundle.manifest, "manifest")
     except ManifestError as error:
         return ProofVerdict(verdict=_verdict([*bundle.problems, str(error)], [], ()), manifest="")
+    try:
+        flat, places = linked(manifest, bundle.divided)
+    except ManifestError as error:
+        return ProofVerdict(verdict=_verdict([str(error)], [], _srs_notes(manifest)), manifest=manifest.digest)
     if pin is not None and pin.digest != manifest.digest:
-        reason = f"the manifest is {manifest.digest}, not the pinned {pin.digest}"
-        return ProofVerdict(verdict=_verdict([reason], [], _srs_notes(manifest)), manifest=manifest.digest)
+        base = whole(manifest)
+        if base.digest != pin.digest:
+            reason = f"the manifest is {manifest.digest}, not the pinned {pin.digest}"
+            return ProofVerdict(verdict=_verdict([reason], [], _srs_notes(manifest)), manifest=manifest.digest)
+        found = verify_proofs(covered(bundle, base, places), prover, pin=pin, request=request, claim=claim)
+        return _extended(found, manifest.digest)
     with tempfile.TemporaryDirectory() as scratch:
-        judge = _Judge(manifest, bundle, prover, Path(scratch))
-        return judge.judge(pin, request, claim)
+        judge = _Judge(flat, bundle, prover, Path(scratch), places)
+        return replace(judge.judge(pin, request, claim), manifest=manifest.digest)
+
+
+def _extended(found: ProofVerdict, digest: str) -> ProofVerdict:
+    note = f"the proofs came under {digest}, which extends the pinned manifest by pieces; the pin covers none of these"
+    verdict = replace(found.verdict, notes=(*found.verdict.notes, note))
+    return replace(found, verdict=verdict, manifest=digest)
 
 
 class _Judge:
     """One verification: findings are collected, nothing stops at the first."""
 
-    def __init__(self, manifest: ProofManifest, bundle: Bundle, prover: Prover, scratch: Path) -> None:
+    def __init__(
+        self, manifest: ProofManifest, bundle: Bundle, prover: Prover, scratch: Path, places: tuple[Place, ...]
+    ) -> None:
         self._manifest, self._bundle, self._prover, self._scratch = manifest, bundle, prover, scratch
+        self._places = places
         self._wrong, self._open, self._notes = list[str](), list[str](), list[str]()
         self._boundaries = dict[int, Boundary]()
         self._is_ours = (prover.name, prover.version) == (manifest.prover, manifest.prover_version)
@@ -132,16 +158,18 @@ class _Judge:
     def _segment(self, number: int) -> SegmentVerdict:
         entry, proof = self._manifest.segments[number], self._bundle.proofs.get(number)
         if entry.circuit is None or (proof is None and number in self._bundle.not_proved):
-            self._open.append(f"segment {number} is not proved")
-            return SegmentVerdict(segment=number, state="not proved")
+            self._open.append(f"{self._name(number)} is not proved")
+            return SegmentVerdict(segment=self._places[number][0], piece=self._places[number][1:], state="not proved")
         size = None if proof is None else len(proof)
         if proof is not None and not self._is_ours:
-            return SegmentVerdict(segment=number, state="not checked", proof_bytes=size)
+            place = self._places[number]
+            return SegmentVerdict(segment=place[0], piece=place[1:], state="not checked", proof_bytes=size)
         reason = "has no proof" if proof is None else self._judge_proof(number, entry, proof)
         if reason:
-            self._wrong.append(f"segment {number}: {'' if proof is None else 'its proof '}{reason}")
+            self._wrong.append(f"{self._name(number)}: {'' if proof is None else 'its proof '}{reason}")
         return SegmentVerdict(
-            segment=number,
+            segment=self._places[number][0],
+            piece=self._places[number][1:],
             state="refused" if reason else "verified",
             reason=reason,
             logrows=entry.circuit.settings.logrows,
@@ -153,12 +181,12 @@ class _Judge:
         keys, missing = self._keys(number)
         if missing:
             return f"cannot be checked: {missing}"
-        found = self._prover.check(keys, entry.sizes, proof, f"segment {number}")
+        found = self._prover.check(keys, entry.sizes, proof, self._name(number))
         if found.boundary is None:
             return found.refused
         self._boundaries[number] = found.boundary
         if found.doubt:
-            self._open.append(f"segment {number}: {found.doubt}")
+            self._open.append(f"{self._name(number)}: {found.doubt}")
         if found.promise and found.promise not in self._notes:
             self._notes.append(found.promise)
         return ""
@@ -198,10 +226,16 @@ class _Judge:
             if sent == received:
                 equal += 1
             else:
-                self._wrong.append(
-                    f"{edge}: segment {edge.target} was proved on other values than segment {edge.source} gave"
-                )
+                self._wrong.append(self._broken(edge))
         return equal
+
+    def _broken(self, edge: Edge) -> str:
+        source, target = self._name(edge.source), self._name(edge.target)
+        ends = f"edge {source.removeprefix('segment ')} → {target.removeprefix('segment ')}, `{edge.tensor}`"
+        return f"{ends}: {target} was proved on other values than {source} gave"
+
+    def _name(self, number: int) -> str:
+        return place_name(self._places[number])
 
     def _mark(self, number: int, tensor: str, side: str) -> Mark | None:
         if number not in self._boundaries:
@@ -231,7 +265,7 @@ class _Judge:
             self._open.append(f"{side[:-1]} `{name}` cannot be compared: the whole SRS is not in this machine's cache")
         elif expected != mark:
             said = "was proved on other values than the request" if side == "inputs" else "is not what was proved"
-            where = f"segment {number}, " if side == "inputs" else ""
+            where = f"{self._name(number)}, " if side == "inputs" else ""
             self._wrong.append(f"{where}{side[:-1]} `{name}` {said}")
 
 

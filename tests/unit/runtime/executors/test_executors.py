@@ -221,14 +221,14 @@ def test_a_worker_serves_a_channel(package: Package) -> None:
     import socket
 
     from partwise.runtime import worker
-    from partwise.runtime.executors.messages import Begin, Channel, Done, Failed, Load, Loaded, Task, Unload
+    from partwise.runtime.executors.messages import DECODER, Begin, Channel, Done, Failed, Load, Loaded, Task, Unload
     from partwise.runtime.executors.shared_memory import Inbox, Outbox, create_memory
 
     memory = {-1: create_memory(), 0: create_memory()}
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        channel = Channel(ours)
-        thread = threading.Thread(target=worker.serve, args=(Channel(theirs),))
+        channel = Channel(ours, DECODER)
+        thread = threading.Thread(target=worker.serve, args=(Channel(theirs, DECODER),))
         thread.start()
         channel.send(Begin(str(package.path), package.digest, 0, memory, Probe()))
         channel.send(Load(0, "null", 1))

@@ -9,18 +9,18 @@ import msgspec
 import pytest
 
 from partwise.errors import WorkerLostError
-from partwise.runtime.executors.messages import Channel, Failed, Task
+from partwise.runtime.executors.messages import DECODER, Channel, Failed, Message, Task
 from partwise.runtime.schedule import Fault
 
 
 @pytest.fixture
-def ends() -> Generator[tuple[Channel, Channel]]:
+def ends() -> Generator[tuple[Channel[Message], Channel[Message]]]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        yield Channel(ours), Channel(theirs)
+        yield Channel(ours, DECODER), Channel(theirs, DECODER)
 
 
-def test_messages_arrive_whole_and_in_order(ends: tuple[Channel, Channel]) -> None:
+def test_messages_arrive_whole_and_in_order(ends: tuple[Channel[Message], Channel[Message]]) -> None:
     ours, theirs = ends
     sent = [Task(number, number, 0, {"batch": number}, (), (1, 2)) for number in range(5)]
     for message in sent:
@@ -29,7 +29,7 @@ def test_messages_arrive_whole_and_in_order(ends: tuple[Channel, Channel]) -> No
     assert theirs.waiting() == sent[1:]
 
 
-def test_a_message_in_pieces(ends: tuple[Channel, Channel]) -> None:
+def test_a_message_in_pieces(ends: tuple[Channel[Message], Channel[Message]]) -> None:
     ours, theirs = ends
     message = Failed(0, None, Fault.ERROR, "EngineError", "a", "b" * 1000, None, "c", "")
     ours.send(message)
@@ -42,7 +42,7 @@ def test_a_message_in_pieces(ends: tuple[Channel, Channel]) -> None:
     assert theirs.receive() == message
 
 
-def test_the_other_side_is_gone(ends: tuple[Channel, Channel]) -> None:
+def test_the_other_side_is_gone(ends: tuple[Channel[Message], Channel[Message]]) -> None:
     ours, theirs = ends
     ours.close()
     assert theirs.receive() is None
@@ -50,7 +50,7 @@ def test_the_other_side_is_gone(ends: tuple[Channel, Channel]) -> None:
         theirs.send(Task(0, 0, 0, {}, (), ()))
 
 
-def test_what_is_no_message_is_refused(ends: tuple[Channel, Channel]) -> None:
+def test_what_is_no_message_is_refused(ends: tuple[Channel[Message], Channel[Message]]) -> None:
     ours, theirs = ends
     data = msgspec.msgpack.encode({"type": "Exec", "code": "import os"})
     ours.connection.sendall(len(data).to_bytes(4) + data)
@@ -58,14 +58,14 @@ def test_what_is_no_message_is_refused(ends: tuple[Channel, Channel]) -> None:
         theirs.receive()
 
 
-def test_a_length_that_cannot_be_is_refused(ends: tuple[Channel, Channel]) -> None:
+def test_a_length_that_cannot_be_is_refused(ends: tuple[Channel[Message], Channel[Message]]) -> None:
     ours, theirs = ends
     ours.connection.sendall(b"\xff\xff\xff\xff")
     with pytest.raises(msgspec.DecodeError):
         theirs.receive()
 
 
-def test_posting_never_waits(ends: tuple[Channel, Channel]) -> None:
+def test_posting_never_waits(ends: tuple[Channel[Message], Channel[Message]]) -> None:
     """To a side that is stopped, and reads nothing for now."""
     ours, theirs = ends
     message = Failed(0, None, Fault.ERROR, "EngineError", "a", "b" * 100_000, None, None, "")
@@ -81,7 +81,7 @@ def test_posting_never_waits(ends: tuple[Channel, Channel]) -> None:
     assert found == [message] * 30
 
 
-def test_posting_to_a_side_that_is_gone(ends: tuple[Channel, Channel]) -> None:
+def test_posting_to_a_side_that_is_gone(ends: tuple[Channel[Message], Channel[Message]]) -> None:
     ours, theirs = ends
     theirs.close()
     ours.post(Failed(0, None, Fault.ERROR, "EngineError", "a", "b", None, None, ""))

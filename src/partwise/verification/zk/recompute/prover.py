@@ -17,6 +17,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -65,6 +66,10 @@ class RecomputeProver:
 
     name = "recompute"
     version = FORMAT
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {}
 
     def setup(
         self,

@@ -1,0 +1,94 @@
+"""Proving workers seen from a test: found by their command line, killed at random moments."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from partwise.extras import require
+
+__all__ = ["Killer", "exact_model", "killing", "proving_workers", "wait_for_end"]
+
+_MODULE = b"partwise.verification.zk.workers.process"
+
+
+def proving_workers(parent: int, module: bytes = _MODULE) -> list[int]:
+    """Process ids of the workers that a process has, or of its children that run another module."""
+    found = list[int]()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            with contextlib.suppress(OSError):
+                status = (folder / "stat").read_text().rpartition(")")[2].split()
+                if int(status[1]) == parent and module in (folder / "cmdline").read_bytes():
+                    found.append(int(folder.name))
+    return sorted(found)
+
+
+class Killer:
+    """Ends a random worker of a process now and then."""
+
+    def __init__(self, parent: int, kills: int, between_s: tuple[float, float], seed: int = 0) -> None:
+        self.parent, self.left, self.killed = parent, kills, list[int]()
+        self._between_s, self._chance = between_s, np.random.default_rng(seed)
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while self.left and not self._over.wait(float(self._chance.uniform(*self._between_s))):
+            workers = proving_workers(self.parent)
+            if workers:
+                victim = int(self._chance.choice(workers))
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(victim, signal.SIGKILL)
+                    self.killed.append(victim)
+                    self.left -= 1
+
+    def stop(self) -> None:
+        self._over.set()
+
+
+@contextmanager
+def killing(parent: int, kills: int, between_s: tuple[float, float] = (0.3, 1.2), seed: int = 0) -> Generator[Killer]:
+    """Kill at random moments while the block runs."""
+    killer = Killer(parent, kills, between_s, seed)
+    thread = threading.Thread(target=killer.run)
+    thread.start()
+    try:
+        yield killer
+    finally:
+        killer.stop()
+        thread.join(30)
+
+
+def exact_model(path: Path, layers: int) -> Path:
+    """Products by small whole numbers, one after the other: nothing is rounded, wherever it is cut."""
+    onnx = require("onnx")
+    names = ["x", *(f"t{number}" for number in range(1, layers)), "y"]
+    lines = [f"m{n} = MatMul ({names[n]}, w{n})\n{names[n + 1]} = Relu (m{n})\n" for n in range(layers)]
+    graph = f"g (float[1,4] x) => (float[1,4] y) {{ {''.join(lines)} }}"
+    model = require("onnx.parser").parse_model(f'<ir_version: 8, opset_import: ["": 13]>{graph}')
+    noise = np.random.default_rng(0)
+    for number in range(layers):
+        weight = noise.integers(-1, 2, (4, 4)).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(weight, f"w{number}"))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
+
+
+def wait_for_end(pid: int, limit_s: float = 10.0) -> None:
+    """Wait until a process has ended."""
+    end = time.monotonic() + limit_s
+    while (stat := Path(f"/proc/{pid}/stat")).exists():
+        with contextlib.suppress(OSError):
+            if stat.read_text().rpartition(")")[2].split()[0] == "Z":
+                return
+        assert time.monotonic() < end, f"process {pid} lives on"
+        time.sleep(0.05)
