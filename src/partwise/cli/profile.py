@@ -42,6 +42,7 @@ from partwise.profiling import (
     phase_sizes,
     saturating_batch,
 )
+from partwise.units import whole_number
 
 __all__ = ["profile"]
 
@@ -59,10 +60,10 @@ class Sizes(click.ParamType[tuple[int, ...]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         if isinstance(value, tuple):
             return value  # pyright: ignore[reportUnknownVariableType]
-        parts = [part.strip() for part in str(value).split(",")]
-        if not all(part.isdigit() and int(part) > 0 for part in parts):
+        sizes = tuple(whole_number(part.strip()) or 0 for part in str(value).split(","))
+        if 0 in sizes:
             self.fail(f"{value!r}: expected whole numbers above 0, as 1,8,64", param, ctx)
-        return tuple(int(part) for part in parts)
+        return sizes
 
 
 @click.command()
