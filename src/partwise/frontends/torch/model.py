@@ -59,7 +59,7 @@ class TorchModel:
         ):
             results = self._module(**tensors, **literals)
         leaves = [leaf for leaf in torch.utils._pytree.tree_leaves(results) if isinstance(leaf, torch.Tensor)]
-        return {output.name: to_numpy(leaf) for output, leaf in zip(graph.outputs, leaves, strict=True)}
+        return {output.name: to_numpy(leaf.detach()) for output, leaf in zip(graph.outputs, leaves, strict=True)}
 
     def _as_captured(self, graph: ir.Graph) -> AbstractContextManager[None]:
         """The module with the inputs and outputs that a graph with a cache has."""
@@ -69,13 +69,17 @@ class TorchModel:
 
     @contextmanager
     def _unchanged(self, graph: ir.Graph) -> Generator[None]:
-        """The module's state is after this what it was before."""
+        """The module's state is after this what it was before, be it written in place or bound anew."""
         keys = [graph.held[m.target].key for m in graph.mutations if m.target in graph.held]
-        held = [self._tensor(key) for key in keys]
-        before = [tensor.clone() for tensor in held]
-        yield
-        for tensor, value in zip(held, before, strict=True):
-            tensor.copy_(value)
+        held = {key: self._tensor(key) for key in keys}
+        before = {key: tensor.clone() for key, tensor in held.items()}
+        try:
+            yield
+        finally:
+            for key, tensor in held.items():
+                tensor.copy_(before[key])
+                owner, _, name = key.rpartition(".")
+                setattr(self._module.get_submodule(owner), name, tensor)
 
     def _tensor(self, key: str) -> Any:
         value = self._module

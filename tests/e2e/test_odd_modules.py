@@ -1,0 +1,95 @@
+"""Plain modules with an oddity each, all the way: captured, cut, run in process, exactly their own answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import partwise  # noqa: E402
+from partwise.errors import ModelError  # noqa: E402
+
+
+class Odd(torch.nn.Module):
+    """A linear layer, two buffers and a cell of a recurrence; `forward` is the function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.linear, self.cell = torch.nn.Linear(4, 4), torch.nn.LSTMCell(4, 4)
+        self.register_buffer("kept", torch.zeros(4))
+        self.register_buffer("window", torch.hann_window(8))
+        self.function = function
+
+    def forward(self, x: Any) -> Any:
+        return self.function(self, x)
+
+
+def _written(module: Odd, x: Any) -> Any:
+    module.kept.copy_(x.mean(0))
+    return module.linear(x)
+
+
+def _bound_anew(module: Odd, x: Any) -> Any:
+    module.kept = module.kept + x.mean(0)
+    return module.linear(x) + module.kept
+
+
+def _spectrum(module: Odd, x: Any) -> Any:
+    wave = module.linear(x).reshape(-1, 32)
+    spectrum = torch.stft(wave, 8, 4, window=module.window, return_complex=True)
+    return torch.istft(spectrum, 8, 4, window=module.window), spectrum.conj(), spectrum.conj().imag
+
+
+_CASES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    "one name twice": (
+        lambda m, x: {1: m.linear(x), "1": x + 1, "a": [x * 2], "a_0": x * 3},
+        ("output_1", "output_1_2", "a_0", "a_0_2"),
+    ),
+    "a weight returned": (lambda m, x: (m.linear.weight, torch.relu(m.linear(x))), ("output_0", "output_1")),
+    "a buffer that nothing reads": (_written, ("output",)),
+    "a buffer bound anew": (_bound_anew, ("output",)),
+    "conjugates, spectra": (_spectrum, ("output_0", "output_1", "output_2")),
+    "a cell": (lambda m, x: m.cell(m.linear(x), (x, x)), ("output_0", "output_1")),
+}
+
+
+@pytest.mark.parametrize("name", _CASES)
+def test_exact(name: str, tmp_path: Path) -> None:
+    function, names = _CASES[name]
+    torch.manual_seed(0)
+    module, x = Odd(function).eval(), torch.randn(8, 4)
+    buffers = {key: (id(value), value.clone()) for key, value in module.named_buffers()}
+    graph = partwise.capture(module, (x,))
+    package = partwise.cut(module, partwise.plan(graph, stages=2), tmp_path / "package")
+    run = partwise.run(package, {"x": x.numpy()})
+    assert partwise.verify(run, against=module).outcome == "accepted"
+    for key, value in module.named_buffers():
+        assert (id(value), value.tolist()) == (buffers[key][0], buffers[key][1].tolist())
+    with torch.no_grad():
+        expected = torch.utils._pytree.tree_leaves(module(x))
+    assert tuple(run.outputs) == names
+    for output, leaf in zip(run.outputs.values(), expected, strict=True):
+        assert np.array_equal(output, leaf.resolve_conj().resolve_neg().numpy())
+
+
+def test_multiply_accumulates_of_a_cell() -> None:
+    module = Odd(lambda m, x: m.cell(x, (x, x))[0]).eval()
+    graph = partwise.capture(module, (torch.randn(3, 4),))
+    assert partwise.profile(graph).macs == 3 * (16 * 4 + 16 * 4)
+
+
+@pytest.mark.parametrize("model", [len, 3, None, torch.zeros(2)])
+def test_what_is_no_model_is_named_by_its_type(model: Any) -> None:
+    with pytest.raises(ModelError, match=r"is no model; expected an nn\.Module, or a path or name"):
+        partwise.capture(model, (torch.zeros(2, 4),))
+
+
+def test_an_exported_program_says_how_it_is_captured() -> None:
+    exported = torch.export.export(torch.nn.Linear(4, 4).eval(), (torch.zeros(2, 4),), strict=False)
+    with pytest.raises(ModelError, match=r"ExportedProgram: is no model.*Hint: torch\.export\.save"):
+        partwise.capture(exported, (torch.zeros(2, 4),))
