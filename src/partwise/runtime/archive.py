@@ -14,10 +14,12 @@ from typing import IO
 
 import ml_dtypes
 import numpy as np
+import psutil
 from numpy.lib import format as npy
 
 from partwise.errors import InputError
 from partwise.files import ZIP_FAULTS
+from partwise.units import format_bytes
 
 __all__ = ["ArchiveWriter", "read_archive", "read_members", "stored_names", "write_archive"]
 
@@ -95,6 +97,9 @@ def _read(archive: zipfile.ZipFile, member: str) -> np.ndarray:
         promised = int(np.prod(shape, dtype=object)) * dtype.itemsize
         if archive.getinfo(member).file_size - file.tell() != promised:
             raise ValueError(f"`{member}` lies about its size")
+        if promised > (free := psutil.virtual_memory().available):
+            left = format_bytes(free)
+            raise ValueError(f"`{member}` unpacks to {format_bytes(promised)}, and {left} of memory are free")
     with archive.open(member) as file:
         array = npy.read_array(file, allow_pickle=False)
     kind = _split(member.removesuffix(".npy"))[1]

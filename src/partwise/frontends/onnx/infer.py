@@ -9,7 +9,7 @@ from typing import Any
 
 import partwise.ir as ir
 from partwise.extras import require
-from partwise.frontends.onnx.optimize import Optimized, open_session
+from partwise.frontends.onnx.optimize import Optimized, open_session, writing
 from partwise.frontends.onnx.probe import probe
 from partwise.frontends.onnx.symbols import Sizes
 from partwise.onnx_values import dtype_of, session_dtype
@@ -98,7 +98,8 @@ def _session_of_everything(optimized: Optimized) -> Any:
                 model.graph.output.append(onnx.ValueInfoProto(name=name))
                 known.add(name)
     path = optimized.folder / _EVERYTHING
-    onnx.save(model, path)
+    with writing(optimized.folder):
+        onnx.save(model, path)
     return open_session(str(path), "the optimized model")
 
 
