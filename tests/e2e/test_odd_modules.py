@@ -83,6 +83,29 @@ def test_multiply_accumulates_of_a_cell() -> None:
     assert partwise.profile(graph).macs == 3 * (16 * 4 + 16 * 4)
 
 
+class Namesakes(torch.nn.Module):
+    """Weights called like an input, like a node, and like one value of a node with several."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x, self.relu = torch.nn.Parameter(torch.randn(4)), torch.nn.Parameter(torch.randn(4))
+        self.split_with_sizes = torch.nn.ParameterList([torch.randn(2), torch.randn(2)])
+
+    def forward(self, x: Any) -> Any:
+        one, other = torch.split(torch.relu(x) * self.relu + self.x, [2, 2], dim=1)
+        return one * self.split_with_sizes[0] + other * self.split_with_sizes[1]
+
+
+def test_namesakes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module, x = Namesakes().eval(), torch.randn(3, 4)
+    graph = partwise.capture(module, (x,))
+    package = partwise.cut(module, partwise.plan(graph, stages=2), tmp_path / "package")
+    output = partwise.run(package, {"x": x.numpy()}).outputs["output"]
+    assert np.array_equal(output, module(x).detach().numpy())
+    assert {weight.key for weight in graph.weights} == set(module.state_dict())
+
+
 @pytest.mark.parametrize("model", [len, 3, None, torch.zeros(2)])
 def test_what_is_no_model_is_named_by_its_type(model: Any) -> None:
     with pytest.raises(ModelError, match=r"is no model; expected an nn\.Module, or a path or name"):

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from partwise.errors import ModelError
 from partwise.frontends.source import CaptureOptions, Source
@@ -50,7 +50,7 @@ def open_model(model: Any, options: CaptureOptions | None = None) -> Source:
     if not isinstance(model, str | os.PathLike):
         hint = _EXPORTED if type(model).__name__ == "ExportedProgram" else ""
         raise ModelError(type(model).__name__, "is no model", expected="an nn.Module, or a path or name", hint=hint)
-    name = os.fspath(model)
+    name = os.fspath(cast("str | os.PathLike[str]", model))
     for matches, target in _FORMATS:
         if matches(name, Path(name)):
             if options.cache is not None and target.startswith(_WITHOUT_CACHE):

@@ -25,7 +25,7 @@ def small_files() -> Generator[None]:
 def test_a_full_disk_is_named(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     path = onnx_models.save(onnx_models.conv_net(), tmp_path / "m.onnx")
     request.getfixturevalue("small_files")
-    with pytest.raises(InputError, match="cannot be written here.*is the disk full") as caught:
+    with pytest.raises(InputError, match=r"cannot be written here.*is the disk full") as caught:
         optimize(path, "basic")
     assert not isinstance(caught.value, ModelError)
     with pytest.raises(InputError, match=r"cannot be written here \(File too large\)"), writing(tmp_path):
