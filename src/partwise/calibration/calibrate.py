@@ -6,6 +6,7 @@ of the middle half of those ratios. A model is never timed.
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from datetime import date
 from types import ModuleType
 
 from partwise.calibration import run_onnxruntime, run_torch
-from partwise.calibration.cases import CASES, Case, case_graph
+from partwise.calibration.cases import CASES, Case, Prepared, case_graph
 from partwise.calibration.here import this_machine
 from partwise.errors import DeviceError
 from partwise.hardware import Device, Source, arithmetic_share, memory_share
@@ -25,8 +26,8 @@ __all__ = ["Timed", "calibrate", "fit"]
 ENGINES: Mapping[str, ModuleType] = {"torch": run_torch, "onnxruntime": run_onnxruntime}
 FIGURES = ("memory", "vector", "matmul", "batched", "attention", "conv", "grouped")
 """In the order in which they are told: each one's prediction stands on those before it."""
-LEAST_ROUNDS, BUDGET_S = 5, 0.6
-"""Of one operator: rounds at least, and seconds at most beyond them; 37 of them are done in half a minute."""
+PASSES, LEAST_ROUNDS, BUDGET_S = 3, 3, 0.2
+"""Passes over all operators; of one operator in a pass: rounds at least, and seconds at most beyond them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Timed:
 
     case: Case
     seconds: float
-    """Median of its rounds."""
+    """Median of its rounds, in the pass where that was least: what disturbs a machine for a while only adds."""
 
 
 def calibrate(
@@ -61,13 +62,15 @@ def calibrate(
     module = ENGINES[engine]
     if module is run_torch:
         run_torch.set_threads(threads)
-    launch = median_seconds(module.empty_call(threads)) / module.CHAIN
-    timed: list[Timed] = []
-    for number, case in enumerate(CASES):
-        progress(case.name, number, len(CASES))
-        timed.append(Timed(case, median_seconds(module.prepare(case, threads))))
+    least, launch = dict.fromkeys(CASES, math.inf), math.inf
+    for turn in range(PASSES):
+        launch = min(launch, median_seconds(module.launches(threads)))
+        for number, case in enumerate(CASES):
+            progress(case.name, turn * len(CASES) + number, PASSES * len(CASES))
+            least[case] = min(least[case], median_seconds(module.prepare(case, threads)))
+    timed = tuple(Timed(case, seconds) for case, seconds in least.items())
     start = replace(_with_threads(this_machine(name), threads), launch_s=launch)
-    return fit(start, timed, f"measured by `partwise calibrate` on {engine}, {threads} threads"), tuple(timed)
+    return fit(start, timed, f"measured by `partwise calibrate` on {engine}, {threads} threads"), timed
 
 
 def fit(device: Device, timed: Sequence[Timed], source: str) -> Device:
@@ -91,16 +94,16 @@ def fit(device: Device, timed: Sequence[Timed], source: str) -> Device:
     return replace(device, efficiency=shares, spread=spread, sources=(*device.sources, measured))
 
 
-def median_seconds(call: Callable[[], object]) -> float:
-    """Median time of a call, warmed up once [s]."""
-    call()
+def median_seconds(prepared: Prepared) -> float:
+    """Median time of an operator, warmed up once [s]."""
+    prepared.call()
     taken: list[float] = []
     start = time.perf_counter()
     while len(taken) < LEAST_ROUNDS or time.perf_counter() - start < BUDGET_S:
         before = time.perf_counter()
-        call()
+        prepared.call()
         taken.append(time.perf_counter() - before)
-    return statistics.median(taken)
+    return statistics.median(taken) / prepared.operators
 
 
 def _ratio(device: Device, counted: Profile, seconds: float) -> float:

@@ -1,18 +1,33 @@
 """Operators that are timed: what each one is, as a graph to predict and as arrays to run.
 
-They are shapes of common networks, none of them a model: what they give is used for models that were never timed.
+They are shapes of common networks, none of them a model: what they give is used for models that were never timed. A
+call has its operator several times, each with weights of its own, so that they come from memory as a model's do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from partwise.ir import Argument, DType, Format, Graph, Node, Output, Ref, TensorSpec, Weight
 
-__all__ = ["CASES", "Case", "case_graph"]
+__all__ = ["CASES", "Case", "Prepared", "case_graph"]
 
 Shape = tuple[int, ...]
+_COLD_BYTES = 64 << 20
+"""Weights of one call: more than a last-level cache of 32 MiB keeps until the next."""
+_MOST_COPIES = 32
+"""Of small weights, whose way from memory is short beside the operator itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call to be timed."""
+
+    call: Callable[[], object]
+    operators: int
+    """Of one call, which share its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,12 @@ class Case:
     def name(self) -> str:
         """Operator and sizes, for people."""
         return f"{self.op} {' '.join('×'.join(map(str, shape)) for shape in (*self.inputs, *self.weights))}"
+
+    @property
+    def copies(self) -> int:
+        """How often a call has the operator, each time with other weights."""
+        each = 4 * sum(math.prod(shape) for shape in self.weights)
+        return min(_MOST_COPIES, math.ceil(_COLD_BYTES / each)) if each else 1
 
 
 def case_graph(case: Case) -> Graph:

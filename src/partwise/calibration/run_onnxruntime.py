@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from partwise.calibration.cases import Case
+from partwise.calibration.cases import Case, Prepared
 from partwise.extras import require
 
-__all__ = ["CHAIN", "empty_call", "prepare"]
+__all__ = ["launches", "prepare"]
 
 _OPSET = 23
 _OPS = {
@@ -24,31 +24,46 @@ _OPS = {
     "softmax": "Softmax",
     "layer_norm": "LayerNormalization",
 }
-CHAIN = 100
+_CHAIN = 100
 """Operators of the model by which launches are timed: a session's own call is shared by so many."""
 
 
-def prepare(case: Case, threads: int) -> Callable[[], object]:
+def prepare(case: Case, threads: int) -> Prepared:
     """The operator on random values."""
     generator = np.random.default_rng(0)
     inputs = {f"x{number}": shape for number, shape in enumerate(case.inputs)}
-    weights = {f"w{number}": _weight(case, shape, generator) for number, shape in enumerate(case.weights)}
+    held = {f"w{number}": _weight(case, shape, generator) for number, shape in enumerate(case.weights)}
     if case.op == "layer_norm":
-        weights = {"w0": np.ones(case.inputs[0][-1:], np.float32)}
-    node = require("onnx").helper.make_node(_OPS[case.op], [*inputs, *weights], ["y"], **_attributes(case))
-    session = _session([node], inputs, weights, case.out, threads)
+        held = {"w0": np.ones(case.inputs[0][-1:], np.float32)}
+    make, copies = require("onnx").helper.make_node, range(case.copies)
+    weights = {f"{name}_{copy}": value for copy in copies for name, value in held.items()}
+    outputs = {f"y{copy}": case.out for copy in copies}
+    nodes = [make(_OPS[case.op], [*inputs, *_own(held, copy)], [f"y{copy}"], **_attributes(case)) for copy in copies]
     arrays = {name: generator.standard_normal(shape, np.float32) for name, shape in inputs.items()}
-    return lambda: session.run(None, arrays)
+    return Prepared(_call(_session(nodes, inputs, weights, outputs, threads), arrays), case.copies)
 
 
-def empty_call(threads: int) -> Callable[[], object]:
+def launches(threads: int) -> Prepared:
     """A chain of operators so small that only their launches take time."""
     make = require("onnx").helper.make_node
-    nodes = [make("Add", [f"x{number}", "x0"], [f"x{number + 1}"]) for number in range(CHAIN)]
-    nodes.append(make("Identity", [f"x{CHAIN}"], ["y"]))
-    session = _session(nodes, {"x0": (16,)}, {}, (16,), threads)
-    arrays = {"x0": np.ones(16, np.float32)}
-    return lambda: session.run(None, arrays)
+    nodes = [make("Add", [f"x{number}", "x0"], [f"x{number + 1}"]) for number in range(_CHAIN)]
+    nodes.append(make("Identity", [f"x{_CHAIN}"], ["y"]))
+    session = _session(nodes, {"x0": (16,)}, {}, {"y": (16,)}, threads)
+    return Prepared(_call(session, {"x0": np.ones(16, np.float32)}), _CHAIN)
+
+
+def _own(held: Iterable[str], copy: int) -> list[str]:
+    return [f"{name}_{copy}" for name in held]
+
+
+def _call(session: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Callable[[], object]:
+    """A run that leaves its outputs where onnxruntime made them, as within a model."""
+    binding = session.io_binding()
+    for name, array in arrays.items():
+        binding.bind_cpu_input(name, array)
+    for output in session.get_outputs():
+        binding.bind_output(output.name, "cpu")
+    return lambda: session.run_with_iobinding(binding)
 
 
 def _weight(case: Case, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray[Any, Any]:
@@ -67,7 +82,7 @@ def _session(
     nodes: list[Any],
     inputs: dict[str, tuple[int, ...]],
     weights: dict[str, np.ndarray[Any, Any]],
-    out: tuple[int, ...],
+    outputs: dict[str, tuple[int, ...]],
     threads: int,
 ) -> Any:
     onnx, ort = require("onnx"), require("onnxruntime")
@@ -76,7 +91,7 @@ def _session(
         nodes,
         "case",
         [helper.make_tensor_value_info(name, kind, shape) for name, shape in inputs.items()],
-        [helper.make_tensor_value_info("y", kind, out)],
+        [helper.make_tensor_value_info(name, kind, shape) for name, shape in outputs.items()],
         [onnx.numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=11)

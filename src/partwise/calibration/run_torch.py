@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from partwise.calibration.cases import Case
+from partwise.calibration.cases import Case, Prepared
 from partwise.extras import require
 
-__all__ = ["CHAIN", "empty_call", "prepare", "set_threads"]
-
-CHAIN = 1
-"""Operators of one call by which launches are timed."""
+__all__ = ["launches", "prepare", "set_threads"]
 
 
 def set_threads(threads: int) -> None:
@@ -19,21 +15,27 @@ def set_threads(threads: int) -> None:
     require("torch").set_num_threads(threads)
 
 
-def prepare(case: Case, threads: int) -> Callable[[], object]:
+def prepare(case: Case, threads: int) -> Prepared:
     """The operator on random values."""
     del threads  # set for the whole process
     torch = require("torch")
     inputs = [torch.randn(shape) for shape in case.inputs]
     weights = [torch.randn(shape) for shape in case.weights]
-    return lambda: _call(torch, case, inputs, weights)
+    copies = [[weight.clone() for weight in weights] for _ in range(case.copies)]
+
+    def call() -> None:
+        for held in copies:
+            _call(torch, case, inputs, held)
+
+    return Prepared(call, len(copies))
 
 
-def empty_call(threads: int) -> Callable[[], object]:
+def launches(threads: int) -> Prepared:
     """An operator so small that only its launch takes time."""
     del threads
     torch = require("torch")
     x = torch.zeros(16)
-    return lambda: x + x
+    return Prepared(lambda: x + x, 1)
 
 
 def _call(torch: Any, case: Case, inputs: list[Any], weights: list[Any]) -> object:

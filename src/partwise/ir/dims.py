@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from math import prod
 
 from partwise.errors import GraphError
 
@@ -61,7 +60,10 @@ def evaluate_shape(shape: tuple[Dim, ...], bindings: Mapping[str, int]) -> tuple
 
 def count(shape: tuple[Dim, ...], bindings: Mapping[str, int]) -> int:
     """Number of elements of a shape; 1 for a scalar."""
-    return prod(evaluate_shape(shape, bindings))
+    found = 1
+    for dim in shape:
+        found *= dim if isinstance(dim, int) else evaluate(dim, bindings)
+    return found
 
 
 def symbols_of(dim: Dim) -> frozenset[str]:

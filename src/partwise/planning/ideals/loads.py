@@ -113,7 +113,7 @@ class _Matches:
 
     def add_equal(self, held: Ints, there: Ints, chosen: Bits, amounts: Floats) -> None:
         """Amounts paid where a chosen start and an end hold equally many."""
-        for count in np.unique(held[chosen]).tolist():
+        for count in np.bincount(held[chosen]).nonzero()[0].tolist():
             self.add(chosen & (held == count), there == count, amounts)
 
     def product(self) -> Floats:

@@ -145,15 +145,13 @@ class Search:
             fits = fits.copy()
         for start, end, kind in forbidden:
             fits[kind][np.ix_(starts == start, ends == end)] = False
+        loads = np.where(fits, price, np.inf)
         for row, column in enumerate(at.tolist()):
             table.changed[column] = False
-            reached = table.reached(column)
-            for kind, more in enumerate(table.vectors.more):
-                numbers = reached[more[reached] >= 0]
-                chosen = np.flatnonzero(fits[kind, row])
-                if len(numbers) and len(chosen):
-                    stages = ends[chosen], chosen + first, price[kind, row, chosen]
-                    self._offer(table, (column, kind), numbers, stages, question.limit)
+            chosen = np.flatnonzero(fits[:, row].any(axis=0))
+            if len(chosen):
+                stages = ends[chosen], chosen + first, loads[:, row, chosen]
+                self._offer(table, column, stages, question.limit)
 
     def _priced(self, block: int, starts: Ints, ends: Ints, question: Question) -> tuple[Floats, Bits]:
         """[types, starts, ends] What stages cost, and which are possible."""
@@ -167,25 +165,26 @@ class Search:
             question.known[key] = found
         return question.known[key]
 
-    def _offer(
-        self, table: _Table, origin: tuple[int, int], numbers: Ints, stages: tuple[Ints, Ints, Floats], limit: float
-    ) -> None:
-        """Reach the ends of some stages, from an ideal that is reached with some vectors.
+    def _offer(self, table: _Table, column: int, stages: tuple[Ints, Ints, Floats], limit: float) -> None:
+        """Reach the ends of some stages from an ideal, on each type of device that a vector there has left.
 
         Args:
             table: the states.
-            origin: the column of the ideal, and the type of device.
-            numbers: of the vectors used there.
-            stages: the ideals at their ends, the columns of these, and the loads.
+            column: of the ideal.
+            stages: the ideals at their ends, the columns of these, and [types, ends] the loads, infinite for none.
             limit: of what a chain costs, the rest included.
         """
         ends, columns, load = stages
-        places, found = table.worthwhile(origin[1], numbers, columns)
+        numbers = table.reached(column)
+        kinds, places = (table.vectors.more[:, numbers] >= 0).nonzero()
+        numbers = numbers[places]
+        moves, found = table.worthwhile(kinds, numbers, columns)
         if len(found):
-            before = table.best[numbers, origin[0]][places]
-            value = load[found] + before if self.instance.adds else np.maximum(load[found], before)
+            stage, before = load[kinds[moves], found], table.best[numbers, column][moves]
+            value = stage + before if self.instance.adds else np.maximum(stage, before)
             below = value + self._rest[ends[found]] < limit
-            table.offer(origin, (numbers[places[below]], columns[found[below]]), value[below])
+            moves, found = moves[below], found[below]
+            table.offer(column, (numbers[moves], kinds[moves], columns[found]), value[below])
 
     def _range(self, block: int, limit: float) -> tuple[int, int, int]:
         """The first ideal of a block, the first of the next, and one above all whose stage from here has less work
@@ -250,7 +249,7 @@ class _Table:
         if self.vectors.exactly is not None:
             return np.flatnonzero(np.isfinite(best))
         if len(self.vectors.counts) == 1:
-            return np.flatnonzero(best < np.minimum.accumulate(np.concatenate(([np.inf], best[:-1]))))
+            return (best < np.minimum.accumulate(np.concatenate(([np.inf], best[:-1])))).nonzero()[0]
         grid = best.reshape(self._grid[:-1])
         lower = np.full(grid.shape, np.inf)
         for axis in range(grid.ndim):
@@ -260,38 +259,38 @@ class _Table:
             np.minimum(lower[tuple(ahead)], grid[tuple(behind)], out=lower[tuple(ahead)])
         for axis in range(grid.ndim):
             np.minimum.accumulate(lower, axis=axis, out=lower)
-        return np.flatnonzero((grid < lower).ravel())
+        return (grid < lower).ravel().nonzero()[0]
 
-    def worthwhile(self, kind: int, numbers: Ints, columns: Ints) -> tuple[Ints, Ints]:
+    def worthwhile(self, kinds: Ints, numbers: Ints, columns: Ints) -> tuple[Ints, Ints]:
         """Places in `numbers` and in `columns`: from each vector the ideals that may be kept with one device more.
 
         Args:
-            kind: the type of device.
+            kinds: the types of the device, one for each vector.
             numbers: of the vectors.
             columns: ascending.
         """
-        more = self.vectors.more[kind][numbers]
-        starts = np.searchsorted(columns, self._first[more])
-        count = np.maximum(np.searchsorted(columns, self._last[more], "right") - starts, 0)
-        places: Ints = np.repeat(np.arange(len(numbers)), count)
-        shift: Ints = np.repeat(starts - np.cumsum(count) + count, count)
+        more = self.vectors.more[kinds, numbers]
+        starts = columns.searchsorted(self._first[more])
+        count = np.maximum(columns.searchsorted(self._last[more], "right") - starts, 0)
+        places: Ints = np.arange(len(numbers)).repeat(count)
+        shift: Ints = (starts - count.cumsum() + count).repeat(count)
         return places, np.arange(len(places)) + shift
 
-    def offer(self, origin: tuple[int, int], states: tuple[Ints, Ints], value: Floats) -> None:
-        """Reach some ideals with one device more at these values.
+    def offer(self, column: int, states: tuple[Ints, Ints, Ints], value: Floats) -> None:
+        """Reach some ideals with one device more at these values; of equal ones the first type of device stays.
 
         Args:
-            origin: the column from where, and the type of device.
-            states: the vector before and the column of each; no two the same.
+            column: from where.
+            states: the vector before, the type of the device, and the column of each; types ascending.
             value: at each of them.
         """
-        (column, kind), (numbers, columns) = origin, states
-        at = self.vectors.more[kind][numbers] * len(self.ideals) + columns
-        better = np.flatnonzero((value < self._flat[at]) & self._kept[at])
-        at = at[better]
-        self._flat[at] = value[better]
-        self.changed[columns[better]] = True
-        self.origin[at] = (numbers[better] * len(self.vectors.counts) + kind) * len(self.ideals) + column
+        numbers, kinds, columns = states
+        at = self.vectors.more[kinds, numbers] * len(self.ideals) + columns
+        better = ((value < self._flat[at]) & self._kept[at]).nonzero()[0]
+        np.minimum.at(self._flat, at[better], value[better])
+        best = better[value[better] == self._flat[at[better]]][::-1]  # of several writes to one place the last stays
+        self.changed[columns[best]] = True
+        self.origin[at[best]] = (numbers[best] * len(self.vectors.counts) + kinds[best]) * len(self.ideals) + column
 
     def chain(self) -> Chain | None:
         """The best chain to the last ideal: of equal ones that with the fewest devices."""
