@@ -83,6 +83,16 @@ def test_a_broken_file_of_proofs_is_a_problem(name: str, tmp_path: Path) -> None
     assert read_bundle(path).problems
 
 
+@pytest.mark.parametrize("header", [b"(" * 3000, b"{'descr': open('mark', 'w')}", b"{", b"", b"\0" * 64])
+def test_a_header_that_is_no_literal(header: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile("a.npz", "w") as made:
+        made.writestr("x.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_archive(Path("a.npz"))
+    assert not Path("mark").exists()
+
+
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """16 MiB of zeros in 16 KiB, where 8 MiB are free."""
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(1 << 24, np.uint8))

@@ -106,6 +106,27 @@ def test_namesakes(tmp_path: Path) -> None:
     assert {weight.key for weight in graph.weights} == set(module.state_dict())
 
 
+class Sum(torch.nn.Module):
+    """Two inputs that are not alike."""
+
+    def forward(self, x: Any, y: Any) -> Any:
+        return torch.relu(x) + y
+
+
+def test_one_example_for_two_inputs(tmp_path: Path) -> None:
+    x, y = torch.randn(3, 4), torch.randn(3, 4)
+    graph = partwise.capture(Sum().eval(), (x, x))
+    package = partwise.cut(Sum().eval(), partwise.plan(graph, stages=2), tmp_path / "package")
+    output = partwise.run(package, {"x": x.numpy(), "y": y.numpy()}).outputs["output"]
+    assert np.array_equal(output, Sum()(x, y).numpy())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_compiled_module_is_the_one_that_it_wraps() -> None:
+    module, x = Sum().eval(), torch.randn(3, 4)
+    assert partwise.capture(torch.compile(module), (x, x)) == partwise.capture(module, (x, x))
+
+
 @pytest.mark.parametrize("model", [len, 3, None, torch.zeros(2)])
 def test_what_is_no_model_is_named_by_its_type(model: Any) -> None:
     with pytest.raises(ModelError, match=r"is no model; expected an nn\.Module, or a path or name"):

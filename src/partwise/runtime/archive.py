@@ -7,6 +7,7 @@ any other reader of `.npz` sees integers of the right shape.
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ from partwise.units import format_bytes
 __all__ = ["ArchiveWriter", "read_archive", "read_members", "stored_names", "write_archive"]
 
 _OWN_TYPES = ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "int4", "uint4")
-_BROKEN = (*ZIP_FAULTS, MemoryError)
+_BROKEN = (*ZIP_FAULTS, MemoryError, tokenize.TokenError)  # the last of a header that is no Python literal
 
 
 class ArchiveWriter:

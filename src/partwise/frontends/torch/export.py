@@ -54,7 +54,16 @@ def arrange(module: Any, example_inputs: Any) -> dict[str, Any]:
         if not is_tensor(value) and not isinstance(value, str | int | bool):
             raise ModelError(f"example input `{name}`", "cannot be recorded", expected="a tensor, string, int or bool",
                              got=type(value).__name__, hint="wrap the module in one that takes tensors.")  # fmt: skip
-    return named
+    return _apart(named)
+
+
+def _apart(named: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values, no tensor under two names: export would take the two inputs for one."""
+    seen, found = set[int](), dict[str, Any]()
+    for name, value in named.items():
+        found[name] = value.clone() if is_tensor(value) and id(value) in seen else value
+        seen.add(id(value))
+    return found
 
 
 def export_functional(
