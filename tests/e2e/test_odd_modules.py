@@ -45,12 +45,18 @@ def _spectrum(module: Odd, x: Any) -> Any:
     return torch.istft(spectrum, 8, 4, window=module.window), spectrum.conj(), spectrum.conj().imag
 
 
+def _checked(module: Odd, x: Any) -> Any:
+    torch._check_tensor_all(x == x)
+    return torch.relu(module.linear(x))
+
+
 _CASES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "one name twice": (
         lambda m, x: {1: m.linear(x), "1": x + 1, "a": [x * 2], "a_0": x * 3},
         ("output_1", "output_1_2", "a_0", "a_0_2"),
     ),
     "a weight returned": (lambda m, x: (m.linear.weight, torch.relu(m.linear(x))), ("output_0", "output_1")),
+    "an assertion about data": (_checked, ("output",)),
     "a buffer that nothing reads": (_written, ("output",)),
     "a buffer bound anew": (_bound_anew, ("output",)),
     "conjugates, spectra": (_spectrum, ("output_0", "output_1", "output_2")),

@@ -103,7 +103,8 @@ new_zeros.default ones.default ones_like.default scalar_tensor.default zeros.def
 """.split()
 
 _REDUCTION = """
-_cdist_forward.default _fft_c2c.default _fft_c2r.default _fft_r2c.default _log_softmax.default _softmax.default
+_cdist_forward.default _fft_c2c.default _fft_c2r.default _fft_r2c.default _is_all_true.default _log_softmax.default
+_softmax.default
 all.default all.dim all.dims amax.default amin.default aminmax.default any.default any.dim any.dims argmax.default
 argmin.default argsort.default argsort.stable binary_cross_entropy.default binary_cross_entropy_with_logits.default
 cdist.default cosine_similarity.default count_nonzero.default count_nonzero.dim_IntList cross_entropy_loss.default
