@@ -16,23 +16,28 @@ import random
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from math import exp, log
 from pathlib import Path
 
 from scipy.optimize import minimize
 from scipy.stats import spearmanr
+from timm_eager import autocast, from_input, without_dropouts
 
 from partwise.hardware import Device, arithmetic_share, find_device, launch_seconds, memory_share
-from partwise.ir import DType, Graph, graph_from_data
+from partwise.ir import Graph, Kind, graph_from_data
 from partwise.profiling import Cost, Group, Profile, Rules, estimate, fuse, profile
+from partwise.profiling.fusion_flow import Flow, Unit
 
 RESULT = Path(__file__).parent.parent / "docs" / "data" / "accuracy_timm.json"
 TABLES = {
-    "rtx4090": ("benchmark-infer-amp-nchw-pt240-cu124-rtx4090.csv", "float16", 0.12),
-    "rtx3090": ("benchmark-infer-amp-nhwc-pt240-cu124-rtx3090.csv", "float16", 0.12),
-    "i9-10940x": ("benchmark-infer-fp32-nchw-pt240-cpu-i9_10940x-dynamo.csv", "float32", 0.20),
+    "rtx4090": ("benchmark-infer-amp-nchw-pt240-cu124-rtx4090.csv", 0.12),
+    "rtx3090": ("benchmark-infer-amp-nhwc-pt240-cu124-rtx3090.csv", 0.12),
+    "i9-10940x": ("benchmark-infer-fp32-nchw-pt240-cpu-i9_10940x-dynamo.csv", 0.20),
 }
 SHARES = ("memory", "matmul", "batched", "attention", "conv", "grouped", "vector")
+CALLS = (Kind.CONV, Kind.MATMUL, Kind.ATTENTION)
+"""Whose kernels are a library's."""
 SEEDS = 10
 CAUTION = 0.1
 """What leaving a share's default by a factor of e must gain in mean error: a dozen models do not tell all seven."""
@@ -61,57 +66,59 @@ class Sample:
         return estimate(self.profile, device, self.groups).seconds
 
 
-def autocast(cost: Cost) -> tuple[float, float]:
-    """What a node reads and writes under autocast, as multiples of the same in 16 bits, in a model with layer norms.
-
-    A layer norm runs in float32, so the sums around it do too, and what reads it in 16 bits is handed a copy: 4 bytes
-    read and 2 written more. Source: PyTorch, "CUDA ops that autocast to float32" (torch.amp documentation).
-    """
-    if "layer_norm" in cost.op:
-        return 2.0, 2.0 + 3.0
-    return (1.5, 2.0) if cost.op == "aten.add.Tensor" and not cost.weight_bytes else (1.0, 1.0)
-
-
-def at_batch(counted: Profile, captured: int, batch: int, dtype: str) -> Profile:
-    """The counts at another batch and type: activations and products grow with the batch, weights do not."""
-    half = DType(dtype).bits / 32
-    has_layer_norms = half < 1 and any("layer_norm" in cost.op for cost in counted.nodes)
+def at_batch(graph: Graph, counted: Profile, scale: Fraction) -> Profile:
+    """The counts at another batch: what comes of the input grows with it, weights and what comes of them do not."""
+    grows = from_input(graph)
 
     def scaled(cost: Cost) -> Cost:
-        read, written = autocast(cost) if has_layer_norms else (1.0, 1.0)
-        grown = tuple(
-            replace(p, batch=p.batch * batch // captured)
-            if cost.kind in ("attention",) or (cost.kind == "matmul" and p.batch > 1)
-            else replace(p, rows=p.rows * batch // captured)
+        if not grows.intersection(graph.nodes[cost.node].outputs):
+            return cost
+        products = tuple(
+            replace(p, batch=int(p.batch * scale))
+            if cost.kind == "attention" or (cost.kind == "matmul" and p.batch > 1)
+            else replace(p, rows=max(1, int(p.rows * scale)))
             for p in cost.products
         )
-        threads = replace(cost.parallelism, batch=max(1, cost.parallelism.batch * batch // captured))
         return replace(
             cost,
-            macs=cost.macs * batch // captured,
-            input_bytes=round(cost.input_bytes * half * read * batch / captured),
-            output_bytes=round(cost.output_bytes * half * written * batch / captured),
-            weight_bytes=round(cost.weight_bytes * half),
-            dtype=dtype if cost.dtype == "float32" else cost.dtype,
-            products=grown,
-            parallelism=threads,
+            macs=int(cost.macs * scale),
+            input_bytes=int(cost.input_bytes * scale),
+            output_bytes=int(cost.output_bytes * scale),
+            products=products,
+            parallelism=replace(cost.parallelism, batch=max(1, int(cost.parallelism.batch * scale))),
         )
 
     return replace(counted, nodes=tuple(map(scaled, counted.nodes)))
 
 
-def fused(graph: Graph, counted: Profile, scale: float) -> tuple[Group, ...]:
-    """Kernels of a compiler that merges known patterns, their activations at another batch."""
-    units = fuse(graph, counted, rules=Rules.PATTERNS).units
+def compiled(graph: Graph, counted: Profile, scale: float) -> tuple[Group, ...]:
+    """Kernels of a compiler for CPUs, their activations at another batch.
+
+    Contractions are calls of libraries; what lies between them is merged. A convolution's weight is laid out in blocks
+    at every run: read, written, read again. Source: torch 2.4, `torch/_inductor/config.py` (`freezing` is off),
+    `torch/_inductor/fx_passes/mkldnn_fusion.py` (packs weights and merges into contractions only where it is on);
+    oneDNN, "Memory format propagation".
+    """
+    flow, found = Flow(graph, counted), list[Unit]()
+    for unit in fuse(graph, counted, rules=Rules.OPTIMAL).units:
+        calls = [node for node in unit.nodes if counted.nodes[node].kind in CALLS]
+        rest = tuple(node for node in unit.nodes if node not in calls)
+        found += [flow.unit((node,)) for node in calls] + ([flow.unit(rest)] if rest else [])
+    laid_out = {cost.node: 2 * cost.weight_bytes for cost in counted.nodes if cost.kind is Kind.CONV}
     return tuple(
-        replace(unit, input_bytes=round(unit.input_bytes * scale), output_bytes=round(unit.output_bytes * scale))
-        for unit in units
+        replace(
+            unit,
+            input_bytes=round(unit.input_bytes * scale),
+            output_bytes=round(unit.output_bytes * scale),
+            weight_bytes=unit.weight_bytes + sum(laid_out.get(node, 0) for node in unit.nodes),
+        )
+        for unit in found
     )
 
 
 def read(folder: Path, graphs: Path, device: str) -> list[Sample]:
     """The rows of a table whose graph is there."""
-    table, dtype, _ = TABLES[device]
+    table, _ = TABLES[device]
     found: list[Sample] = []
     with (folder / table).open() as file:
         for row in csv.DictReader(file):
@@ -119,10 +126,13 @@ def read(folder: Path, graphs: Path, device: str) -> list[Sample]:
             if not path.exists():
                 continue
             data, batch = json.loads(path.read_text()), int(row["infer_batch_size"])
-            graph = graph_from_data(data["graph"])
+            graph = graph_from_data(without_dropouts(data["graph"]))
             first = profile(graph)
-            counted = at_batch(first, data["batch"], batch, dtype)
-            groups = fused(graph, first, batch / data["batch"]) if "dynamo" in table else None
+            scale = Fraction(batch, data["batch"])
+            counted = at_batch(graph, first, scale)
+            if "amp" in table:
+                counted = autocast(graph, counted, scale, channels_last="nhwc" in table)
+            groups = compiled(graph, first, float(scale)) if "dynamo" in table else None
             columns = (float(row["infer_gmacs"]), float(row["infer_macts"]), 1 / batch)
             seconds = batch / float(row["infer_samples_per_sec"])
             found.append(Sample(row["model"], data["family"], counted, groups, seconds, columns))
@@ -213,7 +223,7 @@ def main() -> None:
         + "|---" * 9
         + "|"
     )
-    for device, (_, _, limit) in TABLES.items():
+    for device, (_, limit) in TABLES.items():
         samples, known = read(given.data, given.graphs, device), find_device(device)
         ours, theirs = list[tuple[float, float]](), list[tuple[float, float]]()
         for seed in range(given.seeds):

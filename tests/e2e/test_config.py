@@ -66,6 +66,30 @@ def test_what_cannot_be_obeyed_ends_it_before_anything_starts(verb: str, text: s
     assert not (tmp_path / "run").exists()
 
 
+def test_streamed_weights_are_let_go_of_and_change_no_bit(tmp_path: Path) -> None:
+    """Four stages of 16 MiB in one process: it holds one of them at a time, where it held all four."""
+    torch = pytest.importorskip("torch")
+    import partwise as pw
+
+    model = torch.nn.Sequential(*(torch.nn.Linear(2048, 2048) for _ in range(4))).eval()
+    plan = pw.plan(pw.capture(model, (torch.randn(1, 2048),)), stages=4)
+    package = pw.cut(model, plan, tmp_path / "package", check=False)
+    peaks, outputs = list[int](), list[object]()
+    for weights, budget in (("resident", "1GiB"), ("streamed", "20MiB")):
+        trace, config = tmp_path / f"{weights}.json", tmp_path / f"{weights}.yaml"
+        memory = f"memory: {{weights: {weights}, budget: {budget}}}\n"
+        workers = "workers: 1, " if weights == "resident" else ""  # otherwise the budget says so
+        config.write_text(HEAD + memory + f"execution: {{{workers}threads: 1}}\ntelemetry: {{trace: {trace}}}\n")
+        done = partwise("run", str(package.path), "--config", str(config), "--json")
+        assert done.returncode == 0, done.stderr
+        outputs.append(json.loads(done.stdout)["requests"])
+        spans = json.loads(trace.read_text())["segments"]
+        assert len(spans) == 4
+        peaks.append(max(span["peak_bytes"] for span in spans))
+    assert outputs[0] == outputs[1]
+    assert peaks[0] - peaks[1] > 40 << 20, peaks  # three stages are 48 MiB
+
+
 def test_a_server_reads_it_again_and_loses_no_request(tmp_path: Path) -> None:
     """Threads of the stages change under load; a mistake in the file changes nothing; what was typed stands."""
     package, config = small_package(tmp_path / "package", "null"), tmp_path / "split.yaml"

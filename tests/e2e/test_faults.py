@@ -94,6 +94,47 @@ def outputs_of(answer: Answer) -> list[bytes]:
     return [value.tobytes() for value in answer.outputs.values()]
 
 
+def table_of_ten(path: Path) -> Path:
+    """Rows of a table by their numbers, then a product, in ONNX."""
+    onnx = pytest.importorskip("onnx")
+    chance = np.random.default_rng(0)
+    held = [onnx.numpy_helper.from_array(chance.standard_normal((10, 4)).astype(np.float32), "table"),
+            onnx.numpy_helper.from_array(chance.standard_normal((4, 4)).astype(np.float32), "w")]  # fmt: skip
+    nodes = [onnx.helper.make_node("Gather", ["table", "ids"], ["rows"]),
+             onnx.helper.make_node("MatMul", ["rows", "w"], ["y"])]  # fmt: skip
+    ids = onnx.helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, [3])
+    y = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [3, 4])
+    graph = onnx.helper.make_graph(nodes, "main_graph", [ids], [y], initializer=held)
+    opsets = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
+    return path
+
+
+@pytest.mark.parametrize("executor", ["in-process", pytest.param("processes", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [("torch", "torch failed: index out of range in self"), ("onnxruntime", "out of data bounds, idx=99")],
+)
+def test_the_last_error_is_the_engines_own_with_worker_and_attempts(
+    tmp_path: Path, engine: str, words: str, executor: str
+) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxruntime")
+    import partwise
+
+    model: Any = torch.nn.Sequential(torch.nn.Embedding(10, 4), torch.nn.Linear(4, 4)).eval()
+    examples: Any = (torch.tensor([1, 2, 3]),)
+    if engine == "onnxruntime":
+        model, examples = table_of_ten(tmp_path / "table.onnx"), None
+    package = partwise.cut(model, partwise.plan(partwise.capture(model, examples), stages=2), tmp_path / "p")
+    bad = {package.manifest.inputs[0].tensor: np.array([1, 2, 99])}
+    with pytest.raises(EngineError) as failed:
+        run_package(package, bad, executor=executor, workers=1, threads=1, save=False, policy=POLICY)
+    assert failed.value.subject == "segment 0"
+    assert words in failed.value.what
+    assert failed.value.what.endswith("(3 attempts, on worker 0)")
+
+
 @pytest.mark.parametrize("executor", ["in-process", "processes"])
 def test_a_request_of_the_wrong_shape_is_not_repeated(package: Package, executor: str) -> None:
     with (

@@ -49,6 +49,23 @@ def test_the_predicted_peak_is_the_measured_one(name: str, options: dict[str, An
     assert measured_peak(graph, module, list(inputs.values())) == pytest.approx(predicted.activation_bytes, rel=0.02)
 
 
+HALF = [
+    pytest.param("LlamaForCausalLM", LLAMA, (1, 128), id="llama"),
+    pytest.param("BertModel", MINILM, (1, 128), id="minilm"),
+    pytest.param("LlamaForCausalLM", LLAMA, (4, 256), id="llama-4", marks=slow),
+]
+
+
+@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="no such device here: bfloat16")
+@pytest.mark.parametrize(("name", "options", "shape"), HALF)
+def test_the_predicted_peak_in_bfloat16(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> None:
+    module, inputs = build(name, options, shape)
+    module = module.to(torch.bfloat16)
+    graph = capture_module(module, inputs, static=True)
+    predicted = memory(graph, profile(graph).sizes, threads=torch.get_num_threads(), inputs=False)
+    assert measured_peak(graph, module, list(inputs.values())) == pytest.approx(predicted.activation_bytes, rel=0.02)
+
+
 def build(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> tuple[Any, dict[str, Any]]:
     kind = getattr(transformers, name)
     config = kind.config_class(**options)

@@ -3,52 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from zk_machine import Machine
 from zk_models import SKIP, SKIP_WEIGHTS, request_file, skip_model, write_model
 
 pytest.importorskip("ezkl")
 
 TINY = ("--scale", "5", "--base", "64", "--legs", "4")
-
-
-class Machine:
-    """A user's folders on one machine."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {
-            **os.environ,
-            "XDG_STATE_HOME": str(folder / "state"),
-            "XDG_CACHE_HOME": str(folder / "cache"),
-        }
-
-    def start(self, *words: str, cwd: Path | None = None) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "partwise.cli", *words]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            command, cwd=cwd or self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
-        )
-
-    def call(self, *words: str, cwd: Path | None = None, code: int = 0) -> str:
-        """Standard output, or the error where the exit code is another than 0."""
-        process = self.start(*words, cwd=cwd)
-        out, err = process.communicate(timeout=240)
-        assert process.returncode == code, (out.decode(), err.decode())
-        assert b"Traceback" not in err
-        return (out if code in (0, 1) else err).decode()
-
-    def data(self, *words: str, **options: object) -> dict[str, object]:
-        return json.loads(self.call(*words, "--json", **options))  # pyright: ignore[reportArgumentType]
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +131,21 @@ def test_users_mistakes(machine: Machine, tmp_path: Path) -> None:
     assert "--max-error" in machine.call("run", "slices/", "--input", "input.json", "--max-error", "1e-9", code=6)
     assert not list((tmp_path / "run").iterdir()), "nothing half-written is left"
     assert "holds no run" in machine.call("prove", code=3)
+    assert "does not exist" in machine.call("prove", "run/run_9", code=3)
+
+
+@pytest.mark.slow
+def test_a_value_too_large_inside_a_circuit_is_named(machine: Machine, tmp_path: Path) -> None:
+    """The request fits; the square of what comes of it does not."""
+    text = "g (float[1,4] x) => (float[1,4] y) { a = Gemm <transB=1> (x, W0, B0)\n b = Mul (a, a)\n y = Relu (b) }"
+    write_model(tmp_path / "square.onnx", text, {"W0": (4, 4), "B0": (4,)})
+    machine.call("slice", "square.onnx", "--segments", "1")
+    machine.call("compile", *TINY[:4], "--legs", "3", "--insecure-srs", "--input", "input.json")
+    (tmp_path / "large.json").write_text('{"x": [[100, -100, 100, 100]]}')
+    said = machine.call("run", "slices/", "--input", "large.json", code=3)
+    assert "segment 0, `b`: holds a value outside the range of its circuit; expected below 262144" in said
+    assert "times as far" in said
+    assert not list((tmp_path / "run").iterdir())
 
 
 @pytest.mark.slow

@@ -8,17 +8,21 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from tests.packages import example, small_package
 from tests.ray_cluster import Cluster, cluster
 
 from partwise.packaging import Package
-from partwise.runtime import load_run
+from partwise.runtime import Policy, load_run
 from partwise.runtime.executors import Options, Values, start_executor
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -73,6 +77,76 @@ def test_a_killed_actor_costs_no_request_and_changes_no_bit(
     assert [_bytes(answer.outputs) for answer in answers] == in_process(package, requests)
     assert len(killed) == 2
     assert len(lost) == 2
+
+
+QUICK = Policy(tick_s=0.2, heartbeat_s=6.0, exclude_s=0.2)
+"""Quick to notice; the rules themselves are the default ones."""
+
+
+def survive(package: Package, requests: list[Values], options: Options, harm: Callable[[int], None]) -> Counter[str]:
+    """A stream with something done to the workers before each request; what was noticed, by its name."""
+
+    def harmful() -> Iterator[Values]:
+        for number, values in enumerate(requests):
+            harm(number)
+            yield values
+
+    with start_executor("ray", package, options) as executor:
+        answers = list(executor.run(harmful()))
+        incidents = executor.incidents
+    assert [answer.request for answer in answers] == list(range(len(requests)))  # none lost, none answered twice
+    assert [_bytes(answer.outputs) for answer in answers] == in_process(package, requests)
+    return Counter(incident.what for incident in incidents)
+
+
+@pytest.fixture
+def address(one_node: Cluster, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in one_node.environment.items():
+        monkeypatch.setenv(name, value)
+    return one_node.address
+
+
+def test_a_stopped_worker_is_found_by_its_silence_and_replaced(
+    package: Package, one_node: Cluster, address: str
+) -> None:
+    stopped = list[int]()
+
+    def stop(number: int) -> None:
+        if number == 15:
+            stopped.append(one_node.workers()[0])
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    options = Options(engine="torch", threads=1, address=address, policy=QUICK)
+    assert survive(package, stream(60), options, stop)["silent"] >= 1  # more where the machine is busy
+    assert len(stopped) == 1
+    assert_gone(stopped)
+
+
+def test_a_worker_that_sends_values_of_another_shape_is_replaced(package: Package, address: str) -> None:
+    """Every sixteenth task of the second stage comes out one element too long."""
+    options = Options(engine="torch,fake:torch+shape=16,torch", threads=1, address=address, policy=QUICK)
+    assert survive(package, stream(40), options, lambda number: None)["lied"] >= 2  # noqa: ARG005
+
+
+def test_a_marathon_of_kills(package: Package, one_node: Cluster, address: str) -> None:
+    chance, killed = Random(5), set[int]()
+
+    def kill(number: int) -> None:
+        if number % 25 == 20 and (alive := one_node.workers()):
+            killed.add(victim := chance.choice(alive))
+            os.kill(victim, signal.SIGKILL)
+
+    options = Options(engine="torch", threads=1, address=address, policy=QUICK)
+    noticed = survive(package, stream(300), options, kill)
+    assert len(killed) >= 10
+    assert len(killed) - 3 <= noticed["lost"] <= len(killed)  # who dies before it was let in is not missed
+
+
+def assert_gone(pids: list[int]) -> None:
+    deadline_s = time.monotonic() + 30
+    while alive := [pid for pid in pids if psutil.pid_exists(pid)]:
+        assert time.monotonic() < deadline_s, f"still there: {alive}"
+        time.sleep(0.1)
 
 
 def run(cluster: Cluster, package: Package, out: Path, *words: str, inside: tuple[str, ...] = ()) -> Any:

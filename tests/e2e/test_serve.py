@@ -70,6 +70,26 @@ def test_a_real_client_meets_the_protocol(server: Server, package: Package) -> N
                 assert result.get_response()["model_version"] == server.version
 
 
+def test_an_onnx_model_is_called_as_its_file(tmp_path: Path) -> None:
+    """Not as its graph, whose name is the exporter's word for every graph."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    import partwise
+
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, 4]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "main_graph", [x], [y])
+    opsets = [onnx.helper.make_opsetid("", 18)]
+    path = tmp_path / "my resnet.v2.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
+    package = partwise.cut(path, partwise.plan(partwise.capture(path), stages=1), tmp_path / "package", check=False)
+    assert package.manifest.model == "my resnet.v2"
+    for options, name in (((), "my_resnet.v2"), (("--name", "mine"), "mine")):
+        with serving(package, "--executor", "in-process", *options) as server:
+            assert server.model == name
+            assert server.get(f"/v2/models/{name}")[0] == 200
+            assert server.get("/v2/models/main_graph")[0] == 404
+
+
 def test_concurrent_clients_get_their_own_answers(server: Server, package: Package) -> None:
     requests = [example(1 + number % 3, seed=number) for number in range(40)]
     with ThreadPoolExecutor(8) as pool:

@@ -124,3 +124,21 @@ def test_devices_that_share_memory(graph, objective: Objective, share: float) ->
     if best is not None and made is not None:
         assert made.value == pytest.approx(best, rel=TOLERANCE)
         assert made.bound <= best * (1 + TOLERANCE)
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs, objectives, st.sampled_from(("ethernet-1g", "ethernet-10g")), st.none() | st.integers(1, 3))
+def test_links_that_differ(graph, objective: Objective, slow: str, stages: int | None) -> None:
+    """Two members of one host and one of another: the bound is none above a plan, the value that of a plan."""
+    kinds = (DEVICES[0], DEVICES[0], DEVICES[1])
+    members = tuple(
+        Member(name=f"device-{number}", device=kind, host="desk" if number < 2 else "shelf")
+        for number, kind in enumerate(kinds)
+    )
+    cluster = Cluster(name="two hosts", members=members, within=find_link("pcie4-x16"), between=find_link(slow))
+    limits = Limits(stages=stages)
+    best, made = least(graph, cluster, limits, objective), planned(graph, cluster, limits, objective)
+    assert (best is None) == (made is None)
+    if best is not None and made is not None:
+        assert made.bound <= best * (1 + TOLERANCE)
+        assert made.value >= best * (1 - TOLERANCE)

@@ -51,6 +51,7 @@ def cut(
     if isinstance(model, str | Path):
         refuse_other_graph(plan.graph, capture_again(source, plan.graph, str(model)), str(model))
     manifest, segments = cut_plan(plan)
+    manifest = replace(manifest, model=_name(model, manifest.model))
     plan_bytes = canonical_json(plan_to_data(plan, with_graph=False))
 
     def checked(package: Package) -> Manifest:
@@ -76,7 +77,7 @@ def run(package: Package | str | Path, inputs: object = None, **options: Any) ->
         package: an open package or its folder; or a saved run, whose package is run again on the inputs it recorded.
         inputs: arrays by name; a sequence of such requests; a path of an `.npz`, a `.json` or a folder of them; None
             makes seeded random values.
-        **options: keyword arguments of `partwise.runtime.run_package`: executor, threads, seed, sizes, run_dir, trace …
+        **options: fields of `partwise.runtime.RunOptions`: executor, threads, seed, sizes, run_dir, trace …
 
     Raises:
         InterfaceMismatchError: inputs that do not fit the model.
@@ -99,6 +100,13 @@ def package_of(path: str | Path) -> Package:
     if is_run(Path(path)):
         return package_beside(load_run(path)) or _refuse_alone(path)
     return open_package(path)
+
+
+def _name(model: Any, inside: str) -> str:
+    """What a model is called: as it calls itself, but an ONNX file as the file is. Its graph's name is as a rule the
+    exporter's word for every graph (torch's: `main_graph`)."""
+    path = Path(model) if isinstance(model, str | Path) else Path()
+    return path.stem if path.suffix == ".onnx" else inside
 
 
 def _recorded(run: Run) -> object:

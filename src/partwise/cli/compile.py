@@ -9,12 +9,23 @@ import click
 
 from partwise.cli.options import PATH, json_option
 from partwise.cli.output import counted, print_json
-from partwise.cli.proof_options import asked_for, circuit_options, layers_option, prover_options, sliced, take_prover
+from partwise.cli.proof_options import (
+    asked_for,
+    asked_prover,
+    circuit_options,
+    layers_option,
+    prover_options,
+    sliced,
+    take_prover,
+)
 from partwise.cli.proof_render import compiled_to_data, show_compiled
 from partwise.dsperse import compile_slices, parse_layers, segment_count
 from partwise.verification.zk import CircuitSettings, Visibility
 
 __all__ = ["compile", "take_settings"]
+
+_LACKING = {"ezkl": ("queries",), "recompute": ("integer", "logrows", "columns", "base", "legs")}
+"""What a prover has no use for."""
 
 
 @click.command()
@@ -31,8 +42,10 @@ def compile(path: Path | None, layers: str | None, inputs: Path | None, as_json:
 
     \b
     Example:  partwise compile slices/ --layers 0,2-4
+              partwise compile slices/ --prover recompute --scale 12
     """
-    layout, prover, settings = sliced(path), take_prover(given), take_settings(given)
+    layout, kind = sliced(path), asked_prover(given)
+    prover, settings = take_prover(given, kind), take_settings(given, kind)
     chosen = parse_layers(layers, segment_count(layout))
     with counted("compiled") as on_progress:
         done = compile_slices(layout, prover, settings, layers=chosen, inputs=inputs, on_progress=on_progress)
@@ -42,13 +55,22 @@ def compile(path: Path | None, layers: str | None, inputs: Path | None, as_json:
         show_compiled(done)
 
 
-def take_settings(given: dict[str, Any]) -> CircuitSettings:
-    """Take the options of `circuit_options` out of a verb's arguments; the main ones are asked for at a terminal."""
+def take_settings(given: dict[str, Any], prover: str) -> CircuitSettings:
+    """Take the options of `circuit_options` out of a verb's arguments; the main ones are asked for at a terminal.
+
+    Raises:
+        UsageError: options that the prover does not have.
+    """
     usual = CircuitSettings()
-    names = ("scale", "integer", "logrows", "columns", "base", "legs", "visibility")
+    names = ("scale", "integer", "logrows", "columns", "base", "legs", "queries", "visibility")
     chosen = {name: given.pop(name) for name in names}
+    for name in _LACKING.get(prover, ()):
+        if chosen[name]:
+            raise click.UsageError(f"--{name} is not for --prover {prover}.")
     chosen["scale"] = asked_for(chosen["scale"], "Fixed-point bits", int, usual.scale, option="--scale")
     kinds = click.Choice([kind.value for kind in Visibility])
+    if prover != "ezkl":  # the others show values, and refuse to be asked for less
+        chosen["visibility"] = chosen["visibility"] or Visibility.PUBLIC.value
     word = asked_for(chosen["visibility"], "Values in proofs", kinds, usual.visibility.value, option="--visibility")
     chosen["visibility"] = Visibility(word)
     return CircuitSettings(**{name: value for name, value in chosen.items() if value is not None})

@@ -12,7 +12,7 @@ from partwise.cli.options import (
     PATH,
     capture_options,
     json_option,
-    model_argument,
+    optional_model_argument,
     plan_options,
     run_options,
     take_capture_options,
@@ -20,7 +20,7 @@ from partwise.cli.options import (
     take_run_options,
 )
 from partwise.cli.output import counted, print_json, timed
-from partwise.cli.proof_options import circuit_options, layers_option, prover_options
+from partwise.cli.proof_options import PROVER_NAMES, asked_model, circuit_options, layers_option, prover_options
 from partwise.cli.render import show_plan, show_run, show_verdict
 from partwise.cli.sliced import full_run_sliced, sliced_model
 from partwise.frontends import open_model
@@ -31,13 +31,13 @@ from partwise.verification import Outcome, verdict_to_data
 __all__ = ["full_run"]
 
 _PROOFS = (
-    *("layers", "max_error", "scale", "integer", "logrows", "columns", "base", "legs", "visibility"),
-    *("srs", "insecure_srs", "time_limit", "memory_limit", "prover_threads"),
+    *("layers", "max_error", "scale", "integer", "logrows", "columns", "base", "legs", "queries", "visibility"),
+    *PROVER_NAMES,
 )
 
 
 @click.command("full-run")
-@model_argument
+@optional_model_argument
 @plan_options
 @capture_options
 @run_options
@@ -49,13 +49,16 @@ _PROOFS = (
 @prover_options
 @json_option
 @click.pass_context
-def full_run(context: click.Context, model: str, output: Path | None, proof: bool, as_json: bool, **given: Any) -> None:
+def full_run(
+    context: click.Context, model: str | None, output: Path | None, proof: bool, as_json: bool, **given: Any
+) -> None:
     """Capture, plan, cut, run and verify a model, and show its stages.
 
     \b
     Example:  partwise full-run model.onnx --stages 3
     Example:  partwise full-run model.onnx --proof --input input.json
     """
+    model = model or _context_or_asked()
     if proof or sliced_model(Path(model)) is not None:
         context.exit(full_run_sliced(Path(model), given.pop("inputs"), as_json, given | {"output": output}))
     for name in _PROOFS:
@@ -81,3 +84,10 @@ def full_run(context: click.Context, model: str, output: Path | None, proof: boo
         show_run(run)
         show_verdict(verdict)
     context.exit(0 if verdict.outcome is Outcome.ACCEPTED else 1)
+
+
+def _context_or_asked() -> str:
+    """The sliced model that the current folder lies in; otherwise a model asked for at a terminal."""
+    if (layout := sliced_model(None)) is not None:
+        return str(layout.folder)
+    return asked_model()

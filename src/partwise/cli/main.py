@@ -5,6 +5,7 @@ Exit codes: 0 done or accepted, 1 rejected or inconclusive, 2 usage, and one for
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
 import os
@@ -14,7 +15,7 @@ import traceback
 
 import click
 
-from partwise.errors import PartwiseError
+from partwise.errors import InputError, PartwiseError
 
 __all__ = ["VERBS", "main"]
 
@@ -37,6 +38,7 @@ VERBS = {
 }
 """Verb and one line about it, in the order of the pipeline; each lives in the module of its name."""
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 _TERMINATED = 143  # 128 + SIGTERM
 
@@ -95,10 +97,21 @@ def main() -> None:
     except PartwiseError as error:
         _report(error, as_json)
         sys.exit(error.exit_code)
-    except Exception:  # noqa: BLE001 - the one place where the unforeseen ends
+    except Exception as error:  # noqa: BLE001 - the one place where the unforeseen ends
+        if (full := _full_disk(error)) is not None:
+            _report(full, as_json)
+            sys.exit(full.exit_code)
         traceback.print_exc()
         click.echo("This is a defect of Partwise, not of what you gave it; please report the lines above.", err=True)
         sys.exit(_INTERNAL)
+
+
+def _full_disk(error: Exception) -> PartwiseError | None:
+    """A disk that ran full under a file of passage; files that are to stay say so where they are written."""
+    if not isinstance(error, OSError) or error.errno not in _FULL:
+        return None
+    subject = str(error.filename or os.environ.get("TMPDIR") or "disk")
+    return InputError(subject, f"cannot be written ({error.strerror})", hint="make room, and call it again.")
 
 
 def _terminate(number: int, frame: object) -> None:

@@ -16,7 +16,6 @@ from rich.progress import (
     Task,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
@@ -46,19 +45,38 @@ def timed(what: str) -> Generator[None]:
 def counted(what: str) -> Generator[Callable[[str, int, int | None], None]]:
     """A bar with an estimate; yields a function of (what is being done, how much is done, how much there is)."""
     start = time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), _Rate())
-    with _progress(*columns, TimeRemainingColumn()) as progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), _Count(), _Rate())
+    with _progress(*columns, _Left()) as progress:
         task = progress.add_task(what, total=None)
         yield lambda doing, done, total: progress.update(task, description=doing, completed=done, total=total)
     click.echo(f"{what}: {format_seconds(time.monotonic() - start)}", err=True)
 
 
-class _Rate(ProgressColumn):
-    """How many are done in a second."""
+class _Count(ProgressColumn):
+    """How many are done of how many; nothing as long as nobody knows."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f}/s")
+        return Text("" if task.total is None else f"{task.completed:.0f}/{task.total:.0f}")
+
+
+class _Rate(ProgressColumn):
+    """How many are done in a second, or how long one takes."""
+
+    def render(self, task: Task) -> Text:
+        if not task.elapsed or not task.completed:
+            return Text("")
+        speed = task.completed / task.elapsed
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{format_seconds(1 / speed)} each")
+
+
+class _Left(ProgressColumn):
+    """How long it will still take if the rest is like what is done; from the first one on."""
+
+    def render(self, task: Task) -> Text:
+        if not task.elapsed or not task.completed or task.total is None:
+            return Text("")
+        left = task.elapsed * (task.total - task.completed) / task.completed
+        return Text(f"about {format_seconds(max(left, 1))} left")
 
 
 def _progress(*columns: object) -> Progress:

@@ -54,12 +54,12 @@ def show_compiled(done: CompileResult) -> None:
         rows.append(
             (
                 str(number),
-                str(circuit.settings.logrows),
+                str(circuit.settings.logrows or "—"),
                 str(circuit.rows),
                 time,
                 format_bytes(circuit.measured.peak_bytes),
-                format_bytes(sizes.get("vk.key", 0)),
-                format_bytes(sizes.get("pk.key", 0)),
+                format_bytes(sizes.get("vk.key", sum(key.size for key in circuit.keys))),
+                format_bytes(sizes.get("pk.key", sum(key.size for key in circuit.private))),
             )
         )
     out = console()
@@ -67,6 +67,7 @@ def show_compiled(done: CompileResult) -> None:
     left = [str(n) for n, segment in enumerate(done.manifest.segments) if segment.circuit is None]
     if left:
         out.print(Text(f"not proved: segment {', '.join(left)}"))
+    out.print(Text(f"prover {done.manifest.prover} {done.manifest.prover_version}"))
     out.print(Text(f"manifest {done.manifest.digest}"))
 
 
@@ -112,7 +113,7 @@ def show_proved(run: Path, result: RunResult, manifest: ProofManifest | None) ->
             rows.append((str(number), segment.proved, "", "", "", "", "", "", ""))
             continue
         vk = sum(key.size for key in circuit.keys)
-        figures = (str(circuit.settings.logrows), str(circuit.rows), format_seconds(done.seconds))
+        figures = (str(circuit.settings.logrows or "—"), str(circuit.rows), format_seconds(done.seconds))
         sizes = (format_bytes(done.peak_bytes), format_seconds(done.verify_seconds), format_bytes(done.proof_bytes))
         rows.append((str(number), "proved", *figures, *sizes, format_bytes(vk)))
     columns = ("segment", "state", "k", "rows", "prove", "peak memory", "verify", "proof", "keys")
@@ -129,7 +130,7 @@ def show_proof_verdict(found: ProofVerdict) -> None:
         (
             str(one.segment),
             one.state,
-            "" if one.logrows is None else str(one.logrows),
+            "" if one.logrows is None else str(one.logrows or "—"),
             "" if one.rows is None else str(one.rows),
             "" if one.proof_bytes is None else format_bytes(one.proof_bytes),
         )

@@ -10,7 +10,7 @@ import msgspec
 
 from partwise.cli.options import PATH, check_parent, json_option
 from partwise.cli.output import counted, print_json
-from partwise.cli.proof_options import layers_option, prover_options, sliced, take_prover
+from partwise.cli.proof_options import circuits_prover, layers_option, prover_options, sliced, take_prover
 from partwise.cli.proof_render import show_proved
 from partwise.dsperse import find_run, parse_layers, prove_run, read_manifest, segment_count
 
@@ -32,7 +32,8 @@ def prove(path: Path | None, layers: str | None, output: Path | None, as_json: b
     Example:  partwise prove run/run_1 -o proofs.zip
     """
     check_parent(output)
-    layout, prover = sliced(path), take_prover(given)
+    layout = sliced(path)
+    prover = take_prover(given, circuits_prover(given, layout))
     run = find_run(layout, path or Path.cwd())
     chosen = None if layers is None else parse_layers(layers, segment_count(layout))
     with counted("proved") as on_progress:

@@ -119,6 +119,8 @@ def show_estimate(row: Row, depth: int = 3, most: int = 30) -> None:
     console().print(table(f"{row.model} on {row.device.title or row.device.name}", columns, shown))
     console().print(Text(_totals(row)))
     _show_notes([row])
+    if row.estimate.assumed:
+        console().print(Text(f"assumed, neither published nor measured: {'; '.join(row.estimate.assumed)}", "dim"))
 
 
 def show_key_values(counted: Sequence[tuple[str, Graph, Profile]]) -> None:
@@ -181,8 +183,9 @@ def _totals(row: Row) -> str:
     sizes = ", ".join(f"{name}={value}" for name, value in row.profile.sizes.items()) or "fixed sizes"
     room = "" if device.memory_bytes is None else f" of {format_bytes(device.memory_bytes)}"
     fits = {True: "", False: " — DOES NOT FIT", None: ""}[made.fits]
+    energy = "energy not known" if made.joules is None else _joules(made.joules)
     lines = [
-        f"{sizes}: {format_seconds(made.seconds)}, {format_count(row.per_s)} samples/s, {_joules(made.joules)}",
+        f"{sizes}: {format_seconds(made.seconds)}, {format_count(row.per_s)} samples/s, {energy}",
         f"{format_count(made.flops_per_s)}FLOP/s ({_share(row)} of peak), units busy {made.busy:.0%} of the time",
         f"memory {format_bytes(made.peak_bytes)}{room}{fits}",
     ]

@@ -12,18 +12,18 @@ from partwise import api
 from partwise.cli.config import config_option, given_to_run
 from partwise.cli.options import PATH, check_parent, json_option, run_options, take_run_options
 from partwise.cli.output import counted, print_json
-from partwise.cli.proof_options import layers_option, prover_options
+from partwise.cli.proof_options import PROVER_NAMES, asked_path, layers_option, prover_options
 from partwise.cli.render import show_run
 from partwise.cli.sliced import run_sliced, sliced_model
 from partwise.cli.watch import Watch, watched
 from partwise.cli.worker_options import take_worker_options, worker_options
 from partwise.files import copy_whole
 from partwise.runtime import TRACE_FORMATS, run_to_data
-from partwise.runtime.config import Config, check_config, configured_engine, make_pace
+from partwise.runtime.config import Config, check_config, configured_engine, configured_workers, make_pace
 
 __all__ = ["run"]
 
-_PROOFS = ("layers", "max_error", "srs", "insecure_srs", "time_limit", "memory_limit", "prover_threads")
+_PROOFS = ("layers", "max_error", *PROVER_NAMES)
 
 
 @click.command()
@@ -68,10 +68,11 @@ def run(
     """
     if trace_nodes and trace is None:
         raise click.UsageError("--trace-nodes needs --trace, the file that it writes to")
+    if package is None and sliced_model(None) is None:
+        package = asked_path("Package, or folder of a sliced model", "PACKAGE")
     if (layout := sliced_model(package)) is not None:
         return run_sliced(layout, package, given["inputs"], as_json, given)
-    if package is None:
-        raise click.UsageError("Missing argument 'PACKAGE'.")
+    assert package is not None, "asked for, or a sliced model's folder"
     for name in _PROOFS:
         given.pop(name)
     check_parent(output)
@@ -82,6 +83,9 @@ def run(
         check_config(config, opened)
         options["engine"] = configured_engine(config, opened, options["engine"])
         options["pace"] = make_pace(config)
+        options["weights"] = config.memory.weights
+        if options["executor"] != "ray":  # a budget is of this machine
+            options["workers"] = configured_workers(config, opened, options["workers"])
         if config.faults is not None:
             fallback = config.faults.cpu_fallback or options["policy"].cpu_fallback
             options["policy"] = replace(config.faults, cpu_fallback=fallback)

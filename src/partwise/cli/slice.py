@@ -8,7 +8,7 @@ import click
 
 from partwise.cli.options import PATH, json_option
 from partwise.cli.output import counted, print_json
-from partwise.cli.proof_options import asked_for
+from partwise.cli.proof_options import asked_for, asked_model
 from partwise.cli.proof_render import show_slices
 from partwise.dsperse import slice_metadata, slice_model
 
@@ -16,7 +16,7 @@ __all__ = ["slice"]
 
 
 @click.command()
-@click.argument("model", type=PATH)
+@click.argument("model", type=PATH, required=False)
 @click.option("--max-nodes", type=click.IntRange(1), help="Parameters of a segment at most (Dsperse's word).")
 @click.option("--max-layers", type=click.IntRange(1), help="Layers of a segment at most (default: 1).")
 @click.option("--segments", type=click.IntRange(1), help="Exactly so many segments.")
@@ -25,7 +25,7 @@ __all__ = ["slice"]
 @click.option("-o", "--output", type=PATH, help="Model folder (default: the one of the model).")
 @json_option
 def slice(
-    model: Path,
+    model: Path | None,
     max_nodes: int | None,
     max_layers: int | None,
     segments: int | None,
@@ -39,6 +39,7 @@ def slice(
     \b
     Example:  partwise slice model.onnx --max-layers 2
     """
+    model = model or Path(asked_model())
     if max_nodes is None and segments is None:
         max_layers = asked_for(max_layers, "Layers of a segment at most", int, 1, option="--max-layers")
     with counted("sliced") as on_progress:

@@ -10,7 +10,7 @@ import click
 
 from partwise.cli.compile import take_settings
 from partwise.cli.output import counted, print_json, timed
-from partwise.cli.proof_options import asked_for, take_prover
+from partwise.cli.proof_options import asked_for, asked_prover, circuits_prover, limited_prover, take_prover
 from partwise.cli.proof_render import (
     proof_verdict_to_data,
     show_compiled,
@@ -20,12 +20,14 @@ from partwise.cli.proof_render import (
     sliced_run_to_data,
 )
 from partwise.dsperse import (
+    PROOFS,
     Layout,
     compile_slices,
     find_layout,
     find_run,
     is_sliced_run,
     parse_layers,
+    proofs_prover,
     prove_run,
     run_slices,
     segment_count,
@@ -37,7 +39,7 @@ from partwise.dsperse import (
 from partwise.errors import InputError
 from partwise.packaging import is_package
 from partwise.verification import Outcome
-from partwise.verification.zk import CallLimits, ProofVerdict, Prover, make_prover
+from partwise.verification.zk import PROVERS, CallLimits, ProofVerdict, Prover
 
 __all__ = ["full_run_sliced", "is_archive", "run_sliced", "sliced_model", "verify_archived", "verify_sliced"]
 
@@ -63,7 +65,8 @@ def is_archive(path: Path) -> bool:
 
 def run_sliced(layout: Layout, path: Path | None, inputs: Path | None, as_json: bool, given: dict[str, Any]) -> None:
     """`run slices/`."""
-    prover, layers, max_error = take_prover(given), given["layers"], given["max_error"]
+    prover = take_prover(given, circuits_prover(given, layout))
+    layers, max_error = given["layers"], given["max_error"]
     if inputs is None and path is not None and is_sliced_run(path):
         inputs = path / "input.json"
     inputs = _ask_input(layout.folder, inputs)
@@ -79,15 +82,17 @@ def run_sliced(layout: Layout, path: Path | None, inputs: Path | None, as_json: 
 def verify_sliced(layout: Layout, path: Path | None, as_json: bool, given: dict[str, Any]) -> int:
     """`verify run/run_<n>`; returns the exit code."""
     run = find_run(layout, path or Path.cwd())
+    prover = _judge(run / PROOFS, given)
     with timed("verified"):
-        found = verify_sliced_run(layout, run, _judge(), **given)
+        found = verify_sliced_run(layout, run, prover, **given)
     return _judged(found, as_json)
 
 
 def verify_archived(path: Path, as_json: bool, given: dict[str, Any]) -> int:
     """`verify proofs.zip`; returns the exit code."""
+    prover = _judge(path, given)
     with timed("verified"):
-        found = verify_archive(path, _judge(), **given)
+        found = verify_archive(path, prover, **given)
     return _judged(found, as_json)
 
 
@@ -95,7 +100,8 @@ def full_run_sliced(model: Path, inputs: Path | None, as_json: bool, given: dict
     """`full-run --proof`: slice, compile, run, prove, verify, each only where it is not done; returns the exit code."""
     limits = {name: given.pop(name) for name in ("max_parameters", "max_layers", "stages", "batch")}
     layers, max_error, out = given.pop("layers"), given.pop("max_error"), given.pop("output")
-    prover, settings = take_prover(given), take_settings(given)
+    kind = asked_prover(given)
+    prover, settings = take_prover(given, kind), take_settings(given, kind)
     inputs = _ask_input(model if model.is_dir() else model.parent, inputs)
     layout = _sliced_now(model, out, limits)
     chosen = None if layers is None else parse_layers(layers, segment_count(layout))
@@ -140,9 +146,16 @@ def _ask_input(folder: Path, inputs: Path | None) -> Path:
     return asked_for(inputs, "Input file", click.Path(path_type=Path), option="--input", suggested=suggested)
 
 
-def _judge() -> Prover:
-    """The prover that checks what comes from anywhere: a hostile key gets no more than this."""
-    return make_prover("ezkl", limits=CallLimits(seconds=_VERIFY_S, memory_bytes=_VERIFY_BYTES))
+def _judge(proofs: Path, given: dict[str, Any]) -> Prover:
+    """The prover that checks what comes from anywhere, of the manifest's kind: a hostile key gets no more than this.
+
+    One that is unknown here is left to the verifier to say so. A program is run only if the caller says which.
+    """
+    limits = CallLimits(seconds=_VERIFY_S, memory_bytes=_VERIFY_BYTES)
+    kind, templates = proofs_prover(proofs, given["manifest"]), given.pop("templates")
+    if templates is not None and kind != "command":
+        raise InputError("--templates", "are for proofs of a program", expected="prover `command`", got=kind)
+    return limited_prover(kind if kind in PROVERS else "ezkl", limits, templates=templates)
 
 
 def _judged(found: ProofVerdict, as_json: bool) -> int:

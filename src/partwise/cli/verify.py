@@ -9,6 +9,7 @@ import click
 from partwise import api
 from partwise.cli.options import PATH, json_option, max_difference_option
 from partwise.cli.output import print_json, timed
+from partwise.cli.proof_options import asked_path
 from partwise.cli.render import show_verdict
 from partwise.cli.sliced import is_archive, sliced_model, verify_archived, verify_sliced
 from partwise.verification import Outcome, verdict_to_data
@@ -28,6 +29,7 @@ __all__ = ["verify"]
 @click.option("--module", help="package.module:function that builds the module for a file of weights.")
 @click.option("--manifest", help="Proofs: digest of the manifest to believe (sha256:…), or its file.")
 @click.option("--claim", type=PATH, help="Proofs: the answer that is claimed, .json.")
+@click.option("--templates", type=PATH, help="Proofs of a program: how it is called (docs/prove.md).")
 @json_option
 @click.pass_context
 def verify(
@@ -43,6 +45,7 @@ def verify(
     module: str | None,
     manifest: str | None,
     claim: Path | None,
+    templates: Path | None,
     as_json: bool,
 ) -> None:
     """Judge a package or a saved run: chain against whole, whole against the model; or proofs, against their pin.
@@ -53,13 +56,14 @@ def verify(
     Example:  partwise verify package/ --against resnet50.onnx --input x.npz
     Example:  partwise verify proofs.zip --manifest sha256:… --input input.json --claim output.json
     """
-    proofs = {"manifest": manifest, "inputs": inputs, "claim": claim}
+    proofs = {"manifest": manifest, "inputs": inputs, "claim": claim, "templates": templates}
+    if path is None and sliced_model(None) is None:
+        path = asked_path("Package, run or proofs", "PATH")
     if path is not None and is_archive(path):
         context.exit(verify_archived(path, as_json, proofs))
     if (layout := sliced_model(path)) is not None:
         context.exit(verify_sliced(layout, path, as_json, proofs))
-    if path is None:
-        raise click.UsageError("Missing argument 'PATH'.")
+    assert path is not None, "asked for, or inside a sliced model"
     with timed("verified"):
         verdict = api.verify(path, against, inputs, package=package, threads=threads, engine=engine,
                              max_difference=max_difference, config=config, module=module)  # fmt: skip

@@ -10,7 +10,7 @@ from partwise.cli.options import PATH, Bytes, json_option
 from partwise.cli.output import print_json
 from partwise.packaging import open_package
 from partwise.runtime.remote.blobs import BlobCache, default_cache
-from partwise.runtime.remote.node import Node, node_resources, reach, require_token, token_path
+from partwise.runtime.remote.node import Node, node_resources, reach, refuse_taken, require_token, token_path
 from partwise.runtime.remote.ray_actor import settings_to_environment
 from partwise.runtime.remote.sources import open_source
 from partwise.runtime.remote.worker import Settings
@@ -63,6 +63,8 @@ def worker(
     require_token(make=head)
     if join is not None:
         reach(join)
+    else:
+        refuse_taken(host, port)
     resources = node_resources(workers, memory=memory, parameters=parameters, layers=layers)
     with Node(
         resources, join=join, port=port, address=host, folder=temp_dir, environment=settings_to_environment(settings)

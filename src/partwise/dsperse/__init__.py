@@ -10,7 +10,7 @@ from partwise.dsperse.prove import PROOFS, prove_run
 from partwise.dsperse.records import RunResult, is_sliced_run
 from partwise.dsperse.run import SlicedRun, read_manifest, run_slices, unfinished_run
 from partwise.dsperse.slice import slice_model
-from partwise.dsperse.verify import verify_archive, verify_sliced_run
+from partwise.dsperse.verify import proofs_prover, verify_archive, verify_sliced_run
 
 __all__ = [
     "PROOFS",
@@ -23,6 +23,7 @@ __all__ = [
     "find_run",
     "is_sliced_run",
     "parse_layers",
+    "proofs_prover",
     "prove_run",
     "read_manifest",
     "run_slices",

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from partwise.dsperse.ranges import out_of_range
 from partwise.errors import InputError
 from partwise.packaging import Package, Port
 from partwise.packaging.arrays import numpy_dtype
 from partwise.runtime.engines import make_engine
 from partwise.runtime.engines.engine import LoadedSegment
 from partwise.verification.zk.field import Values, dequantize, quantize
-from partwise.verification.zk.prover import Circuit
+from partwise.verification.zk.prover import Circuit, OutOfRange
 
 __all__ = ["Chain", "Step", "fixed_shape", "largest_difference"]
 
@@ -93,12 +94,17 @@ class Chain:
             self._enter(number, port, scale, circuit)
             for port, scale in zip(entry.inputs, circuit.input_scales, strict=True)
         )
-        found = witness(given)
+        floats = {port.tensor: _cast(inputs, port) for port in entry.inputs}
+        try:
+            found = witness(given)
+        except OutOfRange as error:
+            used = circuit.settings
+            raise out_of_range(error, self._package.segment(number), floats, used.scale, integer=used.integer) from None
         outputs = Tensors()
         for port, scale, values in zip(entry.outputs, circuit.output_scales, found, strict=True):
             self._fixed[port.tensor] = values, scale
             outputs[port.tensor] = dequantize(values, scale, fixed_shape(port))
-        plain = loaded.run({port.tensor: _cast(inputs, port) for port in entry.inputs}, {})
+        plain = loaded.run(floats, {})
         return outputs, max(largest_difference(outputs[name], plain[name]) for name in outputs)
 
     def _enter(self, number: int, port: Port, scale: int, circuit: Circuit) -> Values:

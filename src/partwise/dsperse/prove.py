@@ -51,7 +51,7 @@ def prove_run(
     manifest, result = read_manifest(layout), read_result(run)
     if manifest is None:
         raise InputError(str(layout.slices), "has no circuits", hint="partwise compile")
-    if result.manifest != manifest.digest:
+    if result.manifest != manifest.digest or len(result.segments) != len(manifest.segments):
         raise PackageError(str(run), "ran with other circuits", expected=result.manifest, got=manifest.digest,
                            hint="partwise run slices/ again.")  # fmt: skip
     chosen = _chosen(result, layers)

@@ -32,7 +32,7 @@ def read_tensors(path: Path, wanted: Sequence[tuple[str, tuple[int, ...]]]) -> d
     if path.suffix == ".npz":
         return dict(read_archive(path))
     try:
-        data: Any = json.loads(path.read_bytes())
+        data: Any = json.loads(path.read_bytes(), object_pairs_hook=_once)
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
@@ -49,6 +49,13 @@ def read_tensors(path: Path, wanted: Sequence[tuple[str, tuple[int, ...]]]) -> d
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
     """Tensors as JSON whose numbers read back as the same floats."""
     write_whole(path, canonical_json({name: array.tolist() for name, array in tensors.items()}))
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names stand once: of two values one reader takes the first, another the last."""
+    if len(found := dict(pairs)) != len(pairs):
+        raise ValueError("a name stands twice in it")
+    return found
 
 
 def _positional(values: Any, wanted: Sequence[tuple[str, tuple[int, ...]]], subject: str) -> dict[str, Any]:

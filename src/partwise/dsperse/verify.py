@@ -19,7 +19,24 @@ from partwise.verification.zk.pins import noted_anywhere, noted_manifest
 from partwise.verification.zk.prover import Prover
 from partwise.verification.zk.verify import Pin, ProofVerdict, verify_proofs
 
-__all__ = ["verify_archive", "verify_sliced_run"]
+__all__ = ["proofs_prover", "verify_archive", "verify_sliced_run"]
+
+
+def proofs_prover(proofs: Path, manifest: str | None) -> str:
+    """The kind of prover that a `proofs.zip` says it is of, or the client's own manifest does; it may be unknown here.
+
+    Args:
+        proofs: the file, from anywhere.
+        manifest: the client's pin, a digest or a file.
+
+    Raises:
+        InputError: a file that cannot be read at all.
+    """
+    if not proofs.is_file():
+        raise InputError(str(proofs.parent), "has no proofs", hint="partwise prove")
+    given = None if manifest is None or is_digest(manifest) else _manifest_file(manifest)
+    known = _parsed(read_bundle(proofs).manifest if given is None else given)
+    return "ezkl" if known is None else known.prover
 
 
 def verify_archive(
@@ -77,9 +94,13 @@ def verify_sliced_run(
     if inputs is None or claim is None:
         which = " and ".join(w for w, g in (("request", inputs), ("answer", claim)) if g is None)
         note = f"the {which} compared with is the one that the run recorded"
-        found = replace(found, verdict=replace(found.verdict, notes=(*found.verdict.notes, note)))
-    _record(run, found)
-    return found
+        found = _noted(found, note)
+    unrecorded = _record(run, found)
+    return _noted(found, unrecorded) if unrecorded else found
+
+
+def _noted(found: ProofVerdict, note: str) -> ProofVerdict:
+    return replace(found, verdict=replace(found.verdict, notes=(*found.verdict.notes, note)))
 
 
 def _judge(bundle: Bundle, prover: Prover, pin: Pin | None, inputs: Path | None, claim: Path | None) -> ProofVerdict:
@@ -134,18 +155,20 @@ def _outputs(manifest: ProofManifest | None) -> list[tuple[str, tuple[int, ...]]
     return [(output.name, shapes[output.tensor]) for output in manifest.outputs]
 
 
-def _record(run: Path, found: ProofVerdict) -> None:
-    result = read_result(run)
-    states = {
-        one.segment: VerificationExecution(success=one.state == "verified", state=one.state, reason=one.reason)
-        for one in found.segments
-    }
-    segments = tuple(
-        msgspec.structs.replace(segment, verification_execution=states.get(number))
-        for number, segment in enumerate(result.segments)
-    )
-    verdict = found.verdict
-    write_result(
-        run,
-        msgspec.structs.replace(result, segments=segments, verdict=verdict.outcome.value, reason=verdict.reason),
-    )
+def _record(run: Path, found: ProofVerdict) -> str:
+    """Note a verdict in the run's record; returns why it could not be, since no record changes a verdict."""
+    try:
+        result = read_result(run)
+        states = {
+            one.segment: VerificationExecution(success=one.state == "verified", state=one.state, reason=one.reason)
+            for one in found.segments
+        }
+        segments = tuple(
+            msgspec.structs.replace(segment, verification_execution=states.get(number))
+            for number, segment in enumerate(result.segments)
+        )
+        told = found.verdict.outcome.value, found.verdict.reason
+        write_result(run, msgspec.structs.replace(result, segments=segments, verdict=told[0], reason=told[1]))
+    except InputError as error:
+        return f"not noted in the run's record: {error}"
+    return ""

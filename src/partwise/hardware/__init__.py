@@ -5,6 +5,7 @@ pair that a plan without hardware is timed on.
 Never: a measurement, a file other than the packaged catalog, a framework.
 """
 
+from partwise.hardware.assumed import assumed
 from partwise.hardware.catalog import Catalog, catalog, find_device, find_link, parse_hardware
 from partwise.hardware.cluster import REFERENCE_CLUSTER, Cluster, Member, Wire, equal_devices, parse_cluster
 from partwise.hardware.device import Device, DeviceKind, Link, Peak, Source
@@ -30,6 +31,7 @@ __all__ = [
     "Source",
     "Wire",
     "arithmetic_share",
+    "assumed",
     "catalog",
     "equal_devices",
     "find_device",

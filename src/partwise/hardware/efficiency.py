@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from partwise.hardware.device import Device, DeviceKind
 
-__all__ = ["arithmetic_share", "memory_share"]
+__all__ = ["arithmetic_share", "assumed_shares", "memory_share"]
 
 MEMORY_SHARE: Mapping[str, float] = {"hbm": 0.83, "gddr": 0.76, "ddr": 0.8, "lpddr": 0.8}
 """Of the stated bandwidth, by the kind of memory. hbm: 750 of 900 GB/s on V100, Jia et al., "Dissecting the NVIDIA
 Volta GPU Architecture via Microbenchmarking", arXiv 1804.06826. gddr: the mean of 220 of 320 GB/s on T4 and 162 of
 192 GB/s on P4, Jia et al., "Dissecting the NVidia Turing T4 GPU via Microbenchmarking", arXiv 1903.07486.
 ddr, lpddr: assumed; STREAM (McCalpin, 1995) gives 0.75 to 0.9 on servers."""
+SOURCED_MEMORY = ("hbm", "gddr")
+"""Types that begin so; the others' shares are assumed."""
 OTHER_MEMORY_SHARE = 0.8
 """Where the kind of memory is not stated; assumed."""
 
@@ -44,3 +46,11 @@ def arithmetic_share(device: Device, kind: str) -> float:
     """
     own = device.efficiency.get(kind, device.efficiency.get("matmul"))
     return ARITHMETIC_SHARE[device.kind] if own is None else own
+
+
+def assumed_shares(device: Device) -> Iterator[str]:
+    """Which shares of a device nobody measured or published, a line each."""
+    if "matmul" not in device.efficiency:
+        yield f"contractions reach {ARITHMETIC_SHARE[device.kind]:.0%} of the peak at most"
+    if "memory" not in device.efficiency and not device.memory_type.startswith(SOURCED_MEMORY):
+        yield f"copies reach {memory_share(device):.0%} of the bandwidth"

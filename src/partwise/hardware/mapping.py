@@ -6,6 +6,7 @@ rows through tiles of the weight, a KPU keeps a tile's operands in its scratchpa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from math import ceil
@@ -13,7 +14,7 @@ from math import ceil
 from partwise.hardware.device import Device, DeviceKind
 from partwise.hardware.product import Mapping, Product
 
-__all__ = ["map_product", "resident_threads"]
+__all__ = ["assumed_mapping", "map_product", "resident_threads"]
 
 GPU_TILES = {
     (128, 256): 1.0,
@@ -79,6 +80,16 @@ def resident_threads(device: Device) -> int:
     """
     cells = device.array[0] * device.array[1] if device.array else 0
     return (device.units or 0) * (device.threads or device.lanes or cells)
+
+
+def assumed_mapping(device: Device) -> Iterator[str]:
+    """Which constants of a device's mapping nobody measured or published, a line each."""
+    if device.kind is DeviceKind.GPU:
+        small = [rate for rate in GPU_TILES.values() if rate < 1]
+        yield f"tiles below 64 × 64 compute at {min(small):.0%} to {max(small):.0%} of the rate of large ones"
+        yield f"a product is cut along its depth into slices of {SPLIT_DEPTH} or more"
+    elif device.kind is DeviceKind.CPU:
+        yield f"a core takes {CPU_TILES_A_CORE} microkernels at a time"
 
 
 def _gpu(device: Device, product: Product, element_bytes: float) -> Mapping:

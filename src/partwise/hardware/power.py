@@ -7,10 +7,12 @@ the design power for its roofline time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from partwise.errors import DeviceError
 from partwise.hardware.device import Device, DeviceKind
 
-__all__ = ["idle_watts", "joules_per_byte", "joules_per_flop", "launch_seconds"]
+__all__ = ["assumed_power", "idle_watts", "joules_per_byte", "joules_per_flop", "launch_seconds"]
 
 LAUNCH_S = {
     DeviceKind.CPU: 5e-6,
@@ -40,6 +42,8 @@ PICOJOULES_PER_BIT = {
 gddr6, gddr6x: Micron, Ultra-Bandwidth Solutions, memory comparison, 2020. gddr7: assumed as gddr6x.
 ddr: the lower end (1.3 nJ for 64 bits) of Horowitz, "Computing's Energy Problem", ISSCC 2014, figure 1.1.9.
 lpddr: assumed."""
+SOURCED_MEMORY = ("hbm2", "gddr5", "gddr6", "ddr")
+"""Types that begin so; the others are assumed."""
 
 
 def launch_seconds(device: Device) -> float:
@@ -58,8 +62,8 @@ def joules_per_byte(device: Device) -> float:
     """Energy of a byte read or written in memory [J]; 0 where neither it nor the kind of memory is stated."""
     if device.joules_per_byte is not None:
         return device.joules_per_byte
-    kinds = [kind for kind in PICOJOULES_PER_BIT if device.memory_type.startswith(kind)]
-    return PICOJOULES_PER_BIT[max(kinds, key=len)] * 8e-12 if kinds else 0.0
+    kind = _memory_kind(device)
+    return PICOJOULES_PER_BIT[kind] * 8e-12 if kind else 0.0
 
 
 def joules_per_flop(device: Device, dtype: str) -> float:
@@ -75,3 +79,21 @@ def joules_per_flop(device: Device, dtype: str) -> float:
         raise DeviceError(f"device `{device.name}`", what, hint="add one and its source to the device's entry.")
     left = device.tdp_w - idle_watts(device) - joules_per_byte(device) * device.memory_bytes_per_s
     return max(left, 0.0) / device.peak(dtype).flops_per_s
+
+
+def assumed_power(device: Device) -> Iterator[str]:
+    """Which times and energies of a device nobody measured or published, a line each."""
+    if device.launch_s is None and device.kind is not DeviceKind.GPU:
+        yield f"{LAUNCH_S[device.kind] * 1e6:.0f} µs from one operation to the next"
+    if device.idle_w is None and device.tdp_w is not None:
+        yield f"{IDLE_SHARE:.0%} of the design power are drawn whatever runs"
+    kind = _memory_kind(device)
+    is_sourced = not kind or device.memory_type.startswith(SOURCED_MEMORY)
+    if device.joules_per_byte is None and not is_sourced:
+        yield f"{PICOJOULES_PER_BIT[kind]:.3g} pJ a bit of {device.memory_type}"
+
+
+def _memory_kind(device: Device) -> str:
+    """The longest name of a kind of memory that the device's begins with; empty where none does."""
+    kinds = [kind for kind in PICOJOULES_PER_BIT if device.memory_type.startswith(kind)]
+    return max(kinds, key=len, default="")

@@ -16,7 +16,7 @@ from partwise.planning.orders import Flow, flow_of
 from partwise.planning.problem import Floats, Ints, Problem
 from partwise.planning.records import Bound, Limits, Objective
 
-__all__ = ["find_bound", "unit_working_bytes"]
+__all__ = ["connected_reads", "find_bound", "unit_working_bytes"]
 
 
 def find_bound(problem: Problem, limits: Limits, objective: Objective, stages: int | None) -> Bound:
@@ -173,6 +173,11 @@ def _least(amount: Floats, counted: NDArray[np.bool_], stages: int) -> float:
     """Sum of the smallest amounts of so many units as there must be stages without one that does not count."""
     free = int(np.count_nonzero(~counted))
     return float(np.sort(amount[counted])[: max(0, stages - free)].sum())
+
+
+def connected_reads(problem: Problem) -> Ints:
+    """Values that some other unit than their maker reads; none where the graph falls apart into pieces."""
+    return problem.reads.item[_crossing(problem)] if _pieces(flow_of(problem)) == 1 else np.zeros(0, np.int64)
 
 
 def _crossing(problem: Problem) -> Ints:

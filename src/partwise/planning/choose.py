@@ -8,6 +8,7 @@ from partwise.errors import InputError
 from partwise.hardware import Cluster
 from partwise.planning.exact import solve_exactly
 from partwise.planning.goals import GOALS, Join
+from partwise.planning.islands import solve_by_islands
 from partwise.planning.least_memory import solve_least_memory
 from partwise.planning.pools import solve_in_pools
 from partwise.planning.problem import Problem
@@ -31,6 +32,10 @@ def solve(problem: Problem, demand: Demand, name: str) -> Solution | None:
     """
     if Objective.BALANCE_MEMORY in demand.objectives:
         return solve_least_memory(problem, demand, lambda problem, demand: solve(problem, demand, name))
+    return solve_by_islands(problem, demand, lambda problem, demand: _solve_in_pools(problem, demand, name))
+
+
+def _solve_in_pools(problem: Problem, demand: Demand, name: str) -> Solution | None:
     if problem.cluster.pools:
         return solve_in_pools(problem, demand, lambda problem, demand: _solve(problem, demand, name))
     return _solve(problem, demand, name)

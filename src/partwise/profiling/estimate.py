@@ -19,6 +19,7 @@ from partwise.hardware import (
     Mapping,
     Product,
     arithmetic_share,
+    assumed,
     idle_watts,
     joules_per_byte,
     joules_per_flop,
@@ -122,6 +123,8 @@ class Estimate:
     """Whether the device has so much; None where it does not say."""
     notes: tuple[str, ...]
     """What was replaced or is not known."""
+    assumed: tuple[str, ...] = ()
+    """What it stands on that nobody measured or published."""
 
     @property
     def busy(self) -> float:
@@ -167,7 +170,13 @@ def estimate(profile: Profile, device: Device, groups: Iterable[Group] | None = 
         peak_bytes=profile.peak_bytes,
         fits=None if device.memory_bytes is None else profile.peak_bytes <= device.memory_bytes,
         notes=rules.notes(),
+        assumed=_assumed(device),
     )
+
+
+def _assumed(device: Device) -> tuple[str, ...]:
+    cached = (f"{CACHE_SHARE:.0%} of the cache is left for a value between two operations",)
+    return (*assumed(device), *(cached if device.cache_bytes else ()))
 
 
 def node_rows(profile: Profile, device: Device) -> tuple[list[GroupEstimate | None], tuple[str, ...]]:

@@ -9,6 +9,7 @@ from partwise.runtime.exactness import DIFFERENCE_LIMIT
 from partwise.runtime.executors import EXECUTORS, Progress
 from partwise.runtime.folder import is_run, load_run, run_to_data
 from partwise.runtime.inputs import Inputs, open_inputs
+from partwise.runtime.options import RunOptions
 from partwise.runtime.record import Run, RunRecord, RunRequest
 from partwise.runtime.run import TRACE_FORMATS, run_package
 from partwise.runtime.schedule import Capacity, Incident, Policy
@@ -25,6 +26,7 @@ __all__ = [
     "Policy",
     "Progress",
     "Run",
+    "RunOptions",
     "RunRecord",
     "RunRequest",
     "default_threads",

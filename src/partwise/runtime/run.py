@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from partwise.digest import canonical_json
 from partwise.errors import InputError
 from partwise.files import write_whole
 from partwise.packaging import Package, open_package
 from partwise.runtime.engines import engine_names, stage_engines
-from partwise.runtime.exactness import DIFFERENCE_LIMIT, Exactness
+from partwise.runtime.exactness import Exactness
 from partwise.runtime.executors import Answer, Executor, Options, Progress, Values, start_executor
 from partwise.runtime.folder import RunWriter, load_run
 from partwise.runtime.inputs import Inputs, open_inputs
-from partwise.runtime.pace import Held, Pace
+from partwise.runtime.options import RunOptions
+from partwise.runtime.pace import Held
 from partwise.runtime.record import RUN_VERSION, RequestRecord, Run, RunRecord, RunRequest, record_request
-from partwise.runtime.schedule import Capacity, Policy
 from partwise.runtime.telemetry.chrome import chrome_trace
 from partwise.runtime.telemetry.spans import RequestSpans, export_trace
-from partwise.runtime.threads import default_threads
-from partwise.runtime.trace import Probe, Trace
+from partwise.runtime.trace import Trace
 
 __all__ = ["TRACE_FORMATS", "run_package"]
 
@@ -31,54 +32,15 @@ TRACE_FORMATS: dict[str, Callable[..., dict[str, object]]] = {"partwise": Trace.
 
 
 def run_package(
-    package: Package | str | Path,
-    inputs: object = None,
-    *,
-    executor: str = "in-process",
-    threads: int | None = None,
-    engine: str | None = None,
-    max_difference: float = DIFFERENCE_LIMIT,
-    in_flight: int | None = None,
-    workers: int | None = None,
-    capacity: Capacity | None = None,
-    address: str | None = None,
-    policy: Policy | None = None,
-    sizes: Mapping[str, int] | None = None,
-    seed: int = 0,
-    save: bool = True,
-    run_dir: str | Path | None = None,
-    trace: str | Path | None = None,
-    trace_nodes: bool = False,
-    trace_format: str = "partwise",
-    live: Trace | None = None,
-    pace: Pace | None = None,
-    on_progress: Progress | None = None,
+    package: Package | str | Path, inputs: object = None, options: RunOptions | None = None, **given: Any
 ) -> Run:
     """Run a package: package → run.
 
     Args:
         package: an open package or its folder.
         inputs: whatever `partwise.runtime.inputs` reads; None makes seeded random values.
-        executor: `in-process`, or `processes`: one a stage, or `ray`: on other machines. All give the same bytes.
-        threads: of each stage's engine; by default the physical cores that this process may use.
-        engine: another engine than the one that the segments were cut for, or one for each stage
-            (`partwise.runtime.engines.spec`); the record then says so.
-        max_difference: how far engines without an exact way may be from the exact one, over an output's largest value.
-        in_flight: requests of a stream under way at once.
-        workers: processes (or threads, in process with more than one request in flight); by default one a stage.
-        capacity: of each worker: it gets nothing above it, and a stage that fits none is cut smaller.
-        address: of the Ray cluster, for the executor `ray`.
-        policy: what is done when something fails.
-        sizes: values of the model's symbols, for random inputs.
-        seed: of random inputs.
-        save: leave a run folder.
-        run_dir: the folder of run folders; by default `run/` beside the package.
-        trace: a file for what was measured (`partwise.runtime.trace`).
-        trace_nodes: measure each node too.
-        trace_format: `partwise`, or `perfetto` for the format of Perfetto and chrome://tracing.
-        live: a trace that is filled while it runs, for whoever watches.
-        pace: holds requests back while the machine or its memory bus is too busy.
-        on_progress: called with (what, done, total).
+        options: how; see `RunOptions`.
+        **given: fields of `RunOptions`, which come before those of `options`.
 
     Raises:
         InputError: inputs, sizes or options that are not usable.
@@ -87,63 +49,55 @@ def run_package(
         RunError: a stage went on failing wherever it was tried, or its workers went on dying; or it is farther from
             the exact engine than allowed.
     """
-    if trace_format not in TRACE_FORMATS:
-        raise InputError("trace format", "is unknown", expected=" or ".join(TRACE_FORMATS), got=trace_format)
+    chosen = replace(options or RunOptions(), **given)
+    if chosen.trace_format not in TRACE_FORMATS:
+        raise InputError("trace format", "is unknown", expected=" or ".join(TRACE_FORMATS), got=chosen.trace_format)
     opened = package if isinstance(package, Package) else open_package(package)
     spans = RequestSpans.from_environment()
-    options = Options(
-        engine=",".join(stage_engines(engine, len(opened.manifest.segments), opened.manifest.engine)),
-        threads=default_threads() if threads is None else _at_least_one("threads", threads),
-        in_flight=None if in_flight is None else _at_least_one("in flight", in_flight),
-        workers=None if workers is None else _at_least_one("workers", workers),
-        capacity=capacity or Capacity(),
-        address=address,
-        policy=policy or Policy(),
-        trace=Trace() if live is None and (trace is not None or spans is not None) else live,
-        probe=Probe(memory=trace is not None or live is not None, nodes=trace is not None and trace_nodes),
-        on_progress=on_progress or _silent,
-    )
-    folder = Path(run_dir) if run_dir is not None else opened.path.resolve().parent / "run"
-    with start_executor(executor, opened, options) as working:  # workers start while inputs are read
-        given = open_inputs(inputs, opened, sizes=sizes, seed=seed)
-        run = _execute(opened, working, given, executor, options, folder if save else None, max_difference, pace)
-    if spans is not None and options.trace is not None:
-        told = {"partwise.package": opened.digest, "partwise.executor": executor}
-        export_trace(options.trace, spans, traceparent=os.environ.get("TRACEPARENT", ""), attributes=told)
+    told = chosen.execution(opened, spans=spans is not None)
+    with start_executor(chosen.executor, opened, told) as working:  # workers start while inputs are read
+        read = open_inputs(inputs, opened, sizes=chosen.sizes, seed=chosen.seed)
+        run = _execute(opened, working, read, chosen, told)
+    if spans is not None and told.trace is not None:
+        about = {"partwise.package": opened.digest, "partwise.executor": chosen.executor}
+        export_trace(told.trace, spans, traceparent=os.environ.get("TRACEPARENT", ""), attributes=about)
         spans.close()
-    if trace is not None and options.trace is not None:
-        told = {"package": opened.digest, "executor": executor, "threads": options.threads}
-        data = TRACE_FORMATS[trace_format](options.trace, **told)
-        if fakes := {str(number): settings.fake for number, settings in enumerate(run.record.engines) if settings.fake}:
-            data = {**data, "fake": fakes}
-        write_whole(Path(trace), canonical_json(data))
+    if chosen.trace is not None and told.trace is not None:
+        _write_trace(Path(chosen.trace), chosen, told.trace, run, told.threads)
     return run
 
 
-def _execute(
-    package: Package, working: Executor, inputs: Inputs, executor: str, options: Options, folder: Path | None,
-    max_difference: float, pace: Pace | None,
-) -> Run:  # fmt: skip
+def _write_trace(path: Path, options: RunOptions, trace: Trace, run: Run, threads: int) -> None:
+    about = {"package": run.record.package, "executor": options.executor, "threads": threads}
+    data = TRACE_FORMATS[options.trace_format](trace, **about)
+    if fakes := {str(number): settings.fake for number, settings in enumerate(run.record.engines) if settings.fake}:
+        data = {**data, "fake": fakes}
+    write_whole(path, canonical_json(data))
+
+
+def _execute(package: Package, working: Executor, inputs: Inputs, options: RunOptions, told: Options) -> Run:
     """All requests through an executor; the run, saved in a folder of all runs if there is one."""
+    folder = options.folder(package)
     with RunWriter(folder, stream=inputs.is_stream) if folder else nullcontext() as writer:
         engines = working.ready()
-        watch = Exactness(package=package, settings=engines, threads=options.threads, limit=max_difference)
-        done = _Collected(inputs, writer, watch, None if pace is None else Held(pace, package.manifest))
+        watch = Exactness(package=package, settings=engines, threads=told.threads, limit=options.max_difference)
+        held = None if options.pace is None else Held(options.pace, package.manifest)
+        done = _Collected(inputs, writer, watch, held)
         start = time.monotonic()
-        done.take(working, options.on_progress)
+        done.take(working, told.on_progress)
         seconds = time.monotonic() - start - watch.took_s
         record = RunRecord(
             version=RUN_VERSION,
             package=package.digest,
             model=package.manifest.model,
-            executor=executor,
+            executor=options.executor,
             engines=engines,
             exact=watch.exact,
             inexact=watch.found,
             origin=inputs.origin,
             stream=inputs.is_stream,
             requests=tuple(done.records),
-            notes=_notes(package, options.engine, len(package.manifest.segments)),
+            notes=_notes(package, told.engine, len(package.manifest.segments)),
             incidents=working.incidents,
         )
         path = writer.finish(record) if writer else None
@@ -191,13 +145,3 @@ def _notes(package: Package, engine: str, stages: int) -> tuple[str, ...]:
     if used == cut_for:
         return package.manifest.notes
     return (*package.manifest.notes, f"run by {used}; the segments are exact for {cut_for}")
-
-
-def _at_least_one(what: str, number: int) -> int:
-    if number < 1:
-        raise InputError(what, "must be at least 1", got=number)
-    return number
-
-
-def _silent(what: str, done: int, total: int | None) -> None:
-    pass

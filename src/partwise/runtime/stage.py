@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 import msgspec
 import numpy as np
 
-from partwise.errors import InterfaceMismatchError
+from partwise.errors import InputError, InterfaceMismatchError
 from partwise.packaging import Package, Segment
 from partwise.runtime.engines.engine import Engine, LoadedSegment, NodeObserver
+from partwise.runtime.memory import give_back
 from partwise.runtime.piece import PieceFile, piece_segment
 from partwise.runtime.sizes import Interface
 from partwise.runtime.telemetry.ranges import annotated
 from partwise.runtime.trace import NodeSpan, Probe, SegmentSpan, measured
 
-__all__ = ["Computed", "LyingOutputError", "Stage"]
+__all__ = ["Computed", "LyingOutputError", "Stage", "Weights"]
+
+
+class Weights(StrEnum):
+    """When a stage's weights are in memory."""
+
+    RESIDENT = "resident"
+    """From its loading on."""
+    STREAMED = "streamed"
+    """While it computes: read when a task comes, every byte checked again, and let go of after it."""
 
 
 class LyingOutputError(InterfaceMismatchError):
@@ -34,27 +45,38 @@ class Computed(msgspec.Struct, frozen=True):
 class Stage:
     """A segment of a package, or a piece of one, ready for tasks."""
 
-    def __init__(self, package: Package, number: int, engine: Engine, piece: PieceFile | None = None) -> None:
-        """Read a segment, every byte checked, and load it.
+    def __init__(
+        self,
+        package: Package,
+        number: int,
+        engine: Engine,
+        piece: PieceFile | None = None,
+        weights: Weights = Weights.RESIDENT,
+    ) -> None:
+        """Read a segment, every byte checked, and load it; with streamed weights to see that it can be.
 
         Args:
             package: whose stage it is.
             number: the stage.
             engine: computes it.
             piece: what to load where the stage is a part of a segment.
+            weights: when they are in memory.
 
         Raises:
             PackageError: its files are not what the manifest promises.
             EngineError: the engine refuses it.
+            InputError: its weights cannot be streamed.
         """
-        segment: Segment = package.segment(number) if piece is None else piece_segment(package, piece)
         entry = package.manifest.segments[number] if piece is None else piece
         self.number = number
         self.settings = engine.settings
         self._takes = Interface(f"segment {number} input", entry.inputs)
         self._gives = Interface(f"segment {number} output", entry.outputs)
         self._hints = {symbol.name: symbol.hint for symbol in package.manifest.symbols}
-        self._loaded: LoadedSegment = engine.load(segment)
+        self._package, self._engine, self._piece = package, engine, piece
+        self._loaded: LoadedSegment | None = self._load(weights)
+        if weights is Weights.STREAMED:
+            self._loaded = None
 
     def compute(
         self, request: int, values: Mapping[str, np.ndarray], sizes: Mapping[str, int], probe: Probe
@@ -88,6 +110,14 @@ class Stage:
         )
         return Computed(outputs, span, tuple(nodes))
 
+    def _load(self, weights: Weights = Weights.RESIDENT) -> LoadedSegment:
+        segment: Segment = (
+            self._package.segment(self.number) if self._piece is None else piece_segment(self._package, self._piece)
+        )
+        if weights is Weights.STREAMED:
+            _refuse_state(segment)
+        return self._engine.load(segment)
+
     def _observer(self, request: int, nodes: list[NodeSpan]) -> NodeObserver:
         def observe(node: str, start_s: float, end_s: float) -> None:
             nodes.append(NodeSpan(request=request, stage=self.number, node=node, start_s=start_s, end_s=end_s))
@@ -98,10 +128,27 @@ class Stage:
         self, values: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None
     ) -> dict[str, np.ndarray]:
         self._takes.check(values, sizes)
-        outputs = self._loaded.run(values, {**self._hints, **sizes}, observe)
+        known = {**self._hints, **sizes}
+        if self._loaded is not None:
+            outputs = self._loaded.run(values, known, observe)
+        else:
+            outputs = self._load().run(values, known, observe)  # what was loaded dies with the call
+            give_back()
         try:
             self._gives.check(outputs, sizes)
         except InterfaceMismatchError as error:
             parts = (error.subject, error.what)
             raise LyingOutputError(*parts, expected=error.expected, got=error.got, hint=error.hint) from None
         return outputs
+
+
+def _refuse_state(segment: Segment) -> None:
+    """Raise for a segment that keeps something from one task to the next: it would be let go with the weights.
+
+    Raises:
+        InputError: what it keeps.
+    """
+    kept = [m.target for m in segment.ir.mutations if m.target not in segment.ir.inputs] if segment.ir else []
+    if kept:
+        raise InputError(segment.name, f"keeps `{kept[0]}` between requests: its weights cannot be streamed",
+                         hint="memory.weights: resident")  # fmt: skip

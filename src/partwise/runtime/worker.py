@@ -98,7 +98,7 @@ class _Worker:
         kind = (load.engine, load.threads)
         if kind not in self._engines:
             self._engines[kind] = make_engine(*kind)
-        self._stages[load.stage] = Stage(package, load.stage, self._engines[kind], load.piece)
+        self._stages[load.stage] = Stage(package, load.stage, self._engines[kind], load.piece, load.weights)
         return Loaded(load.stage, self._stages[load.stage].settings)
 
     def unload(self, stage: int) -> None:

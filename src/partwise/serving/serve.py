@@ -18,11 +18,12 @@ from partwise.errors import InputError, PartwiseError
 from partwise.extras import require
 from partwise.packaging import Package, open_package
 from partwise.runtime import default_threads
-from partwise.runtime.config import check_config, configured_engine, make_pace
+from partwise.runtime.config import check_config, configured_engine, configured_workers, make_pace
 from partwise.runtime.engines import stage_engines
 from partwise.runtime.executors import Options
 from partwise.runtime.pace import Pace
 from partwise.runtime.schedule import Policy
+from partwise.runtime.stage import Weights
 from partwise.runtime.telemetry.spans import RequestSpans
 from partwise.serving.feed import Feed
 from partwise.serving.kserve import model_metadata
@@ -110,12 +111,12 @@ def _site(
 
 
 def _setup(package: Package, options: ServeOptions) -> Setup:
-    config, pace = options.config, None
+    config, pace, workers = options.config, None, options.workers
     engine = ",".join(stage_engines(options.engine, len(package.manifest.segments), package.manifest.engine))
     if config is not None:
         engine = configured_engine(config, package, options.engine)
         check_config(config, package)
-        pace = make_pace(config)
+        pace, workers = make_pace(config), configured_workers(config, package, workers)
         if config.pipelining.adaptive and (config.bandwidth is None or options.max_batch == 1):
             raise InputError("pipelining.adaptive", "needs a bandwidth share and a largest batch",
                              hint="bandwidth.share and pipelining.max_batch")  # fmt: skip
@@ -128,7 +129,8 @@ def _setup(package: Package, options: ServeOptions) -> Setup:
         options=Options(
             engine=engine,
             threads=options.threads or default_threads(),
-            workers=options.workers,
+            workers=workers,
+            weights=Weights.RESIDENT if config is None else config.memory.weights,
             in_flight=options.in_flight,
             policy=_POLICY if config is None or config.faults is None else replace(config.faults, keep_going=True),
         ),

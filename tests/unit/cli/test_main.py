@@ -72,8 +72,9 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     running += ["--address", "--threads"]
     assert found["cut"] == sorted(["--config", "--json", "--module", "--no-check", "--output", "--threads"])
     proving = ["--srs", "--insecure-srs", "--time-limit", "--memory-limit", "--prover-threads"]
+    proving += ["--prover", "--templates"]
     chosen, circuits = ["--layers", "--max-error"], ["--base", "--columns", "--legs", "--logrows", "--scale"]
-    circuits += ["--integer", "--visibility"]
+    circuits += ["--integer", "--queries", "--visibility"]
     assert found["slice"] == sorted(
         ["--batch", "--json", "--max-layers", "--max-nodes", "--output", "--proof", "--segments"]
     )
@@ -92,7 +93,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     serving += ["--timeout", "--workers"]
     assert found["serve"] == sorted(serving)
     judging = ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
-    assert found["verify"] == sorted([*judging, "--claim", "--manifest", "--threads"])
+    assert found["verify"] == sorted([*judging, "--claim", "--manifest", "--templates", "--threads"])
     everything = {*capturing, *planning, *running, *proving, *chosen, *circuits, "--proof"}
     assert found["full-run"] == sorted({*everything, "--json", "--model", "--output"})
     measuring = ["--against", "--engine", "--executor", "--in-flight", "--json", "--output", "--rounds", "--seconds"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,20 @@ def test_a_mistake_is_named(
     assert code != 0
     assert isinstance(error, kind)
     assert what in str(error)
+
+
+@pytest.mark.parametrize("host", [(), ("--host", "127.0.0.1")])
+def test_a_port_in_use_is_said_before_ray_starts(
+    host: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        _, _, error = call("worker", "--head", "--port", port, *host, "--cache", str(tmp_path))
+    assert isinstance(error, InputError)
+    assert f"{port}: cannot be listened at (Address already in use)" in str(error)
 
 
 def test_without_a_token_nothing_is_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from partwise.planning.ideals.reach import Reach, Vectors
 
 __all__ = ["Sums"]
 
-_MOST_NEAR = 20_000_000  # near stages times types of devices; 180 MB
+_MOST_NEAR = 100_000_000  # near stages times types of devices that are priced; some 20 s
+_MOST_KEPT = 20_000_000  # of them that differ from those of a block before; 160 MB
 _CELLS = 1_000_000  # stages priced at once
 
 Fits = Callable[[int, Floats, tuple[Ints, Ints]], Bits]
@@ -52,6 +54,8 @@ class Sums:
         self._leave: Floats = borders.left[: self._types] - work + fixed
         self._enter: Floats = borders.right[: self._types] + work
         self._steps = [(np.flatnonzero(more >= 0), more[more >= 0]) for more in vectors.more]
+        self.is_whole = True
+        """Whether there was room for the near stages."""
         self._near = self._priced(loads, fits)
 
     @classmethod
@@ -59,10 +63,12 @@ class Sums:
         """None where too many stages are near."""
         starts, block = reach.lattice.starts, reach.lattice.block
         near = float((starts[reach.borders.reach + 1] - starts[block]).sum())
-        return cls(reach, loads, fits, vectors) if near * len(vectors.counts) <= _MOST_NEAR else None
+        found = cls(reach, loads, fits, vectors) if near * len(vectors.counts) <= _MOST_NEAR else None
+        return found if found is not None and found.is_whole else None
 
     def _priced(self, loads: Loads, fits: Fits) -> list[_Near]:
-        lattice, found = self._lattice, list[_Near]()
+        """The near stages; blocks that look alike share their prices."""
+        lattice, found, known = self._lattice, list[_Near](), dict[bytes, Floats]()
         for block in range(len(lattice.blocks) + 1):
             first, after = int(lattice.starts[block]), int(lattice.starts[block + 1])
             last = int(lattice.starts[int(self._reach.borders.reach[first:after].max()) + 1])
@@ -72,8 +78,12 @@ class Sums:
                 price = loads.prices(block, starts, ends)
                 there = fits(block, price, (starts, ends))
                 is_near = lattice.block[ends] <= self._reach.borders.reach[starts][:, None]
-                near = np.where(there & is_near, price[: self._types], np.inf)
+                near = np.ascontiguousarray(np.where(there & is_near, price[: self._types], np.inf))
+                near = known.setdefault(sha256(near).digest(), near)
                 found.append(_Near(start, slice(first, last), near))
+                if sum(each.size for each in known.values()) > _MOST_KEPT:
+                    self.is_whole = False
+                    return []
         return found
 
     def to(self, kept: Bits) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from partwise.errors import InputError
@@ -13,10 +14,11 @@ from partwise.runtime.engines import ENGINES, make_engine, stage_engines
 from partwise.runtime.engines.spec import parse_engine
 from partwise.runtime.governor import Accounted, Governor
 from partwise.runtime.pace import Pace
+from partwise.runtime.stage import Weights
 from partwise.runtime.thresholds import Gate, Thresholds
 from partwise.units import format_bytes, parse_bytes
 
-__all__ = ["check_config", "configured_engine", "make_pace", "stage_devices"]
+__all__ = ["check_config", "configured_engine", "configured_workers", "make_pace", "stage_devices"]
 _CPU = "cpu"
 
 
@@ -29,15 +31,39 @@ def check_config(config: Config, package: Package) -> None:
     wanted = config.package
     if wanted is not None and not package.digest.removeprefix("sha256:").startswith(wanted.removeprefix("sha256:")):
         raise InputError("package", "is not the one that the configuration is for", expected=wanted, got=package.digest)
-    memory = config.memory
     for name, asked, why in (
-        ("weights", memory.weights != "resident", "every engine here holds its weights"),
-        ("pinned", memory.pinned, "no engine here copies to a device from pinned memory"),
-        ("unified", memory.unified, "no engine here shares memory with a device"),
+        ("pinned", config.memory.pinned, "no engine here copies to a device from pinned memory"),
+        ("unified", config.memory.unified, "no engine here shares memory with a device"),
     ):
         if asked:
             raise InputError(f"memory.{name}", f"nothing here can do that: {why}")
-    _check_budget(config, package)
+
+
+def configured_workers(config: Config, package: Package, workers: int | None) -> int | None:
+    """How many workers compute here so that what they hold at once, as planned, fits the budget.
+
+    Args:
+        config: whose `memory`.
+        package: whose stages.
+        workers: of the command line or the configuration; None lets a budget for streamed weights decide, and is
+            one a stage otherwise.
+
+    Raises:
+        InputError: they hold more, before a weight is read.
+    """
+    if config.memory.budget is None:
+        return workers
+    budget = parse_bytes(config.memory.budget)
+    needs = sorted((max(s.peak_bytes, s.weight_bytes) for s in package.manifest.segments), reverse=True)
+    copies = max(0, (workers or 0) - len(needs))  # workers beyond the stages have a stage that another has too
+    if config.memory.weights is Weights.RESIDENT:
+        _check_budget(budget, [*needs, *needs[:1] * copies], f"{len(needs)} stages", package)
+        return workers
+    if workers is None:
+        workers = max((n for n in range(1, len(needs) + 1) if sum(needs[:n]) <= budget), default=1)
+    at_once = f"{min(workers, len(needs))} of {len(needs)} stages at once"
+    _check_budget(budget, [*needs[:workers], *needs[:1] * copies], at_once, package)
+    return workers
 
 
 def configured_engine(config: Config, package: Package, engine: str | None) -> str:
@@ -131,16 +157,15 @@ def _operations(package: Package, stage: int) -> set[str]:
     return {node.op for node in graph.nodes}
 
 
-def _check_budget(config: Config, package: Package) -> None:
-    """The planner's figures against what may be held, before a weight is read."""
-    if config.memory.budget is None:
+def _check_budget(budget: int, needs: Sequence[int], who: str, package: Package) -> None:
+    """The planner's figures against what may be held."""
+    if sum(needs) <= budget:
         return
-    budget, segments = parse_bytes(config.memory.budget), package.manifest.segments
-    needed = sum(max(segment.peak_bytes, segment.weight_bytes) for segment in segments)
-    if needed > budget:
-        weights = format_bytes(sum(segment.weight_bytes for segment in segments))
-        largest = max(range(len(segments)), key=lambda number: segments[number].peak_bytes)
-        raise InputError(
-            "memory.budget", f"{len(segments)} stages need {format_bytes(needed)} (weights {weights}; the largest is "
-            f"stage {largest})", expected=f"at most {format_bytes(budget)}",
-        )  # fmt: skip
+    segments = package.manifest.segments
+    weights = format_bytes(sum(segment.weight_bytes for segment in segments))
+    largest = max(range(len(segments)), key=lambda number: segments[number].peak_bytes)
+    raise InputError(
+        "memory.budget",
+        f"{who} need {format_bytes(sum(needs))} (all weights {weights}; the largest is stage {largest})",
+        expected=f"at most {format_bytes(budget)}",
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import is_dataclass
 from difflib import get_close_matches
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, cast, get_args, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -48,7 +49,8 @@ def parse_config(data: bytes, subject: str) -> Config:
         return msgspec.convert(_without_empty(known), Config)
     except msgspec.ValidationError as error:
         what, _, place = str(error).partition(" - at `$.")
-        raise InputError(f"{subject}, {place.rstrip('`') or 'file'}", what[:1].lower() + what[1:]) from None
+        path = place.rstrip("`")
+        raise InputError(f"{subject}, {path or 'file'}", what[:1].lower() + what[1:], hint=_words(path)) from None
 
 
 def _without_empty(given: dict[Any, Any]) -> dict[Any, Any]:
@@ -67,6 +69,22 @@ def _refuse_unknown(given: dict[Any, Any], kind: type[Any], subject: str, path: 
         section = next((one for one in inner if _is_section(one)), None)
         if section is not None and isinstance(value, dict):
             _refuse_unknown(cast(dict[Any, Any], value), section, subject, f"{path}{name}.")
+
+
+def _words(path: str) -> str:
+    """What a key takes that takes one of a few words."""
+    kind: Any = Config
+    for name in path.split("."):
+        hints = get_type_hints(kind) if _is_section(kind) else {}
+        kind = next((one for one in get_args(hints.get(name)) if _is_section(one)), hints.get(name))
+    several = [word for one in (kind, *get_args(kind)) for word in _choices(one)]
+    return f"one of: {', '.join(several)}." if several else ""
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return tuple(kind)
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _is_section(kind: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from partwise.runtime.schedule import Policy
+from partwise.runtime.stage import Weights
 
 __all__ = [
     "CONFIG_VERSION", "Bandwidth", "Config", "Devices", "Execution", "Memory", "Pipelining", "Serve", "Telemetry",
@@ -81,10 +82,12 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     budget: str | None = None
     """Of all stages on this machine together, as planned."""
-    weights: Literal["resident", "streamed"] = "resident"
-    """The weight cache: each stage holds its own, or reads them again for each task."""
+    weights: Weights = Weights.RESIDENT
+    """Each stage holds its own, or reads them again for each task."""
     pinned: bool = False
+    """Page-locked memory for copies to a device; refused, see `apply`."""
     unified: bool = False
+    """Memory that processor and device share; refused, see `apply`."""
 
 
 class Telemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

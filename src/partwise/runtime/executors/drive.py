@@ -13,6 +13,7 @@ import numpy as np
 from partwise.errors import PartwiseError, RunError, WorkerLostError
 from partwise.packaging import Manifest
 from partwise.runtime.executors.executor import Answer, Values
+from partwise.runtime.executors.reported import after_attempts
 from partwise.runtime.schedule import (
     Abandon,
     Collect,
@@ -96,8 +97,8 @@ class Hands(Protocol):
         """The next event, waiting for it at most so long; None where there was none."""
         ...
 
-    def error(self, worker: int) -> PartwiseError | None:
-        """What a worker's last failure was."""
+    def error(self, worker: int, why: str) -> PartwiseError | None:
+        """What a worker failed with, in these words; None where it reported no such thing."""
         ...
 
 
@@ -165,8 +166,8 @@ class Driver:
                         number += 1
                 case Answered(request):
                     yield self._answer(request)
-                case GiveUp(request, worker, why):
-                    yield self._give_up(request, worker, why)
+                case GiveUp() as end:
+                    yield self._give_up(end)
                 case _ as instruction:
                     self._obey(instruction)
 
@@ -203,8 +204,8 @@ class Driver:
                 hands.discard(ticket)
             case Divide(stage):
                 self._handle(hands.divide(stage))
-            case Abandon(stage, worker, why):
-                raise self._error(worker, f"stage {stage}", why)
+            case Abandon(stage):
+                raise self._error(instruction, f"stage {stage}")
             case _:
                 raise RunError(str(instruction), "belongs to a stream, and none is open")
 
@@ -238,14 +239,16 @@ class Driver:
         outputs = {output.name: done.returned[output.tensor] for output in self._manifest.outputs}
         return Answer(request, done.sizes, outputs)
 
-    def _give_up(self, request: int, worker: int | None, why: str) -> Answer:
-        done = self._underway.pop(request)
-        error = self._error(worker, f"request {request}", why)
+    def _give_up(self, end: GiveUp) -> Answer:
+        done = self._underway.pop(end.request)
+        error = self._error(end, f"request {end.request}")
         if not self._schedule.policy.keep_going:
             raise error
-        return Answer(request, done.sizes, {}, error)
+        return Answer(end.request, done.sizes, {}, error)
 
-    def _error(self, worker: int | None, subject: str, why: str) -> PartwiseError:
-        """What a worker failed with, or that nobody can do it."""
-        found = self._hands.error(worker) if worker is not None else None
-        return found or (WorkerLostError(subject, why) if worker is not None else RunError(subject, why))
+    def _error(self, end: GiveUp | Abandon, subject: str) -> PartwiseError:
+        """What a worker failed with, and how often; or that nobody can do it."""
+        if end.worker is None:
+            return RunError(subject, end.why)
+        found = self._hands.error(end.worker, end.why) or WorkerLostError(subject, end.why)
+        return after_attempts(found, end.tried)

@@ -20,6 +20,7 @@ import numpy as np
 from partwise.errors import PartwiseError
 from partwise.runtime.engines.engine import EngineSettings
 from partwise.runtime.schedule import Capacity, Incident, Policy
+from partwise.runtime.stage import Weights
 from partwise.runtime.trace import Probe, Trace
 
 __all__ = ["Answer", "Executor", "Options", "Progress", "Values"]
@@ -45,6 +46,8 @@ class Options:
     stages have several."""
     capacity: Capacity = Capacity()  # noqa: RUF009 - frozen
     """Of each worker: it gets nothing above it, and a stage that fits none is cut smaller."""
+    weights: Weights = Weights.RESIDENT
+    """Whether a stage holds its weights, or reads them for each task."""
     policy: Policy = Policy()  # noqa: RUF009 - frozen
     """What is done when something fails."""
     address: str | None = None

@@ -24,6 +24,7 @@ from partwise.runtime.engines.engine import EngineSettings
 from partwise.runtime.executors.drive import Driver
 from partwise.runtime.executors.executor import Answer, Options, Values
 from partwise.runtime.executors.interfaces import Interfaces
+from partwise.runtime.executors.reported import Reported
 from partwise.runtime.faults import as_partwise, fault_of
 from partwise.runtime.route import CALLER, Route
 from partwise.runtime.schedule import (
@@ -128,7 +129,7 @@ class _Hands:
         self._stages: dict[tuple[int, int], Stage] = {}
         self._sent: defaultdict[int, dict[int, Values]] = defaultdict(dict)
         """For each request under way: what each sender has sent."""
-        self._errors: dict[int, PartwiseError] = {}
+        self._errors = Reported()
         self._events: SimpleQueue[tuple[Compute, Computed | Exception] | Event | None] = SimpleQueue()
         self._threads: dict[int, tuple[threading.Thread, SimpleQueue[_Work | None]]] = {}
 
@@ -147,10 +148,11 @@ class _Hands:
         try:
             if name not in self._engines:
                 self._engines[name] = make_engine(name, self._options.threads)
-            loaded = Stage(self._package, stage, self._engines[name], self._interfaces.piece(stage))
+            piece, weights = self._interfaces.piece(stage), self._options.weights
+            loaded = Stage(self._package, stage, self._engines[name], piece, weights)
         except (PartwiseError, MemoryError) as error:
-            known = self._errors[worker] = as_partwise("engine", error)
-            self._events.put(Refused(worker, stage, fault_of(error), str(known)))
+            why = self._errors.note(worker, as_partwise("engine", error))
+            self._events.put(Refused(worker, stage, fault_of(error), why))
             return
         self._stages[worker, stage] = loaded
         self.settings[stage] = loaded.settings
@@ -204,8 +206,8 @@ class _Hands:
             return None
         return self._event(*found) if isinstance(found, tuple) else found
 
-    def error(self, worker: int) -> PartwiseError | None:
-        return self._errors.get(worker)
+    def error(self, worker: int, why: str) -> PartwiseError | None:
+        return self._errors.find(worker, why)
 
     def close(self) -> None:
         """End the threads, and forget the segments."""
@@ -223,9 +225,9 @@ class _Hands:
                 self._options.trace.segments.append(outcome.segment)
                 self._options.trace.nodes.extend(outcome.nodes)
             return Finished(task.ticket, outcome.segment.end_s - outcome.segment.start_s)
-        known = self._errors[task.worker] = as_partwise("engine", outcome)
+        why = self._errors.note(task.worker, as_partwise("engine", outcome))
         fault = fault_of(outcome)
-        return Failed(task.ticket, Fault.ERROR if fault is Fault.LIED else fault, str(known))
+        return Failed(task.ticket, Fault.ERROR if fault is Fault.LIED else fault, why)
 
     def _serve(self, work: SimpleQueue[_Work | None]) -> None:
         """A worker's thread."""

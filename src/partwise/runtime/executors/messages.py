@@ -19,6 +19,7 @@ from partwise.ir import DType
 from partwise.runtime.engines.engine import EngineSettings
 from partwise.runtime.piece import PieceFile
 from partwise.runtime.schedule import Fault
+from partwise.runtime.stage import Weights
 from partwise.runtime.trace import HandoverSpan, NodeSpan, Probe, SegmentSpan
 
 __all__ = ["Begin", "Channel", "Done", "Failed", "Load", "Loaded", "Message", "Packed", "Parcel", "Task", "Unload"]
@@ -82,6 +83,7 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     stage: int
     engine: str
     threads: int
+    weights: Weights = Weights.RESIDENT
     piece: PieceFile | None = None
     """What to load where it is no segment of the package, but a part of one."""
 

@@ -23,6 +23,7 @@ from partwise.runtime.executors.executor import Answer, Options, Values
 from partwise.runtime.executors.interfaces import Interfaces
 from partwise.runtime.executors.messages import Begin, Done, Failed, Load, Loaded, Message, Task, Unload
 from partwise.runtime.executors.parcels import Parcels
+from partwise.runtime.executors.reported import Reported
 from partwise.runtime.executors.shared_memory import create_memory
 from partwise.runtime.executors.worker_process import Crew, Gone, Pulse, error_of
 from partwise.runtime.route import CALLER, Route
@@ -134,7 +135,7 @@ class _Hands:
         self.settings: dict[int, EngineSettings] = {}
         self._interfaces = Interfaces(package)
         self._memory: dict[int, int] = {}
-        self._errors: dict[int, PartwiseError] = {}
+        self._errors = Reported()
         self._since_s: dict[tuple[int, int], float] = {}
         """Of loads under way, by worker and stage: when each began."""
         self._tasks: dict[int, tuple[Compute, Mapping[str, int]]] = {}
@@ -158,7 +159,8 @@ class _Hands:
     def load(self, worker: int, stage: int, *, on_cpu: bool) -> None:
         self._since_s[worker, stage] = time.monotonic()
         engine = self._interfaces.engine(self._options, stage, on_cpu=on_cpu)
-        self.crew.post(worker, Load(stage, engine, self._options.threads, self._interfaces.piece(stage)))
+        options = self._options
+        self.crew.post(worker, Load(stage, engine, options.threads, options.weights, self._interfaces.piece(stage)))
 
     def unload(self, worker: int, stage: int) -> None:
         self.crew.post(worker, Unload(stage))
@@ -194,8 +196,8 @@ class _Hands:
         heard = self.crew.next(timeout_s)
         return None if heard is None else self._event(*heard)
 
-    def error(self, worker: int) -> PartwiseError | None:
-        return self._errors.get(worker)
+    def error(self, worker: int, why: str) -> PartwiseError | None:
+        return self._errors.find(worker, why)
 
     def close(self) -> None:
         """End all workers, and give their memory back."""
@@ -214,15 +216,14 @@ class _Hands:
                 self._note_load(worker, stage)
                 return StageLoaded(worker, stage)
             case Failed():
-                error = self._errors[worker] = error_of(message)
+                why = self._errors.note(worker, error_of(message))
                 if message.ticket is None:
-                    return Refused(worker, message.stage, message.fault, str(error))
+                    return Refused(worker, message.stage, message.fault, why)
                 self._tasks.pop(message.ticket, None)
-                return TaskFailed(message.ticket, message.fault, str(error))
+                return TaskFailed(message.ticket, message.fault, why)
             case Gone(error):
-                self._errors[worker] = error
                 self._forget(worker)
-                return Lost(worker, str(error))
+                return Lost(worker, self._errors.note(worker, error))
             case _:
                 return None
 
@@ -235,8 +236,7 @@ class _Hands:
             self._interfaces.check(task.stage, done.parcel, sizes)
             self._parcels.accept(worker, task, done.parcel)
         except PartwiseError as error:
-            self._errors[worker] = error
-            return TaskFailed(done.ticket, Fault.LIED, str(error))
+            return TaskFailed(done.ticket, Fault.LIED, self._errors.note(worker, error))
         if self._options.trace:
             self._options.trace.segments.append(done.segment)
             self._options.trace.handovers.extend(done.handovers)

@@ -42,7 +42,7 @@ class Remote:
         self._schedule: Schedule | None = None
         self._driver: Driver | None = None
         try:
-            self._expected = self._members.start(self._hands.invite, self._hands.report)
+            self._expected = self._members.start(self._hands.crew.invite, self._hands.report)
         except BaseException:
             self.close()
             raise
@@ -97,42 +97,43 @@ class Remote:
 
     def _gather(self) -> None:
         """Wait for workers, and give each its stages."""
-        hands, wanted = self._hands, self._options.workers or self._expected
+        crew, wanted = self._hands.crew, self._options.workers or self._expected
         deadline_s = time.monotonic() + _GATHER_S
-        while len(hands.capacities) < wanted - (0 if self._options.workers else len(hands.refused)):
-            self._options.on_progress("wait for workers", len(hands.capacities), wanted)
-            if time.monotonic() > deadline_s or (hands.refused and len(hands.refused) >= self._expected):
+        while len(crew.capacities) < wanted - (0 if self._options.workers else len(crew.refused)):
+            self._options.on_progress("wait for workers", len(crew.capacities), wanted)
+            if time.monotonic() > deadline_s or (crew.refused and len(crew.refused) >= self._expected):
                 break
-            hands.gather(0.2)
-        self._options.on_progress("wait for workers", len(hands.capacities), wanted)
-        if len(hands.capacities) < (self._options.workers or 1):
+            self._hands.gather(0.2)
+        self._options.on_progress("wait for workers", len(crew.capacities), wanted)
+        if len(crew.capacities) < (self._options.workers or 1):
             raise self._lonely(wanted)
         self._begin()
 
     def _begin(self) -> None:
-        route, limits = Route.of(self._package.manifest), [c.layers for c in self._hands.capacities.values()]
-        layers = any(limit is not None for limit in (*limits, self._options.capacity.layers))
+        route, capacities = Route.of(self._package.manifest), self._hands.crew.capacities
+        limits = [capacity.layers for capacity in (*capacities.values(), self._options.capacity)]
+        layers = any(limit is not None for limit in limits)
         self._schedule = Schedule(
             route,
-            workers=self._hands.capacities,
+            workers=capacities,
             own=False,
             demands=demands_of(self._package, layers=layers),
-            in_flight=self._options.in_flight or max(route.stages, len(self._hands.capacities)) + 1,
+            in_flight=self._options.in_flight or max(route.stages, len(capacities)) + 1,
             queue=_QUEUE,
             policy=self._options.policy,
             supervised=True,
             durable=False,
         )
-        self._hands.begun(self._schedule.story)
+        self._hands.crew.begun(self._schedule.story)
         self._driver = Driver(self._package.manifest, self._schedule, self._hands)
         self._driver.begin()
 
     def _lonely(self, wanted: int) -> PartwiseError:
         """Too few workers: why."""
-        for error in self._hands.refused.values():
+        for error in self._hands.crew.refused.values():
             return error
         return RunError(f"cluster {self._options.address}", "has too few workers of Partwise", expected=wanted,
-                        got=len(self._hands.capacities),
+                        got=len(self._hands.crew.capacities),
                         hint=f"on another machine: partwise worker --join {self._options.address}")  # fmt: skip
 
 

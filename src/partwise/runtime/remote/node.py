@@ -25,7 +25,7 @@ from partwise.errors import InputError, RunError
 from partwise.extras import require
 from partwise.units import whole_number
 
-__all__ = ["WORKER", "Node", "node_resources", "reach", "require_token", "token_path"]
+__all__ = ["WORKER", "Node", "node_resources", "reach", "refuse_taken", "require_token", "token_path"]
 
 WORKER = "partwise_worker"
 """Custom resource of a node: how many workers it takes."""
@@ -80,6 +80,22 @@ def reach(address: str) -> None:
     except OSError as error:
         raise RunError(f"cluster {address}", f"cannot be reached ({error.strerror or error})",
                        hint="partwise worker --head, on its first machine, says its address.") from None  # fmt: skip
+
+
+def refuse_taken(host: str | None, port: int) -> None:
+    """See that a new cluster can listen at its port: Ray itself takes a minute to say so, as a bug of its own.
+
+    Raises:
+        InputError: something else listens there, or the address is not this machine's.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host or "", port))
+        except OSError as error:
+            hint = "--port takes another one; `ray stop` ends a Ray that was left behind."
+            subject = f"{host}:{port}" if host else f"port {port}"
+            raise InputError(subject, f"cannot be listened at ({error.strerror or error})", hint=hint) from None
 
 
 def node_resources(

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from partwise.digest import is_digest
+from partwise.digest import is_digest, sha256_digest
 from partwise.errors import InputError, PackageError, PartwiseError
 from partwise.packaging import Package, is_package, open_package
-from partwise.packaging.files import blob_path, segment_path
+from partwise.packaging.files import MANIFEST_BYTES, MANIFEST_NAME, blob_path, segment_path
 from partwise.packaging.manifest import manifest_to_bytes
+from partwise.packaging.parse import manifest_from_bytes
 
 __all__ = ["PART_BYTES", "BlobBook", "Folder", "HttpStore", "OverLink", "Source", "open_source", "refuse_odd"]
 
@@ -103,16 +104,21 @@ class Folder:
 
 
 class HttpStore:
-    """`GET <url>/blobs/sha256/<hex>`, from an offset by a range request (RFC 9110, section 14)."""
+    """`GET <url>/blobs/sha256/<hex>`, from an offset by a range request (RFC 9110, section 14).
+
+    Where the URL is that of a package's folder, its manifest and its segments' graphs, which are no blobs there, are
+    found by the manifest: so any file server that shows a package is a store of all of it.
+    """
 
     def __init__(self, url: str) -> None:
         self.name = url.rstrip("/")
+        self._files: dict[str, str] | None = None
 
     def read(self, digest: str, offset: int, size: int) -> Iterator[bytes]:
-        request = urllib.request.Request(f"{self.name}/blobs/sha256/{digest.removeprefix('sha256:')}")
-        request.add_header("Range", f"bytes={offset}-")
+        if offset >= size:
+            return  # a range from the end on is refused (RFC 9110, section 15.5.17)
         try:
-            with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:
+            with self._find(digest, offset) as answer:
                 skip = 0 if answer.status == http.client.PARTIAL_CONTENT else offset
                 while skip:
                     skip -= len(answer.read(min(skip, PART_BYTES)) or _end(self.name))
@@ -126,6 +132,42 @@ class HttpStore:
             raise PackageError(f"{self.name}, blob {digest}", f"cannot be fetched (HTTP {error.code})") from None
         except (OSError, http.client.HTTPException) as error:
             raise PackageError(f"{self.name}, blob {digest}", f"cannot be fetched ({error})") from None
+
+    def _find(self, digest: str, offset: int) -> http.client.HTTPResponse:
+        """The file with a digest: among the blobs, or else where the package has it."""
+        try:
+            return self._get(f"blobs/sha256/{digest.removeprefix('sha256:')}", offset)
+        except urllib.error.HTTPError as error:
+            if error.code != http.client.NOT_FOUND:
+                raise
+            missing = error
+        place = self._package_files().get(digest)
+        if place is None:
+            raise missing
+        missing.close()
+        return self._get(place, offset)
+
+    def _get(self, place: str, offset: int) -> http.client.HTTPResponse:
+        request = urllib.request.Request(f"{self.name}/{place}", headers={"Range": f"bytes={offset}-"})
+        return urllib.request.urlopen(request, timeout=_PATIENCE_S)
+
+    def _package_files(self) -> dict[str, str]:
+        """Where a package has what is no blob, by digest; nothing where there is no package."""
+        if self._files is None:
+            try:
+                with self._get(MANIFEST_NAME, 0) as answer:
+                    data = answer.read(MANIFEST_BYTES + 1)
+                manifest = manifest_from_bytes(data, f"{self.name}/{MANIFEST_NAME}")
+            except (OSError, http.client.HTTPException, PartwiseError) as error:
+                if isinstance(error, urllib.error.HTTPError):
+                    error.close()
+                self._files = {}
+                return self._files
+            suffix = Package(Path(), manifest).suffix
+            graphs = enumerate(entry.graph.digest for entry in manifest.segments)
+            self._files = {digest: segment_path(Path(), n, suffix).as_posix() for n, digest in graphs}
+            self._files[sha256_digest(data)] = MANIFEST_NAME
+        return self._files
 
 
 class OverLink:

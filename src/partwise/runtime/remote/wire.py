@@ -19,6 +19,7 @@ from partwise.runtime.engines.engine import EngineSettings
 from partwise.runtime.packet import Frame, TensorHead
 from partwise.runtime.piece import PieceFile
 from partwise.runtime.schedule import Fault
+from partwise.runtime.stage import Weights
 from partwise.runtime.trace import HandoverSpan, NodeSpan, SegmentSpan
 
 __all__ = [
@@ -47,6 +48,7 @@ class Load(_Word, frozen=True):
     stage: int
     engine: str
     threads: int
+    weights: Weights = Weights.RESIDENT
     piece: PieceFile | None = None
 
 

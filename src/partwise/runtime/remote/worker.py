@@ -199,12 +199,12 @@ class Worker:
     def _stage(self, package: Package, load: Load) -> Stage:
         engine = self._engines[load.engine, load.threads]
         try:
-            return Stage(package, load.stage, engine, load.piece)
+            return Stage(package, load.stage, engine, load.piece, load.weights)
         except PackageError:
             if self._kept is None or not self._kept.heal(load.stage, load.piece):
                 raise
             self._kept.prepare(load.stage, load.piece)  # bytes that this disk has lost, once more
-            return Stage(package, load.stage, engine, load.piece)
+            return Stage(package, load.stage, engine, load.piece, load.weights)
 
     def _prepare(self, load: Load) -> tuple[Package, Fetched]:
         if self._own is not None:

@@ -27,7 +27,7 @@ class Dividing(Loading):
             return self._load(member, stage)
         if divide and self._may_divide(stage):
             return self._divide(stage)
-        return [Abandon(stage, worker, why or self._shortage(stage))]
+        return [Abandon(stage, worker, why or self._shortage(stage), self._in_a_row(sorted(refused)) if why else ())]
 
     def _may_divide(self, stage: int) -> bool:
         return self.policy.divide and stage not in self._indivisible and stage not in self._divisions
@@ -83,7 +83,7 @@ class Dividing(Loading):
         self._indivisible[stage] = why
         self._incident("indivisible", stage=stage, why=why)
         if not self.roster.holders(stage):
-            return [Abandon(stage, None, self._shortage(stage) or why)]
+            return [Abandon(stage, None, f"{self._shortage(stage)}, and cannot be cut smaller ({why.rstrip('.')})")]
         stream, found = self._stream, list[Instruction]()
         for request in stream.undone(stage) if stream is not None else ():
             if stream is not None and stream.requests[request].states[stage] is State.PARKED:
@@ -95,7 +95,7 @@ class Dividing(Loading):
         known = stream.requests[request]
         known.attempts[stage] = known.attempts.get(stage, 0) + 1
         if known.attempts[stage] >= self.policy.attempts:
-            return stream.give_up(request, *known.failures[stage])
+            return stream.give_up(request, known.failures[stage])
         known.states[stage] = State.DELAYED
         self._delayed[request, stage] = self._now_s + self.policy.backoff_s
         return []

@@ -91,6 +91,8 @@ class GiveUp(msgspec.Struct, frozen=True):
     worker: int | None
     """Whose failure was the last."""
     why: str
+    tried: tuple[int, ...] = ()
+    """The workers of all attempts that failed, in their order; none where repeating could not help."""
 
 
 class Abandon(msgspec.Struct, frozen=True):
@@ -100,6 +102,8 @@ class Abandon(msgspec.Struct, frozen=True):
     worker: int | None
     """Whose failure was the last."""
     why: str
+    tried: tuple[int, ...] = ()
+    """As with `GiveUp`: a worker once for each of its failures in a row."""
 
 
 class Divide(msgspec.Struct, frozen=True):

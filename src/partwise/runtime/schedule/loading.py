@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from partwise.runtime.schedule.desk import Desk
 from partwise.runtime.schedule.events import Event
 from partwise.runtime.schedule.instructions import Abandon, Instruction, Load, Start
@@ -46,7 +48,13 @@ class Loading(Desk):
             return []
         self._incident("excluded", worker=member.number, why=f"{member.in_a_row} failures in a row, the last: {why}")
         stages = [s for s in sorted(member.assigned) if self.roster.all_failing(s, self.policy.abandon_after)]
-        return [*(Abandon(stage, member.number, why) for stage in stages), *self._cover()]
+        holders = {stage: [m.number for m in self.roster.holders(stage)] for stage in stages}
+        given_up = [Abandon(s, member.number, why, self._in_a_row(numbers)) for s, numbers in holders.items()]
+        return [*given_up, *self._cover()]
+
+    def _in_a_row(self, workers: Iterable[int]) -> tuple[int, ...]:
+        """Workers, each once for each of its failures in a row."""
+        return tuple(number for number in workers for _ in range(max(1, self.roster.members[number].in_a_row)))
 
     def _cover(self) -> list[Instruction]:
         """Give each stage that no available worker has to one with room, if there is any."""

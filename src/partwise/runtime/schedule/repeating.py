@@ -57,14 +57,15 @@ class Repeating(Dividing):
             stream.requests[task.request].attempts[task.stage] = 0
             return [*self._again(task), *self._use_cpu(member, task.stage, why)]
         stream.retry(task.request, task.stage, after=State.PARKED)
-        stream.requests[task.request].failures[task.stage] = task.worker, why
+        known = stream.requests[task.request]
+        defeat = known.failures[task.stage] = known.defeat(task.stage, task.worker, why)
         # A stage that has served other requests is not to blame for an error: the request is.
         guilty = fault is Fault.MEMORY or (fault is Fault.ERROR and task.stage not in self._longest_s)
         if not guilty or not self._may_divide(task.stage):
             self._note("given up", task, why)
-            for worker in stream.requests[task.request].failed_on.get(task.stage, ()) if not guilty else ():
+            for worker in known.failed_on.get(task.stage, ()) if not guilty else ():
                 self.roster.members[worker].forgive(self.policy)
-            return stream.give_up(task.request, task.worker, why)
+            return stream.give_up(task.request, defeat)
         return self._divide(task.stage)
 
     def _bereaved(
@@ -74,7 +75,9 @@ class Repeating(Dividing):
         request = stream.requests[task.request]
         if request.given_up is not None:
             stream.retry(task.request, task.stage, after=State.PARKED)
-            return [*stream.give_up(task.request, *request.given_up), *self._forget(task.stage)]
+            return [*stream.give_up(task.request, request.given_up), *self._forget(task.stage)]
+        if computing:
+            request.failed(task.stage, task.worker)
         deaths = request.deaths[task.stage] = request.deaths.get(task.stage, 0) + computing
         if deaths < self.policy.deaths or task.stage in self._divisions:
             return self._again(task)

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 from partwise.runtime.route import CALLER, Piece, Route
 
-__all__ = ["Request", "State"]
+__all__ = ["Defeat", "Request", "State"]
 
 
 class State(StrEnum):
@@ -24,6 +26,16 @@ class State(StrEnum):
     """For its stage to be divided."""
     RUNNING = "running"
     DONE = "done"
+
+
+class Defeat(msgspec.Struct, frozen=True):
+    """Why a task came to nothing for good."""
+
+    worker: int | None
+    """Whose failure was the last."""
+    why: str
+    tried: tuple[int, ...] = ()
+    """The workers of all failed attempts, in their order."""
 
 
 @dataclass(slots=True)
@@ -44,11 +56,12 @@ class Request:
     deaths: dict[int, int] = field(default_factory=dict[int, int])
     failed_on: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
     """Workers on which a task has failed."""
-    failures: dict[int, tuple[int, str]] = field(default_factory=dict[int, tuple[int, str]])
-    """Of tasks that wait for their stage to be divided: whose failure was the last, and why."""
+    tried: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
+    """By stage: the worker of each attempt that failed."""
+    failures: dict[int, Defeat] = field(default_factory=dict[int, Defeat])
+    """Of tasks that wait for their stage to be divided."""
     running: int = 0
-    given_up: tuple[int | None, str] | None = None
-    """Whose failure was the last, and why."""
+    given_up: Defeat | None = None
     ended: bool = False
     """Whether all its memory was released."""
 
@@ -59,6 +72,14 @@ class Request:
     def all_done(self) -> bool:
         """Whether every stage is computed."""
         return all(state is State.DONE for state in self.states.values())
+
+    def failed(self, stage: int, worker: int) -> None:
+        """An attempt at a task came to nothing on a worker."""
+        self.tried.setdefault(stage, []).append(worker)
+
+    def defeat(self, stage: int, worker: int, why: str) -> Defeat:
+        """What would be said of a task if it were given up now."""
+        return Defeat(worker, why, tuple(self.tried.get(stage, ())))
 
     def has_inputs(self, stage: int) -> bool:
         """Whether all that a stage reads can be read."""

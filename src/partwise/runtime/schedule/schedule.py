@@ -27,7 +27,7 @@ from partwise.runtime.schedule.instructions import (
     Instruction,
     Stop,
 )
-from partwise.runtime.schedule.request import State
+from partwise.runtime.schedule.request import Defeat, State
 from partwise.runtime.schedule.stream import Stream
 from partwise.runtime.schedule.supervising import Supervising
 
@@ -142,15 +142,16 @@ class Schedule(Supervising):
         self._note("failed", task, event.why)
         if (given_up := stream.requests[task.request].given_up) is not None:
             stream.retry(task.request, task.stage, after=State.PARKED)
-            return [*stream.give_up(task.request, *given_up), *self._forget(task.stage)]
+            return [*stream.give_up(task.request, given_up), *self._forget(task.stage)]
         if event.fault is Fault.INPUTS and not stream.requests[task.request].has_inputs(task.stage):
             return self._again(task)
         if event.fault is Fault.FINAL:
             stream.retry(task.request, task.stage, after=State.PARKED)
-            return stream.give_up(task.request, member.number, event.why)
+            return stream.give_up(task.request, Defeat(member.number, event.why))
         if event.fault is Fault.LIED:
             ended = self._bereaved(stream, task, event.why, computing=True, fault=Fault.LIED)
             return [*ended, Stop(member.number), *self._lose(member, "lied", event.why)]
+        stream.requests[task.request].failed(task.stage, member.number)
         if event.fault in (Fault.MEMORY, Fault.MISSING) and self._may_use_cpu(member, task.stage):
             return [*self._again(task), *self._use_cpu(member, task.stage, event.why)]
         if task.stage in self._divisions:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from partwise.errors import RunError
 from partwise.runtime.route import CALLER, Piece, Route
 from partwise.runtime.schedule.instructions import Answer, Collect, Fetch, GiveUp, Instruction, Release
-from partwise.runtime.schedule.request import Request, State
+from partwise.runtime.schedule.request import Defeat, Request, State
 
 __all__ = ["Key", "Stream"]
 
@@ -87,11 +87,11 @@ class Stream:
         for request, known in self.requests.items():
             self._push(request, known.lose(worker))
 
-    def give_up(self, request: int, worker: int | None, why: str) -> list[Instruction]:
+    def give_up(self, request: int, defeat: Defeat) -> list[Instruction]:
         """A request cannot be computed."""
         known = self.requests[request]
         if known.given_up is None:
-            known.given_up = (worker, why)
+            known.given_up = defeat
         return self._end(request)
 
     def divide(self, request: int, stage: int, first: int, pieces: Sequence[Piece]) -> list[Instruction]:
@@ -130,8 +130,8 @@ class Stream:
         found = list[Instruction]()
         while (known := self.requests.get(self._answered)) is not None and known.ended:
             del self.requests[self._answered]
-            given_up = known.given_up
-            found.append(Answer(self._answered) if given_up is None else GiveUp(self._answered, *given_up))
+            number, end = self._answered, known.given_up
+            found.append(Answer(number) if end is None else GiveUp(number, end.worker, end.why, end.tried))
             self._answered += 1
         return found
 

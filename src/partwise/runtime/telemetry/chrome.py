@@ -3,7 +3,9 @@
 Source: Trace Event Format (Google, docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU): complete
 events (X) for segments and the nodes within them, async events (b, e) for hand-overs, which overlap, flow events
 (s, f) from a sender's segment to its reader's, counters (C) of resident memory, metadata (M) for names. Times are
-microseconds.
+microseconds, of whole nanoseconds: Perfetto's importer reckons in these and drops a complete event that ends one
+after the event around it, or begins one before the end of the last (Source: google/perfetto,
+`src/trace_processor/importers/common/slice_tracker.cc`, `MaybeCloseStack`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ __all__ = ["chrome_trace"]
 
 _FLOW_S = 1e-6
 """How long before a segment's end its arrow leaves: an arrow must start within the event that it leaves."""
+_END = "end"
 Event = dict[str, object]
 
 
@@ -33,7 +36,7 @@ def chrome_trace(trace: Trace, *, package: str, executor: str, threads: int) -> 
     lanes = _lanes(trace.segments)
     events = [*_names(trace, lanes), *_segments(trace, lanes), *_nodes(trace, lanes), *_handovers(trace, lanes)]
     return {
-        "traceEvents": [{**event, "ts": round((float(str(event["ts"])) - zero) * 1e6, 3)} for event in events],
+        "traceEvents": [_timed(event, zero) for event in events],
         "displayTimeUnit": "ms",
         "otherData": {"package": package, "executor": executor, "threads": threads},
     }
@@ -89,11 +92,22 @@ def _handover(number: int, span: HandoverSpan) -> Iterator[Event]:
 
 
 def _complete(name: str, kind: str, span: SegmentSpan | NodeSpan, lane: int, args: dict[str, int]) -> Event:
-    length_us = round((span.end_s - span.start_s) * 1e6, 3)
     return {
-        "name": name, "cat": kind, "ph": "X", "ts": span.start_s, "dur": length_us, "pid": _pid(span.stage),
+        "name": name, "cat": kind, "ph": "X", "ts": span.start_s, _END: span.end_s, "pid": _pid(span.stage),
         "tid": lane, "args": args,
     }  # fmt: skip
+
+
+def _timed(event: Event, zero: float) -> Event:
+    """An event with its times in microseconds since zero: start and end are rounded, never a length, so that what lay
+    within or beside another event still does."""
+
+    def nanoseconds(key: str) -> int:
+        return round((float(str(event[key])) - zero) * 1e9)
+
+    start_ns = nanoseconds("ts")
+    dur: Event = {"dur": (nanoseconds(_END) - start_ns) / 1e3} if _END in event else {}
+    return {**{name: value for name, value in event.items() if name != _END}, "ts": start_ns / 1e3, **dur}
 
 
 def _flow(phase: str, number: int, when: float, stage: int, lane: int) -> Event:

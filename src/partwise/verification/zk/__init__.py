@@ -4,7 +4,8 @@ In: segments as ONNX, settings, inputs; or proofs, a pinned manifest and a claim
 Never: a circuit, setting or key that the judged party names; only the pinned manifest's digests are believed.
 """
 
-from partwise.verification.zk.ezkl_call import CallLimits
+from partwise.verification.zk.command_prover import read_templates
+from partwise.verification.zk.limits import CallLimits
 from partwise.verification.zk.manifest import ProofManifest
 from partwise.verification.zk.prover import Prover
 from partwise.verification.zk.provers import PROVERS, make_prover
@@ -22,5 +23,6 @@ __all__ = [
     "SegmentVerdict",
     "Visibility",
     "make_prover",
+    "read_templates",
     "verify_proofs",
 ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,8 @@ def _read(archive: zipfile.ZipFile) -> Bundle:
     problems = list(_name_problems([info.filename for info in infos]))
     read, left = dict[str, bytes](), _MOST_BYTES_IN_ALL
     for info in infos:
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others take memory as they please
+            return _broken(f"the archive's {info.filename[:80]!r} is packed in another way than proofs are")
         most = min(left, _MOST_BYTES)
         with archive.open(info) as file:
             data = file.read(most + 1)
@@ -112,9 +115,9 @@ def _broken(problem: str) -> Bundle:
 
 
 def _name_problems(names: list[str]) -> Iterable[str]:
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        yield f"the archive holds {twice[:80]!r} twice"
+    name, count = Counter(names).most_common(1)[0] if names else ("", 0)
+    if count > 1:
+        yield f"the archive holds {name[:80]!r} twice"
     for name in names:
         if name not in (_MANIFEST, _INDEX) and not _PROOF.match(name) and not _KEY.match(name):
             yield f"the archive holds {name[:80]!r}, which belongs to no proof"

@@ -7,35 +7,43 @@
     verify = ["prover", "verify", "{keys}", "{sizes}", "{proof}", "{finding}"]
 
 `{settings}` is the record `CircuitSettings` as JSON. `setup` writes its files into `{folder}`, and `circuit.json` with
-their names: `{"keys": [..], "private": [..], "input_scales": [..], "output_scales": [..], "rows": n}`. `{inputs}` and
-`{outputs}` are tensors as lists of field elements, `{sizes}` is `{"inputs": [..], "outputs": [..]}`, and `{finding}` is
-`{"refused": "", "inputs": [[..]], "outputs": [[..]]}`: the values that the proof stands for, or why it is refused.
-A program that ends with another code than 0 has failed; that is an error, never a refusal. No shell is involved.
+their names: `{"keys": [..], "private": [..], "input_scales": [..], "output_scales": [..], "rows": n}`, and `"settings"`
+where it used others than it was asked for. `{inputs}` and `{outputs}` are tensors as lists of field elements, `{sizes}`
+is `{"inputs": [..], "outputs": [..]}`, and `{finding}` is `{"refused": "", "inputs": [[..]], "outputs": [[..]]}`: the
+values that the proof stands for, or why it is refused; `"promise"` and `"doubt"` may stand beside them (see `Finding`).
+
+A program that ends with another code than 0 has failed; that is an error, never a refusal. 3 of `setup` says that the
+segment has something that the prover lacks; the last line of its error output says what. No shell is involved.
+Templates are only ever the caller's own: no file that comes with a model, a run or proofs names a program.
 """
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 import string
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from partwise.digest import file_digest
-from partwise.errors import InputError, ProverError
+from partwise.errors import InputError, ProverError, UnsupportedOpError
 from partwise.verification.zk.field import Values, element, is_element, number
+from partwise.verification.zk.limits import CallLimits
 from partwise.verification.zk.prover import Boundary, Circuit, Finding, KeyFile, Mark, Measured, Sizes
-from partwise.verification.zk.settings import CircuitSettings
+from partwise.verification.zk.settings import CircuitSettings, Visibility
 
-__all__ = ["CommandProver", "CommandTemplates", "parse_templates"]
+__all__ = ["CommandProver", "CommandTemplates", "parse_templates", "read_templates"]
 
 T = TypeVar("T")
+_LACKS = UnsupportedOpError.exit_code
 _STEPS = {
     "setup": frozenset({"segment", "settings", "folder"}),
     "witness": frozenset({"folder", "inputs", "witness", "outputs"}),
@@ -60,30 +68,53 @@ class _CircuitFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     input_scales: tuple[int, ...]
     output_scales: tuple[int, ...]
     rows: int
+    settings: CircuitSettings | None = None
 
 
 class _FindingFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     refused: str
     inputs: tuple[tuple[str, ...], ...] = ()
     outputs: tuple[tuple[str, ...], ...] = ()
+    promise: str = ""
+    doubt: str = ""
 
 
-def parse_templates(text: str, subject: str) -> CommandTemplates:
-    """Templates from TOML.
+def read_templates(path: Path) -> CommandTemplates:
+    """Templates from a file of the caller's, TOML or YAML by its name.
+
+    Raises:
+        InputError: it cannot be read, or `parse_templates` refuses it.
+    """
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(str(path), "is no text", expected="templates as TOML or YAML") from None
+    return parse_templates(text, str(path), is_yaml=path.suffix in (".yaml", ".yml"))
+
+
+def parse_templates(text: str, subject: str, *, is_yaml: bool = False) -> CommandTemplates:
+    """Templates from TOML or YAML.
 
     Raises:
         InputError: not of that form, or a template that leaves out what its step is about.
     """
     try:
-        found = msgspec.toml.decode(text, type=CommandTemplates)
-    except msgspec.DecodeError as error:
+        decode = msgspec.yaml.decode if is_yaml else msgspec.toml.decode
+        found = decode(text, type=CommandTemplates)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InputError(
             subject, f"is no file of templates ({error})", expected="version, " + ", ".join(_STEPS)
         ) from None
     for step, names in _STEPS.items():
         template: tuple[str, ...] = getattr(found, step)
-        used = frozenset(name for part in template for _, name, _, _ in string.Formatter().parse(part) if name)
-        if used != names:
+        try:
+            parsed = [piece for part in template for piece in string.Formatter().parse(part)]
+        except ValueError as error:
+            raise InputError(f"{subject}: {step}", f"is no template ({error})", hint="a brace itself is {{.") from None
+        used = frozenset(name for _, name, _, _ in parsed if name is not None)
+        if used != names or not template[0].strip():
             raise InputError(f"{subject}: {step}", "has other placeholders", expected=sorted(names), got=sorted(used))
     return found
 
@@ -93,8 +124,8 @@ class CommandProver:
     """Runs a program for each step."""
 
     templates: CommandTemplates
-    seconds: float = 3600.0
-    """That a step may take."""
+    limits: CallLimits = field(default_factory=CallLimits)
+    """Of a step; `threads` becomes RAYON_NUM_THREADS and OMP_NUM_THREADS, which a program may heed."""
     name: str = "command"
 
     @property
@@ -110,13 +141,16 @@ class CommandProver:
         subject: str,
     ) -> Circuit:
         del examples
+        if settings.visibility is not Visibility.PUBLIC:
+            raise InputError(subject, "cannot hide its values: what a program's proof says is compared as values",
+                             got=f"--visibility {settings.visibility}", hint="--prover ezkl.")  # fmt: skip
         with tempfile.TemporaryDirectory() as scratch:
             given = _written(Path(scratch) / "settings.json", msgspec.to_builtins(settings))
             took = self._run("setup", subject, segment=segment, settings=given, folder=folder)
         said = _read(folder / "circuit.json", _CircuitFile, subject)
         (folder / "circuit.json").unlink()
         return Circuit(
-            settings=replace(settings, logrows=settings.logrows or 0),
+            settings=said.settings or replace(settings, logrows=settings.logrows or 0),
             keys=tuple(_key_file(folder, name, subject) for name in said.keys),
             private=tuple(_key_file(folder, name, subject) for name in said.private),
             input_scales=said.input_scales,
@@ -158,7 +192,8 @@ class CommandProver:
         _values((*said.inputs, *said.outputs), subject)
         if tuple(map(len, said.inputs)) != sizes.inputs or tuple(map(len, said.outputs)) != sizes.outputs:
             return Finding(boundary=None, refused="is of a circuit with another boundary")
-        return Finding(boundary=Boundary(inputs=said.inputs, outputs=said.outputs))
+        promise = said.promise or f"what a proof of {self.name} {self.version} promises is its program's word"
+        return Finding(boundary=Boundary(inputs=said.inputs, outputs=said.outputs), promise=promise, doubt=said.doubt)
 
     def mark(self, keys: Mapping[str, Path], values: Values, subject: str) -> Mark | None:
         del keys, subject
@@ -169,22 +204,52 @@ class CommandProver:
         named = {name: str(path) for name, path in paths.items()}
         command = [part.format(**named) for part in getattr(self.templates, step)]
         start, cpu = time.monotonic(), _children_cpu()
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=self.seconds, stdin=subprocess.DEVNULL
-            )
-        except subprocess.TimeoutExpired:
-            raise ProverError(
-                subject, f"{step} by `{command[0]}` took too long", expected=f"{self.seconds:g} s"
-            ) from None
-        except OSError as error:
-            raise ProverError(subject, f"`{command[0]}` cannot be run ({error.strerror})") from None
-        if done.returncode:
-            raise ProverError(
-                subject, f"{step} by `{command[0]}` failed with {done.returncode}", got=done.stderr[-400:]
-            )
+        code, err = _call(command, self.limits, f"{step} by `{command[0][-80:]}`", subject)
+        if code:
+            if step == "setup" and code == _LACKS:
+                raise UnsupportedOpError(subject, "cannot be made a circuit", got=_last_line(err),
+                                         hint="leave the segment out with --layers.")  # fmt: skip
+            why = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed with {code}"
+            raise ProverError(subject, f"{step} by `{command[0][-80:]}` {why}", got=_last_line(err) or "no message",
+                              hint="" if self.limits.memory_bytes is None else "more --memory-limit?")  # fmt: skip
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         return Measured(seconds=time.monotonic() - start, cpu_s=_children_cpu() - cpu, peak_bytes=peak)
+
+
+def _call(command: list[str], limits: CallLimits, what: str, subject: str) -> tuple[int, bytes]:
+    """Exit code and error output of a program within limits; nothing of it is left, whatever happened."""
+    count = limits.threads
+    threads = {} if count is None else dict.fromkeys(("RAYON_NUM_THREADS", "OMP_NUM_THREADS"), str(count))
+    try:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **threads},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ProverError(subject, f"`{command[0][-80:]}` cannot be run ({error.strerror})") from None
+    except ValueError:
+        raise ProverError(subject, "a template holds a character that no argument may") from None
+    try:
+        if limits.memory_bytes is not None:
+            resource.prlimit(child.pid, resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+        _, err = child.communicate(timeout=limits.seconds)
+    except subprocess.TimeoutExpired:
+        expected = f"≤ {limits.seconds:g} s"
+        raise ProverError(subject, f"{what} took too long", expected=expected, hint="--time-limit SECONDS.") from None
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
+    return child.returncode, err
+
+
+def _last_line(err: bytes) -> str:
+    lines = [line.strip() for line in err[-4000:].decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:400] if lines else ""
 
 
 def _children_cpu() -> float:

@@ -15,23 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from partwise.errors import MissingExtraError, ProverError
+from partwise.verification.zk.limits import CallLimits
 
-__all__ = ["CallLimits", "Called", "call_ezkl", "ezkl_version"]
+__all__ = ["Called", "call_ezkl", "ezkl_version", "read_left"]
 
 _CHILD = Path(__file__).with_name("ezkl_child.py")
 _HINT_MEMORY = "more --memory-limit, smaller segments (--max-layers) or fewer rows (--logrows)."
 _MEMORY = re.compile(r"memory|failed to map", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallLimits:
-    """Of one call of the prover."""
-
-    seconds: float = 3600.0
-    memory_bytes: int | None = None
-    """Address space of the child; None leaves it unlimited."""
-    threads: int | None = None
-    """Of the prover; None lets it use every processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +79,22 @@ def call_ezkl(function: str, subject: str, limits: CallLimits, **arguments: Any)
     finally:
         _end(child)
     return _answer(function, subject, child.returncode, out, err, time.monotonic() - start)
+
+
+def read_left(path: Path, function: str, subject: str) -> Any:
+    """A JSON file that a call has left; ezkl 23.0.5 says nothing when the disk takes only its beginning.
+
+    Raises:
+        ProverError: it is not whole.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        raise ProverError(
+            subject,
+            f"`{function}` left no whole `{path.name}`",
+            hint="is the disk full? Then make room and call it again.",
+        ) from None
 
 
 def _answer(function: str, subject: str, code: int, out: bytes, err: bytes, seconds: float) -> Called:

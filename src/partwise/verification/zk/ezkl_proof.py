@@ -47,6 +47,8 @@ def read_proof(data: bytes, sizes: Sizes, visibility: Visibility) -> tuple[list[
     wrong = next((text for text in found.instances if not is_element(text)), None)
     if wrong is not None:
         return f"holds a public value that is no field element ({wrong[:80]!r})"
+    if data != canonical_json({"instances": found.instances, "proof": found.proof}):
+        return "is no proof (it is written in another way than proofs are)"
     expected = _instance_count(sizes, visibility)
     if len(found.instances) != expected:
         return f"has {len(found.instances)} public values where its segment has {expected}"

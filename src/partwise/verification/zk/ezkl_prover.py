@@ -19,10 +19,11 @@ from typing import Any
 from partwise.digest import file_digest
 from partwise.errors import ProverError
 from partwise.files import write_whole
-from partwise.verification.zk.ezkl_call import Called, CallLimits, call_ezkl, ezkl_version
+from partwise.verification.zk.ezkl_call import Called, call_ezkl, ezkl_version, read_left
 from partwise.verification.zk.ezkl_proof import proof_files, read_proof, write_proof
 from partwise.verification.zk.ezkl_settings import (
     explain_refusal,
+    explain_witness,
     fewest_rows,
     prover_scale,
     read_settings,
@@ -30,6 +31,7 @@ from partwise.verification.zk.ezkl_settings import (
     used_settings,
 )
 from partwise.verification.zk.field import Values, element, number
+from partwise.verification.zk.limits import CallLimits
 from partwise.verification.zk.prover import Circuit, Finding, KeyFile, Mark, Measured, Sizes
 from partwise.verification.zk.settings import CircuitSettings, Visibility
 from partwise.verification.zk.srs import Srs, find_srs, matching_srs
@@ -42,6 +44,7 @@ _PRIVATE = ("model.compiled", "pk.key")
 _FULL_BLOCK = "index out of bounds"
 """How setup panics when the last block is almost exactly full; one row more helps (facts of issue "Prove")."""
 _TRIES = 3
+_UNCHECKED = "its circuit does not check the range of its inputs and outputs"
 
 
 class EzklProver:
@@ -88,10 +91,13 @@ class EzklProver:
             data = _write_data(Path(scratch) / "input.json", [inputs])
             commits = circuit.settings.visibility is Visibility.POLYCOMMIT
             arguments = {"vk_path": folder / "vk.key", "srs_path": self._full_srs(circuit).path} if commits else {}
-            _Calls(subject, self._limits).call(
-                "gen_witness", data=data, model=folder / "model.compiled", output=out, **arguments
-            )
-        outputs = json.loads(out.read_bytes())["outputs"]
+            try:
+                _Calls(subject, self._limits).call(
+                    "gen_witness", data=data, model=folder / "model.compiled", output=out, **arguments
+                )
+            except ProverError as error:
+                raise explain_witness(error) from None
+        outputs = read_left(out, "gen_witness", subject)["outputs"]
         return tuple(tuple(number(text) for text in tensor) for tensor in outputs)
 
     def prove(self, circuit: Circuit, folder: Path, witness: Path, out: Path, subject: str) -> Measured:
@@ -106,16 +112,16 @@ class EzklProver:
                 proof_path=raw,
                 srs_path=self._full_srs(circuit).path,
             )
-            write_whole(out, write_proof(json.loads(raw.read_bytes())))
+            write_whole(out, write_proof(read_left(raw, "prove", subject)))
         return calls.measured()
 
     def check(self, keys: Mapping[str, Path], sizes: Sizes, proof: bytes, subject: str) -> Finding:
         try:
-            visibility = used_settings(CircuitSettings(), read_settings(keys["settings.json"])).visibility
+            used = used_settings(CircuitSettings(), read_settings(keys["settings.json"]))
             paths = {"settings_path": keys["settings.json"], "vk_path": keys["vk.key"], "srs_path": keys[VERIFIER_SRS]}
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             return Finding(boundary=None, refused=f"has no key or settings that can be read ({str(error)[:120]})")
-        found = read_proof(proof, sizes, visibility)
+        found = read_proof(proof, sizes, used.visibility)
         if isinstance(found, str):
             return Finding(boundary=None, refused=found)
         instances, data, boundary = found
@@ -132,7 +138,7 @@ class EzklProver:
             return Finding(boundary=None, refused=f"does not verify under the pinned key ({answer.value['refused']})")
         if answer.value["padded"]:
             return Finding(boundary=None, refused="is padded: it verifies without its last byte too")
-        return Finding(boundary=boundary)
+        return Finding(boundary=boundary, doubt="" if used.boundary_checks else _UNCHECKED)
 
     def mark(self, keys: Mapping[str, Path], values: Values, subject: str) -> Mark | None:
         settings = read_settings(keys["settings.json"])
@@ -182,7 +188,7 @@ class EzklProver:
             calls.call("gen_settings", model=segment, output=path, run_args=run_args(settings))
         except ProverError as error:
             raise explain_refusal(error, segment, calls.subject) from None
-        if read_settings(path)["required_lookups"]:  # nothing else depends on the values
+        if read_left(path, "gen_settings", calls.subject)["required_lookups"]:  # nothing else depends on the values
             data = _write_data(folder / "calibration.json", examples)
             calls.call(
                 "calibrate_settings",
@@ -194,12 +200,12 @@ class EzklProver:
                 scale_rebase_multiplier=[1],
             )
             data.unlink()
-        return settings.logrows or fewest_rows(read_settings(path))
+        return settings.logrows or fewest_rows(read_left(path, "calibrate_settings", calls.subject))
 
     def _make_keys(self, segment: Path, logrows: range, folder: Path, calls: _Calls) -> Srs:
         """Keys with the first k that setup takes, and their SRS."""
         path, circuit = folder / "settings.json", folder / "model.compiled"
-        known = read_settings(path)
+        known = read_left(path, "calibrate_settings", calls.subject)
         known["run_args"]["logrows"] = logrows[0]
         commits = used_settings(CircuitSettings(), known).visibility is Visibility.POLYCOMMIT
         srs = find_srs(logrows[0], self._srs, insecure=self._insecure, exact=commits)

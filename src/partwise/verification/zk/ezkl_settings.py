@@ -11,9 +11,18 @@ from typing import Any
 
 from partwise.errors import InputError, PartwiseError, ProverError, UnsupportedOpError
 from partwise.extras import require
+from partwise.verification.zk.prover import OutOfRange
 from partwise.verification.zk.settings import CircuitSettings, Visibility
 
-__all__ = ["explain_refusal", "fewest_rows", "prover_scale", "read_settings", "run_args", "used_settings"]
+__all__ = [
+    "explain_refusal",
+    "explain_witness",
+    "fewest_rows",
+    "prover_scale",
+    "read_settings",
+    "run_args",
+    "used_settings",
+]
 
 _VISIBILITY = {
     Visibility.PUBLIC: "public",
@@ -27,7 +36,10 @@ _BLOCKS = 3
 _START = 17
 """k while the settings are drawn up; the circuit's own is chosen afterwards."""
 _UNSUPPORTED = re.compile(r"Unimplemented\((\w+)\)|Unknown op: (\w+)|[Uu]nsupported op\w*:? ?`?(\w+)?")
+_TOO_LARGE = re.compile(r"integer -?(\d+) is too large to be represented by base (\d+) and n (\d+)")
 _OPEN = re.compile(r"Undetermined symbol")
+_NAMES = {"Rem": "Mod"}
+"""Of operators, where the prover's differ from ONNX's."""
 _REPLACEMENTS = {"Gelu": "write it by Erf", "MaxPool": "write it by Relu: max(a, b) = b + Relu(a - b)"}
 
 
@@ -102,11 +114,27 @@ def explain_refusal(error: ProverError, segment: Path, subject: str) -> Partwise
         return InputError(subject, "has a dynamic shape; a circuit has a fixed one", hint="slice with --batch 1.")
     if not (found := _UNSUPPORTED.search(text)):
         return error
-    named = next((str(name) for name in found.groups() if name), "")
+    named = next((_NAMES.get(name, str(name)) for name in found.groups() if name), "")
     ops = sorted({str(node.op_type) for node in require("onnx").load(str(segment)).graph.node})
     what = named if named in ops else ", ".join(ops)
     return UnsupportedOpError(f"{subject}, `{what}`", "cannot be made a circuit", got=text.partition(": ")[2][:300],
                               hint=f"{_REPLACEMENTS.get(what, 'leave the segment out with --layers')}.")  # fmt: skip
+
+
+def explain_witness(error: ProverError) -> ProverError:
+    """A witness that failed, where a value is too large for its circuit; else the error itself."""
+    if not (found := _TOO_LARGE.search(str(error))):
+        return error
+    value, base, legs = map(int, found.groups())
+    explained = OutOfRange(
+        error.subject,
+        "a value inside it is outside the range of its circuit",
+        expected=f"below {base**legs}",
+        got=value,
+        hint="more --legs, a larger --base or a smaller --scale, and compile again.",
+    )
+    explained.value, explained.reach = value, base**legs
+    return explained
 
 
 def _visibility(word: object) -> Visibility:

@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 PROOF_VERSION = "partwise.proof/1"
+_LONGEST = 1000
+"""Characters of a name. Assumed: exporters write scopes of a few hundred."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +143,8 @@ def proof_manifest_from_bytes(data: bytes, subject: str) -> ProofManifest:
         raise ManifestError(subject, "another version of the format", expected=PROOF_VERSION, got=manifest.version[:80])
     if problems := list(proof_manifest_problems(manifest)):
         raise ManifestError(subject, "; ".join(problems[:5])[:500])
+    if data != _spelled(manifest):  # fields twice or unknown, numbers spelled otherwise
+        raise ManifestError(subject, "is written in another way than manifests are", expected="canonical JSON")
     return manifest
 
 
@@ -148,6 +152,9 @@ def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
     """Everything in it that cannot be."""
     if not manifest.segments:
         yield "has no segment"
+    if not all(map(_is_name, _names(manifest))):
+        yield "holds a name that nobody could read, or of a file elsewhere"
+        return  # the other promises would repeat it
     given = dict[str, tuple[int, Wire]]()
     model = {wire.tensor: wire for wire in manifest.inputs}
     if len(model) != len(manifest.inputs):
@@ -171,6 +178,28 @@ def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
     if ways == {Visibility.POLYCOMMIT} and len({(c.settings.logrows, c.common) for c in circuits}) > 1:
         most = max(circuit.settings.logrows or 0 for circuit in circuits)
         yield f"commitments of circuits of different sizes cannot be compared: compile all with --logrows {most}"
+
+
+def _spelled(manifest: ProofManifest) -> bytes | None:
+    try:
+        return proof_manifest_to_bytes(manifest)
+    except ValueError:  # a surrogate that stands alone
+        return None
+
+
+def _names(manifest: ProofManifest) -> Iterable[str]:
+    """Everything that is shown to people, or names a file."""
+    yield from (manifest.prover, manifest.prover_version, manifest.model or "-")
+    yield from (name for output in manifest.outputs for name in (output.name, output.tensor))
+    yield from (wire.tensor for wire in manifest.inputs)
+    for segment in manifest.segments:
+        yield from (wire.tensor for wire in (*segment.inputs, *segment.outputs))
+        yield from (key.name.replace("/", "\0") for key in (segment.circuit.keys if segment.circuit else ()))
+
+
+def _is_name(text: str) -> bool:
+    """No control characters, no text that runs backwards, nothing that leads elsewhere."""
+    return 0 < len(text) <= _LONGEST and text.isprintable() and text not in (".", "..")
 
 
 def _segment_problems(number: int, segment: ProvedSegment) -> Iterable[str]:

@@ -12,10 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from partwise.errors import ProverError
 from partwise.verification.zk.field import Values
 from partwise.verification.zk.settings import CircuitSettings
 
-__all__ = ["Boundary", "Circuit", "Finding", "KeyFile", "Mark", "Measured", "Prover", "Sizes"]
+__all__ = ["Boundary", "Circuit", "Finding", "KeyFile", "Mark", "Measured", "OutOfRange", "Prover", "Sizes"]
+
+
+class OutOfRange(ProverError):
+    """A value inside a circuit is larger than it can hold."""
+
+    value: int = 0
+    """Its magnitude, in the circuit's integers."""
+    reach: int = 1
+    """What it must be below."""
+
 
 Mark = tuple[str, ...]
 """What a proof says of one tensor; compared, never interpreted."""
@@ -43,6 +54,10 @@ class Finding:
 
     boundary: Boundary | None
     refused: str = ""
+    promise: str = ""
+    """What this prover's proofs leave to trust, beyond what a proof of this kind is taken for; noted in the verdict."""
+    doubt: str = ""
+    """Why a proof that holds shows too little to accept anything; empty where it shows all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +140,8 @@ class Prover(Protocol):
         """The segment's outputs, computed as the circuit does; what is needed to prove it is written to `out`.
 
         Raises:
-            ProverError: the prover failed, or a value is out of the circuit's range.
+            OutOfRange: a value inside is larger than the circuit can hold.
+            ProverError: the prover failed.
         """
         ...
 

@@ -12,7 +12,7 @@ __all__ = ["PROVERS", "make_prover"]
 
 PROVERS = {
     "ezkl": "partwise.verification.zk.ezkl_prover:EzklProver",
-    "recompute": "partwise.verification.zk.recompute:RecomputeProver",
+    "recompute": "partwise.verification.zk.recompute:make_recompute",
     "command": "partwise.verification.zk.command_prover:CommandProver",
 }
 
@@ -22,7 +22,7 @@ def make_prover(name: str, **options: Any) -> Prover:
 
     Args:
         name: a key of `PROVERS`.
-        **options: of its class.
+        **options: of its class or maker.
 
     Raises:
         InputError: no such prover.

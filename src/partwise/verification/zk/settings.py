@@ -43,3 +43,5 @@ class CircuitSettings:
     """Weights and inputs are rounded beforehand to `scale` binary digits and nothing inside: the prover runs at 0."""
     product_checks: bool = True
     """Products of several rows and columns by Freivalds' method; False: each output is a running sum."""
+    queries: int | None = None
+    """Of a prover that checks spots (`recompute`): leaves that a proof opens; None for all."""

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from partwise.digest import file_digest
 from partwise.errors import InputError
-from partwise.verification.zk.ezkl_call import CallLimits, call_ezkl
+from partwise.verification.zk.ezkl_call import call_ezkl
+from partwise.verification.zk.limits import CallLimits
 from partwise.verification.zk.srs_points import HEAD_BYTES, srs_bytes, verifier_srs
 from partwise.verification.zk.srs_public import PUBLIC_SRS
 

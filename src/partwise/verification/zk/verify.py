@@ -47,7 +47,7 @@ class SegmentVerdict:
 
     segment: int
     state: str
-    """`verified`, `refused` or `not proved`."""
+    """`verified`, `refused`, `not proved`, or `not checked` where the prover here is another."""
     reason: str = ""
     logrows: int | None = None
     rows: int | None = None
@@ -105,14 +105,16 @@ class _Judge:
         self._manifest, self._bundle, self._prover, self._scratch = manifest, bundle, prover, scratch
         self._wrong, self._open, self._notes = list[str](), list[str](), list[str]()
         self._boundaries = dict[int, Boundary]()
+        self._is_ours = (prover.name, prover.version) == (manifest.prover, manifest.prover_version)
 
     def judge(self, pin: Pin | None, request: Tensors | None, claim: Tensors | None) -> ProofVerdict:
         if pin is None:
             self._open.append("manifest not pinned")
         self._wrong.extend(self._bundle.problems)
         self._notes.extend(_srs_notes(self._manifest))
-        self._open.extend(_unchecked(self._manifest))
-        self._check_version()
+        if not self._is_ours:
+            theirs, here = f"{self._manifest.prover} {self._manifest.prover_version}", self._prover
+            self._open.append(f"the proofs are of {theirs}, here is {here.name} {here.version}")
         segments = tuple(self._segment(number) for number in range(len(self._manifest.segments)))
         self._wrong.extend(self._left_over())
         edges = self._check_edges()
@@ -127,17 +129,14 @@ class _Judge:
             edges=edges,
         )
 
-    def _check_version(self) -> None:
-        ours, theirs = (self._prover.name, self._prover.version), (self._manifest.prover, self._manifest.prover_version)
-        if ours != theirs:
-            self._open.append(f"the proofs are of {' '.join(theirs)}, here is {' '.join(ours)}")
-
     def _segment(self, number: int) -> SegmentVerdict:
         entry, proof = self._manifest.segments[number], self._bundle.proofs.get(number)
         if entry.circuit is None or (proof is None and number in self._bundle.not_proved):
             self._open.append(f"segment {number} is not proved")
             return SegmentVerdict(segment=number, state="not proved")
         size = None if proof is None else len(proof)
+        if proof is not None and not self._is_ours:
+            return SegmentVerdict(segment=number, state="not checked", proof_bytes=size)
         reason = "has no proof" if proof is None else self._judge_proof(number, entry, proof)
         if reason:
             self._wrong.append(f"segment {number}: {'' if proof is None else 'its proof '}{reason}")
@@ -158,6 +157,10 @@ class _Judge:
         if found.boundary is None:
             return found.refused
         self._boundaries[number] = found.boundary
+        if found.doubt:
+            self._open.append(f"segment {number}: {found.doubt}")
+        if found.promise and found.promise not in self._notes:
+            self._notes.append(found.promise)
         return ""
 
     def _keys(self, number: int) -> tuple[dict[str, Path], str]:
@@ -238,13 +241,6 @@ def _srs_notes(manifest: ProofManifest) -> list[str]:
     if all(key.digest == PUBLIC_SRS[1] for key in keys if key.name == VERIFIER_SRS):
         return []
     return ["the SRS is self-made (--insecure-srs): whoever made it can forge proofs"]
-
-
-def _unchecked(manifest: ProofManifest) -> Iterable[str]:
-    """Circuits without range checks at their boundary need an argument that nothing here checks."""
-    for number, segment in enumerate(manifest.segments):
-        if segment.circuit is not None and not segment.circuit.settings.boundary_checks:
-            yield f"segment {number}: its circuit does not check the range of its inputs and outputs"
 
 
 def _verdict(wrong: list[str], undecided: list[str], notes: Iterable[str], edges: int = 0) -> Verdict:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from partwise.errors import InputError, PartwiseError
-from partwise.packaging import Package
-from partwise.runtime.config import check_config, configured_engine, make_pace, parse_config, stage_devices
+from partwise.packaging import Package, open_package
+from partwise.runtime.config import (
+    check_config,
+    configured_engine,
+    configured_workers,
+    make_pace,
+    parse_config,
+    stage_devices,
+)
 from partwise.runtime.config.schema import Config, Devices
 from tests.packages import change_manifest, small_package
 
@@ -31,7 +39,6 @@ def test_what_can_be_obeyed(package: Package) -> None:
     ("text", "said"),
     [
         ("package: sha256:00", "package: is not the one that the configuration is for"),
-        ("memory: {weights: streamed}", "memory.weights: nothing here can do that"),
         ("memory: {pinned: true}", "memory.pinned: nothing here can do that"),
         ("memory: {unified: true}", "memory.unified: nothing here can do that"),
         ("devices: {stages: {3: cpu}}", "devices.stages, 3: there is no such stage; expected 0 to 2"),
@@ -44,15 +51,40 @@ def test_what_is_refused(package: Package, text: str, said: str) -> None:
     assert said in str(refused.value)
 
 
-def test_a_budget_is_the_planners_figure(tmp_path: Path) -> None:
-    from partwise.packaging import open_package
-
+@pytest.fixture
+def heavy(tmp_path: Path) -> Package:
+    """Stages of 1, 3 and 2 MiB, as planned."""
     package = small_package(tmp_path / "package", "null")
-    change_manifest(package, lambda data: data["segments"][1].update(peak_bytes=3 << 20))
-    needed = "memory.budget: 3 stages need 3.00 MiB"
-    with pytest.raises(InputError, match=needed):
-        check_config(config("memory: {budget: 2MiB}"), open_package(package.path))
-    check_config(config("memory: {budget: 4MiB}"), open_package(package.path))
+
+    def weigh(data: Any) -> None:
+        for segment, mebibytes in zip(data["segments"], (1, 3, 2), strict=True):
+            segment.update(peak_bytes=mebibytes << 20)
+
+    change_manifest(package, weigh)
+    return open_package(package.path)
+
+
+def test_a_budget_is_the_planners_figure(heavy: Package) -> None:
+    with pytest.raises(InputError, match=r"memory\.budget: 3 stages need 6\.00 MiB"):
+        configured_workers(config("memory: {budget: 5MiB}"), heavy, None)
+    assert configured_workers(config("memory: {budget: 6MiB}"), heavy, None) is None
+    with pytest.raises(InputError, match=r"3 stages need 9\.00 MiB"):  # a fourth worker has the largest once more
+        configured_workers(config("memory: {budget: 6MiB}"), heavy, 4)
+
+
+@pytest.mark.parametrize(("budget", "workers"), [("3MiB", 1), ("4MiB", 1), ("5MiB", 2), ("6MiB", 3), ("9GiB", 3)])
+def test_streamed_weights_take_as_many_workers_as_the_budget_allows(heavy: Package, budget: str, workers: int) -> None:
+    streamed = config(f"memory: {{weights: streamed, budget: {budget}}}")
+    assert configured_workers(streamed, heavy, None) == workers
+    assert configured_workers(streamed, heavy, 1) == 1
+
+
+def test_streamed_weights_above_the_budget_are_refused(heavy: Package) -> None:
+    with pytest.raises(InputError, match=r"memory\.budget: 1 of 3 stages at once need 3\.00 MiB"):
+        configured_workers(config("memory: {weights: streamed, budget: 2MiB}"), heavy, None)
+    with pytest.raises(InputError, match=r"memory\.budget: 2 of 3 stages at once need 5\.00 MiB"):
+        configured_workers(config("memory: {weights: streamed, budget: 4MiB}"), heavy, 2)
+    assert configured_workers(config("memory: {weights: streamed}"), heavy, 7) == 7
 
 
 def test_the_static_map_of_stages_and_operations(package: Package) -> None:

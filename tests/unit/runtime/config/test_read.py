@@ -42,6 +42,12 @@ def test_sections_and_defaults() -> None:
         ("execution: {threads: two}", "execution.threads"),
         ("execution: {executor: cloud}", "execution.executor"),
         ("execution: [1]", "execution: expected `object`"),
+        ("execution: {executor: cloud}", "Hint: one of: processes, in-process."),
+        (
+            "memory: {weights: streamd}",
+            "weights: invalid enum value 'streamd'. Hint: one of: resident, streamed.",
+        ),
+        ("telemetry: {ranges: nvt}", "Hint: one of: nvtx, itt."),
         ("thresholds: {load: .nan}", "thresholds.load"),
         ("serve: {port: 70000}", "serve.port"),
         ("a: [", "is no YAML"),

@@ -159,7 +159,8 @@ def test_workers_that_die_again_and_again_end_the_run(package: Package) -> None:
     with Processes(package, replace(OPTIONS, policy=policy)) as executor:
         executor.ready()
         pids = executor.pids
-        with pytest.raises(WorkerLostError, match=r"worker 1: was killed; got SIGKILL \(9\)"):
+        words = r"worker 1: was killed \(1 attempt, on worker 1\); got SIGKILL \(9\)"
+        with pytest.raises(WorkerLostError, match=words):
             list(executor.run(kill_after(executor, 3, 1, signal.SIGKILL, 100)))
     assert_gone(pids)
 

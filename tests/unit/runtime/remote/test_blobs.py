@@ -160,6 +160,42 @@ def test_over_http_from_an_offset(cache: BlobCache, tmp_path: Path) -> None:
         assert here.path(BLOB.digest).read_bytes() == DATA
 
 
+def test_a_package_on_any_file_server_is_a_store_of_all_of_it(tmp_path: Path, cache: BlobCache) -> None:
+    """Manifest and graphs too, which are no blobs in a package's folder; nobody else is asked."""
+    package = small_package(tmp_path / "package", "null")
+    found = BlobBook(package).part(package.digest, 0)
+    assert found is not None
+    manifest = Descriptor(media_type="", digest=package.digest, size=found[1])
+    with http(functools.partial(Plain, directory=str(package.path))) as url:
+        kept = KeptPackage(cache, manifest, [HttpStore(url)])
+        assert [kept.prepare(stage).sources for stage in range(3)] == [(url,)] * 3
+        with pytest.raises(PackageError, match="HTTP 404"):
+            cache.fetch(BLOB, [HttpStore(url)])
+    for stage in range(3):
+        assert kept.package.segment(stage).graph == package.segment(stage).graph
+
+
+def test_a_graph_that_a_file_server_has_changed_is_not_kept(tmp_path: Path, cache: BlobCache) -> None:
+    package = small_package(tmp_path / "package", "null")
+    found = BlobBook(package).part(package.digest, 0)
+    assert found is not None
+    manifest = Descriptor(media_type="", digest=package.digest, size=found[1])
+    path = package.path / "segments" / "segment_1.json"
+    path.write_bytes(path.read_bytes()[::-1])
+    with http(functools.partial(Plain, directory=str(package.path))) as url:
+        kept = KeptPackage(cache, manifest, [HttpStore(url)])
+        with pytest.raises(DigestMismatchError, match="has other bytes than promised"):
+            kept.prepare(1)
+    assert not cache.path(package.manifest.segments[1].graph.digest).exists()
+
+
+def test_a_whole_partial_file_asks_nobody(cache: BlobCache) -> None:
+    """As it lies there when a worker dies between the last byte and the move: a server would refuse that range."""
+    (cache.root / "partial" / cache.path(BLOB.digest).name).write_bytes(DATA)
+    assert cache.fetch(BLOB, [HttpStore("http://127.0.0.1:9")]) == (0, "http://127.0.0.1:9")
+    assert cache.path(BLOB.digest).read_bytes() == DATA
+
+
 def test_a_store_that_is_none_is_refused(tmp_path: Path) -> None:
     for text in ("ftp://x", str(tmp_path / "nowhere")):
         with pytest.raises(InputError):

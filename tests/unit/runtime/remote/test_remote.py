@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from partwise.errors import InputError, RunError
 from partwise.packaging import Package
+from partwise.packaging.files import blob_path
 from partwise.runtime.executors import Options, Values
-from partwise.runtime.packet import PACKET_VERSION
+from partwise.runtime.packet import PACKET_VERSION, Frame
+from partwise.runtime.remote import wire
 from partwise.runtime.remote.executor import Remote
 from partwise.runtime.remote.handshake import Invitation, Statement, capacity_of, invitation, refuse_strangers
 from partwise.runtime.remote.node import node_resources, require_token
+from partwise.runtime.remote.worker import Worker
 from partwise.runtime.schedule import Capacity, Policy
 from partwise.runtime.trace import Probe
 from tests.packages import example, small_package, weights
@@ -86,6 +91,27 @@ def test_a_worker_that_falls_silent_is_ended_and_started_again(package: Package,
     with Remote(package, OPTIONS, members) as executor:
         assert answers(executor, numbing()) == right(package, 20)
         assert next(incident.what for incident in executor.incidents) == "silent"
+
+
+@pytest.mark.parametrize("word", ["Done", "Failed"])
+def test_a_worker_that_answers_nonsense_is_replaced(
+    package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    """A packet cut short, for a result and for a failure: it ends its worker, and not the run."""
+    told, spoilt = Worker._tell, list[str]()  # pyright: ignore[reportPrivateUsage]
+
+    def tell(self: Worker, said: wire.Word, frames: Sequence[Frame] = ()) -> None:
+        if type(said).__name__ == word and not spoilt:
+            spoilt.append(word)
+            frames = [bytes(frames[0])[:5]]
+        told(self, said, frames)
+
+    monkeypatch.setattr(Worker, "_tell", tell)
+    options = replace(OPTIONS, engine="null,fake:null+fail=9,null")
+    with Remote(package, options, Threads(2, tmp_path)) as executor:
+        assert answers(executor, stream(20)) == right(package, 20)
+        assert [incident.what for incident in executor.incidents].count("lied") == 1
+    assert spoilt
 
 
 def test_a_worker_that_comes_late_takes_part(package: Package, tmp_path: Path) -> None:
@@ -199,3 +225,62 @@ def test_authentication_is_never_switched_off_in_silence(tmp_path: Path, monkeyp
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
     require_token()
+
+
+@pytest.mark.parametrize("kind", ["torch", "onnx"])
+def test_a_segment_is_cut_smaller_for_workers_that_lack_the_whole_graph(tmp_path: Path, kind: str) -> None:
+    """The head has the graph and cuts; a worker gets the piece's graph with the message, its weights by digest."""
+    pytest.importorskip("torch" if kind == "torch" else "onnxruntime")
+    package = layered_package(tmp_path / "package", kind)
+    name = package.manifest.inputs[0].tensor
+    requests = [{name: np.random.default_rng(n).standard_normal((3, 16)).astype(np.float32)} for n in range(4)]
+    options = Options(engine=package.manifest.engine, threads=1)
+    with start_executor("in-process", package, options) as executor:
+        expected = [[v.tobytes() for v in answer.outputs.values()] for answer in executor.run(requests)]
+    members = Threads(4, tmp_path / "caches", capacity=Capacity(layers=2))
+    with Remote(package, options, members) as executor:
+        assert [[v.tobytes() for v in answer.outputs.values()] for answer in executor.run(requests)] == expected
+        assert {incident.what for incident in executor.incidents} == {"divided"}
+    kept = {path.name for path in (tmp_path / "caches").glob("*/blobs/sha256/*")}
+    manifest = package.manifest
+    whole = (manifest.graph, manifest.whole.digest, *(segment.graph.digest for segment in manifest.segments))
+    assert not kept & {digest.removeprefix("sha256:") for digest in whole}
+    assert len(kept) > 8  # the weights
+
+
+def test_a_head_that_lacks_the_graph_says_that_it_cannot_cut(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    package = layered_package(tmp_path / "package", "onnx")
+    blob_path(package.path, package.manifest.graph).unlink()
+    with (
+        pytest.raises(RunError, match=r"needs 4 layers, has 2.*came without its graph: no stage of it can be cut"),
+        Remote(package, Options(engine="onnxruntime", threads=1), Threads(2, tmp_path / "caches",
+                                                                          capacity=Capacity(layers=2))) as executor,
+    ):  # fmt: skip
+        executor.ready()
+
+
+def layered_package(out: Path, kind: str) -> Package:
+    """Eight layers in two segments."""
+    import partwise
+
+    if kind == "torch":
+        torch = pytest.importorskip("torch")
+        model = torch.nn.Sequential(*(torch.nn.Linear(16, 16) for _ in range(8))).eval()
+        graph = partwise.capture(model, (torch.randn(3, 16),))
+    else:
+        model = str(layers_in_onnx(out.with_suffix(".onnx")))
+        graph = partwise.capture(model)
+    return partwise.cut(model, partwise.plan(graph, stages=2), out, check=False)
+
+
+def layers_in_onnx(path: Path) -> Path:
+    onnx = pytest.importorskip("onnx")
+    chance, names = np.random.default_rng(0), ["x", *(f"y{n}" for n in range(1, 8)), "out"]
+    values = chance.standard_normal((8, 16, 16)).astype(np.float32)
+    held = [onnx.numpy_helper.from_array(value, f"w{n}") for n, value in enumerate(values)]
+    nodes = [onnx.helper.make_node("MatMul", [names[n], f"w{n}"], [names[n + 1]]) for n in range(8)]
+    x, out = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [3, 16]) for name in ("x", "out"))
+    graph = onnx.helper.make_graph(nodes, "main_graph", [x], [out], initializer=held)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10), path)
+    return path

@@ -264,7 +264,7 @@ def test_a_worker_that_never_lives_ends_the_run() -> None:
     found = list[Instruction]()
     for _ in range(6):
         found = schedule.handle(Lost(0, "killed")) + wait(schedule, 6)
-    assert of(Abandon, found) == [Abandon(0, 0, "killed")]
+    assert of(Abandon, found) == [Abandon(0, 0, "killed", (0,) * 6)]
 
 
 def test_a_final_failure_is_the_requests_own() -> None:
@@ -275,6 +275,16 @@ def test_a_final_failure_is_the_requests_own() -> None:
     found = schedule.handle(Finished(2))
     assert found[-2:] == [GiveUp(0, 1, "bad shape"), Fetch()]
     assert sorted(i.sender for i in of(Release, found)) == [CALLER, 0, 2]  # type: ignore[union-attr]
+
+
+def test_a_request_given_up_says_who_tried_it() -> None:
+    schedule = begun(ALONE, workers=2, policy=Policy(divide=False))
+    schedule.handle(Offered(0))
+    found = list[Instruction]()
+    for ticket in range(3):
+        found = schedule.handle(Failed(ticket, Fault.ERROR, f"attempt {ticket}"))
+        schedule.handle(Woke(1.0))
+    assert of(GiveUp, found) == [GiveUp(0, 0, "attempt 2", (0, 1, 0))]
 
 
 def test_a_liar_is_ended() -> None:
@@ -355,7 +365,7 @@ def test_a_task_that_makes_every_worker_lie_is_given_up() -> None:
 def test_what_cannot_be_divided_is_given_up() -> None:
     schedule = begun(ALONE)
     assert exhaust(schedule, Fault.ERROR) == [Divide(0)]
-    assert of(GiveUp, schedule.handle(Indivisible(0, "one layer"))) == [GiveUp(0, 0, "too much")]
+    assert of(GiveUp, schedule.handle(Indivisible(0, "one layer"))) == [GiveUp(0, 0, "too much", (0, 0, 0))]
 
 
 def test_the_cpu_stands_in_where_it_is_allowed() -> None:
@@ -372,7 +382,9 @@ def test_a_worker_gets_nothing_above_its_capacity() -> None:
     assert of(Load, schedule.begin()) == [Load(0, 1), Load(1, 0)]
     small = Schedule(LINE, workers=[Capacity(bytes=5), Capacity(bytes=9)], demands=demands)
     assert Divide(1) in small.begin()
-    assert of(Abandon, small.handle(Indivisible(1, "one layer"))) == [Abandon(1, None, "needs 6 bytes, has 5")]
+    assert of(Abandon, small.handle(Indivisible(1, "one layer"))) == [
+        Abandon(1, None, "needs 6 bytes, has 5, and cannot be cut smaller (one layer)")
+    ]
 
 
 def test_a_stage_that_does_not_load_goes_elsewhere_or_in_pieces() -> None:

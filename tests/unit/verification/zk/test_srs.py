@@ -8,7 +8,8 @@ import pytest
 
 from partwise.digest import is_digest
 from partwise.errors import InputError
-from partwise.verification.zk.ezkl_call import CallLimits, call_ezkl
+from partwise.verification.zk.ezkl_call import call_ezkl
+from partwise.verification.zk.limits import CallLimits
 from partwise.verification.zk.srs import find_srs, matching_srs, open_srs
 from partwise.verification.zk.srs_points import srs_bytes, verifier_srs
 from partwise.verification.zk.srs_public import PUBLIC_SRS

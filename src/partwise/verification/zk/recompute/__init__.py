@@ -4,6 +4,7 @@ In: a circuit in integer mode. Out: a Merkle root over all its values, and openi
 can recompute. Never: zero knowledge, nor more certainty than the number of openings gives (docs/adr/0014-provers.md).
 """
 
+from partwise.verification.zk.recompute.isolated import make_recompute
 from partwise.verification.zk.recompute.prover import RecomputeProver
 
-__all__ = ["RecomputeProver"]
+__all__ = ["RecomputeProver", "make_recompute"]

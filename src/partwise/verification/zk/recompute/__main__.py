@@ -37,6 +37,7 @@ def _setup(segment: Path, settings: Path, folder: Path) -> None:
     wanted = msgspec.json.decode(settings.read_bytes(), type=CircuitSettings)
     made = _PROVER.setup(segment, wanted, (), folder, segment.name)
     said = {
+        "settings": msgspec.to_builtins(made.settings),
         "keys": [key.name for key in made.keys],
         "private": [key.name for key in made.private],
         "input_scales": made.input_scales,
@@ -61,7 +62,7 @@ def _verify(keys: Path, sizes: Path, proof: Path, finding: Path) -> None:
     stated = msgspec.json.decode(sizes.read_bytes(), type=dict[str, tuple[int, ...]])
     known = {path.name: path for path in keys.iterdir()}
     found = _PROVER.check(known, Sizes(inputs=stated["inputs"], outputs=stated["outputs"]), proof.read_bytes(), "proof")
-    said = {"refused": found.refused}
+    said: dict[str, object] = {"refused": found.refused, "promise": found.promise, "doubt": found.doubt}
     if found.boundary is not None:
         said |= {"inputs": found.boundary.inputs, "outputs": found.boundary.outputs}
     finding.write_bytes(msgspec.json.encode(said))
@@ -77,7 +78,8 @@ def main() -> None:
     try:
         _STEPS[sys.argv[1]](*map(Path, sys.argv[2:]))
     except PartwiseError as error:
-        sys.exit(str(error))
+        print(" ".join(str(error).split()), file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

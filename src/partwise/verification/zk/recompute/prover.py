@@ -4,11 +4,13 @@
     recompute.json      how many leaves are challenged
 
 A wrong value in one of n leaves is found with probability queries / n for one proof, and whoever makes proofs can
-try again with another commitment; with queries ≥ n all is recomputed and nothing wrong passes.
+try again with another commitment; with queries ≥ n all is recomputed and nothing wrong passes. That is the default;
+with fewer, a proof that holds carries a doubt, and no verdict accepts it.
 """
 
 from __future__ import annotations
 
+import importlib
 import resource
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -20,7 +22,7 @@ import msgspec
 import numpy as np
 
 from partwise.digest import canonical_json, file_digest
-from partwise.errors import ProverError
+from partwise.errors import InputError, PartwiseError, ProverError
 from partwise.files import write_whole
 from partwise.runtime.memory import resident
 from partwise.verification.zk.circuits import lower
@@ -39,18 +41,23 @@ from partwise.verification.zk.recompute.proof import (
     leaf_bytes,
     parse_opening,
 )
-from partwise.verification.zk.settings import CircuitSettings
+from partwise.verification.zk.settings import CircuitSettings, Visibility
 
 __all__ = ["RecomputeProver"]
 
 MODEL, SETTINGS = "circuit.onnx", "recompute.json"
-QUERIES = 128
-"""Leaves challenged by default: all of a circuit of up to 8,192 values. Assumed."""
+_PROMISE = (
+    "recompute proofs are not zero-knowledge and not succinct: the verifier held the weights, saw the opened values "
+    "and computed them again"
+)
+_RANGE_BITS = 252
+"""Values lie within ± 2^252, below half of the field's order: nothing else limits them."""
 
 
 class _Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     format: str
-    queries: int
+    queries: int | None
+    """Leaves that are challenged; None for all."""
 
 
 class RecomputeProver:
@@ -58,9 +65,6 @@ class RecomputeProver:
 
     name = "recompute"
     version = FORMAT
-
-    def __init__(self, queries: int = QUERIES) -> None:
-        self._queries = queries
 
     def setup(
         self,
@@ -70,16 +74,17 @@ class RecomputeProver:
         folder: Path,
         subject: str,
     ) -> Circuit:
-        del examples, subject
+        del examples
+        _refuse_unfit(settings, subject)
         with _measured() as took:
             bits = settings.scale
             drawn = lower(segment.read_bytes(), weight_bits=bits, input_bits=bits, output_bits=bits)
             program = read_program(drawn.model)
             write_whole(folder / MODEL, drawn.model)
-            rules = _Settings(format=FORMAT, queries=self._queries)
+            rules = _Settings(format=FORMAT, queries=settings.queries)
             write_whole(folder / SETTINGS, canonical_json(msgspec.to_builtins(rules)))
         return Circuit(
-            settings=replace(settings, logrows=0),
+            settings=replace(settings, logrows=0, columns=0, base=2, legs=_RANGE_BITS),
             keys=tuple(_key_file(folder, name) for name in (MODEL, SETTINGS)),
             private=(),
             input_scales=(bits,) * len(drawn.inputs),
@@ -123,24 +128,59 @@ class RecomputeProver:
 
     def check(self, keys: Mapping[str, Path], sizes: Sizes, proof: bytes, subject: str) -> Finding:
         del subject
-        program, rules = read_program(keys[MODEL].read_bytes()), _rules(keys[SETTINGS])
-        leaves = Leaves(program)
-        opening = parse_opening(proof, leaves)
-        if isinstance(opening, str):
-            return Finding(boundary=None, refused=opening)
-        drawn = challenged(leaves, file_digest(keys[MODEL]), opening.root, rules.queries)
-        if reason := _wrong(program, leaves, opening, drawn):
-            return Finding(boundary=None, refused=reason)
-        known = _Known(leaves, opening)
-        marks = [tuple(element(v) for v in known.whole(name)) for name in (*program.inputs, *program.outputs)]
-        if [len(mark) for mark in marks] != [*sizes.inputs, *sizes.outputs]:
-            return Finding(boundary=None, refused="is of a circuit with another boundary")
-        split = len(program.inputs)
-        return Finding(boundary=Boundary(inputs=tuple(marks[:split]), outputs=tuple(marks[split:])))
+        try:
+            return _checked(keys, sizes, proof)
+        except _unreadable() as error:
+            return Finding(boundary=None, refused=f"is of keys that are no circuit ({str(error)[:120]})")
 
     def mark(self, keys: Mapping[str, Path], values: Values, subject: str) -> Mark | None:
         del keys, subject
         return tuple(element(value) for value in values)
+
+
+def _checked(keys: Mapping[str, Path], sizes: Sizes, proof: bytes) -> Finding:
+    program, rules = read_program(keys[MODEL].read_bytes()), _rules(keys[SETTINGS])
+    leaves = Leaves(program)
+    opening = parse_opening(proof, leaves)
+    if isinstance(opening, str):
+        return Finding(boundary=None, refused=opening)
+    drawn = challenged(leaves, file_digest(keys[MODEL]), opening.root, rules.queries)
+    if reason := _wrong(program, leaves, opening, drawn):
+        return Finding(boundary=None, refused=reason)
+    known = _Known(leaves, opening)
+    marks = [tuple(element(v) for v in known.whole(name)) for name in (*program.inputs, *program.outputs)]
+    if [len(mark) for mark in marks] != [*sizes.inputs, *sizes.outputs]:
+        return Finding(boundary=None, refused="is of a circuit with another boundary")
+    split, doubt = len(program.inputs), _doubt(len(drawn), len(leaves.computed()))
+    return Finding(
+        boundary=Boundary(inputs=tuple(marks[:split]), outputs=tuple(marks[split:])), promise=_PROMISE, doubt=doubt
+    )
+
+
+def _doubt(drawn: int, count: int) -> str:
+    """What a spot check leaves open; nothing where all was recomputed."""
+    if drawn >= count:
+        return ""
+    return (
+        f"only {drawn} of its {count} leaves were recomputed: one wrong leaf passes {1 - drawn / count:.1%} of the "
+        "tries, and whoever proves may try often (compile without --queries)"
+    )
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What a model that is none, or lies about its shapes, raises."""
+    message = importlib.import_module("google.protobuf.message")
+    found = (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, RuntimeError)
+    return (*found, msgspec.DecodeError, PartwiseError, message.DecodeError)
+
+
+def _refuse_unfit(settings: CircuitSettings, subject: str) -> None:
+    if settings.visibility is not Visibility.PUBLIC:
+        raise InputError(subject, "cannot hide its values: recompute proofs show them",
+                         got=f"--visibility {settings.visibility}", hint="--prover ezkl.")  # fmt: skip
+    if settings.integer:
+        raise InputError(subject, "is rounded to integers by this prover itself", got="--integer",
+                         hint="--scale sets the binary digits.")  # fmt: skip
 
 
 class _Known:
