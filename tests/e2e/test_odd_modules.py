@@ -112,6 +112,21 @@ def test_namesakes(tmp_path: Path) -> None:
     assert {weight.key for weight in graph.weights} == set(module.state_dict())
 
 
+def _particular(module: Odd, x: Any) -> Any:
+    torch._check_tensor_all(x > 50, lambda: "too small\nfor this model")
+    return torch.relu(module.linear(x))
+
+
+def test_a_model_that_refuses_made_up_inputs_says_what_to_do(tmp_path: Path) -> None:
+    module, x = Odd(_particular).eval(), torch.full((2, 4), 99.0)
+    plan = partwise.plan(partwise.capture(module, (x,)), stages=2)
+    with pytest.raises(ModelError, match=r"Odd: refuses these inputs: RuntimeError: too small\. Hint: .*--no-check"):
+        partwise.cut(module, plan, tmp_path / "package")
+    assert not (tmp_path / "package").exists()
+    run = partwise.run(partwise.cut(module, plan, tmp_path / "package", check=False), {"x": x.numpy()})
+    assert partwise.verify(run, against=module).outcome == "accepted"
+
+
 class Sum(torch.nn.Module):
     """Two inputs that are not alike."""
 

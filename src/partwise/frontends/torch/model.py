@@ -46,7 +46,11 @@ class TorchModel:
         return {weight.tensor: self._weight(graph, weight) for weight in graph.weights}
 
     def reference(self, graph: ir.Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The module's own answer, by the operators that its graph has: outputs by the graph's names."""
+        """The module's own answer, by the operators that its graph has: outputs by the graph's names.
+
+        Raises:
+            ModelError: its own code refuses these inputs.
+        """
         torch = require("torch")
         literals = {n.removeprefix(ARGUMENT): v for n, v in graph.settings if n.startswith(ARGUMENT)}
         tensors = {name: from_numpy(own(value)) for name, value in inputs.items()}
@@ -57,7 +61,7 @@ class TorchModel:
             self._unchanged(graph),
             self._as_captured(graph),
         ):
-            results = self._module(**tensors, **literals)
+            results = _answered(self._module, {**tensors, **literals})
         leaves = [leaf for leaf in torch.utils._pytree.tree_leaves(results) if isinstance(leaf, torch.Tensor)]
         return {output.name: to_numpy(leaf.detach()) for output, leaf in zip(graph.outputs, leaves, strict=True)}
 
@@ -96,3 +100,14 @@ class TorchModel:
             expected = (spec.dtype.value, spec.shape)
             raise StalePlanError(f"weight `{weight.key}`", "differs", expected=expected, got=found)
         return to_numpy(value.detach())
+
+
+def _answered(module: Any, inputs: Mapping[str, Any]) -> Any:
+    """What the module returns; whatever its code raises is about these inputs, which may be made up."""
+    try:
+        return module(**inputs)
+    except Exception as error:
+        text = (str(error).splitlines() or [""])[0][:200]
+        hint = "made-up inputs may not suit it: cut with --no-check, then verify with inputs of your own."
+        what = f"refuses these inputs: {type(error).__name__}: {text}"
+        raise ModelError(type(module).__name__, what, hint=hint) from error
