@@ -177,13 +177,12 @@ def _features(number: int) -> list[float]:
     work, settings = _work(number)
     cost = proof_cost(work, settings, none)
     size = settings.columns * 2**settings.logrows
-    crossed = cost.cells * cost.blocks if cost.einsum_blocks else 0
     return [
         1.0,
         2.0**settings.logrows,
         cost.cells,
         cost.einsum_blocks * size,
-        crossed,
+        cost.cells * cost.einsum_blocks,
         cost.cells * cost.is_crowded,
     ]
 
@@ -206,7 +205,7 @@ def _fitted(features: np.ndarray, truth: list[float]) -> np.ndarray:
 def _toml(rates: dict[str, np.ndarray]) -> str:
     lines = [
         "# Constants of ezkl 23.0.5 on one thread. Of each table they multiply: 1, 2^k, cells, cells of the columns of",
-        "# checked products, cells × blocks where there are such, and the cells of a circuit of too many blocks.",
+        "# checked products, cells × their blocks, and the cells of a circuit of too many blocks.",
         'source = "measured by benchmarks/proof_cost.py, 2026-11; fitted on every second circuit"',
     ]
     for figure in FIGURES:

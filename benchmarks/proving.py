@@ -1,6 +1,7 @@
 """What proving costs: rewritten circuits against the usual recipe, in the same run, through ezkl.
 
     python benchmarks/proving.py mlp lenet-mini [--plans usual,whole] [--json docs/data/proving.json]
+    python benchmarks/proving.py minilm-ffn       # a whole block, linked and verified: proving_block.py
 
 The usual recipe: a slice before each node with weights, each calibrated and proved with the prover's defaults.
 CPU-seconds (settings, setup, witness, proof, verification on one thread; calibration, which only the usual recipe
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+from proving_block import prove_block
 from proving_job import Job, Measured, field_elements, field_integers, measure, srs
 from proving_models import MODELS, per_weighted_layer, segments
 
@@ -35,6 +37,7 @@ from partwise.verification.zk.circuits.split import split_operator
 CACHE = Path.home() / ".cache" / "partwise" / "test-srs"
 Digits = dict[str, int]
 """Binary digits after the point of the input `x` and of the weights of each node."""
+BLOCK = "minilm-ffn"
 SAMPLES = 16
 MARGIN_BITS = 2
 """By which a value may exceed the greatest of the samples; beyond that the witness fails."""
@@ -229,13 +232,16 @@ def predictions(choices: list[ProofChoice], measured: list[Measured]) -> dict[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", choices=MODELS)
+    parser.add_argument("models", nargs="+", choices=[*MODELS, BLOCK])
     parser.add_argument("--plans", help="only these of the model's recipes; `usual` for the usual one")
     parser.add_argument("--max-error", type=float, default=0.01, help="of the tuned chains, against onnxruntime")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = list[dict[str, object]]()
     for name in options.models:
+        if name == BLOCK:
+            print(json.dumps(prove_block(), indent=1), flush=True)
+            continue
         model = MODELS[name]()
         shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
         samples = np.random.default_rng(1).random((SAMPLES, *shape), np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["chain", "convolution", "linear", "multilayer", "residual", "run"]
+__all__ = ["chain", "convolution", "feed_forward", "linear", "multilayer", "residual", "run"]
 
 CONV = {"strides": [1, 1], "dilations": [1, 1], "group": 1, "pads": [0, 0, 0, 0]}
 
@@ -78,3 +78,34 @@ def run(model: bytes, x: np.ndarray) -> np.ndarray:
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     return session.run(None, {"x": x.astype(np.float32)})[0]
+
+
+def feed_forward(width: int = 8, hidden: int = 16, between: str = "") -> bytes:
+    """Linear, Gelu written out, Linear, residual, LayerNormalization."""
+    random = np.random.default_rng(4)
+    weights = {
+        "up.w": random.normal(size=(width, hidden)) / np.sqrt(width),
+        "up.b": random.normal(size=hidden) / 4,
+        "down.w": random.normal(size=(hidden, width)) / np.sqrt(hidden),
+        "down.b": random.normal(size=width) / 4,
+        "gain": random.normal(1, 0.1, width),
+        "shift": random.normal(size=width) / 4,
+        "root": np.array(np.sqrt(2)),
+        "one": np.array(1.0),
+        "half": np.array(0.5),
+    }
+    nodes = [
+        ("MatMul", ["x", "up.w"], "up", {}),
+        ("Add", ["up", "up.b"], "h", {}),
+        ("Div", ["h", "root"], "s", {}),
+        ("Erf", ["s"], "e", {}),
+        ("Add", ["e", "one"], "r", {}),
+        ("Mul", ["h", "r"], "m", {}),
+        ("Mul", ["m", "half"], "g", {}),
+        *([(between, ["g"], "between", {})] if between else []),
+        ("MatMul", ["between" if between else "g", "down.w"], "down", {}),
+        ("Add", ["down", "down.b"], "f", {}),
+        ("Add", ["f", "x"], "z", {}),
+        ("LayerNormalization", ["z", "gain", "shift"], "y", {"epsilon": 1e-12}),
+    ]
+    return chain([1, width], nodes, weights, "block")

@@ -34,10 +34,25 @@ class ProofStep(StrEnum):
     RELU = "relu"
     REBASE = "rebase"
     """Division of an element back to the scale, with its range check."""
+    LESS = "less"
+    """A comparison of an element."""
+    LOOKUP = "lookup"
+    """An element of a table by a computed index, the table's rows apart."""
     GIVEN = "given"
     """An element of an input."""
     RESULT = "result"
     """An element of an output."""
+
+
+TABLE_COLUMNS = 1.3
+"""What a table by computed indices adds, in filled columns: its rows lie in columns of their own. Source: setup and
+peak of the last segment of `benchmarks/proving_block.py` at k = 15 beside what was predicted without."""
+
+
+TABLE_PEAK_BYTES = 3850.0
+"""More memory that a proof takes for each cell of a circuit with such a table, since every column can look it up.
+Source: `benchmarks/proving_block.py`, 18 segments of k = 11 and 12: 3,750 to 4,030. What it adds to the seconds is not
+fitted: that machine was loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +62,7 @@ class ProofWork:
     step: ProofStep
     count: int
     depth: int = 1
-    """Of a product: terms of each output."""
+    """Of a product: terms of each output; of a look-up: rows of its table."""
     sides: tuple[int, int] = (1, 1)
     """Of a checked product: rows and columns."""
 
@@ -130,6 +145,10 @@ def count_cells(work: Sequence[ProofWork], columns: int, legs: int, product_chec
                 plain += each.count * (digits + 6)
             case ProofStep.REBASE:
                 plain += each.count * (3 * digits + 16)
+            case ProofStep.LESS:
+                plain += each.count * (digits + 13)
+            case ProofStep.LOOKUP:
+                plain += each.count * 5
             case ProofStep.GIVEN:
                 plain += each.count * digits
             case ProofStep.RESULT:
@@ -152,8 +171,11 @@ def proof_cost(work: Sequence[ProofWork], settings: ProofSettings, rates: ProofR
     size = settings.columns * 2**settings.logrows
     known = rates or proof_rates()
     is_crowded = blocks > MOST_BLOCKS
-    counts = (blocks, einsum_blocks, blocks * blocks if checked else 0, blocks * is_crowded)
-    figures = (1.0, float(2**settings.logrows), *(float(count * size) for count in counts))
+    counts = (blocks, einsum_blocks, blocks * einsum_blocks, blocks * is_crowded)
+    amounts = [float(count * size) for count in counts]
+    has_table = any(each.step is ProofStep.LOOKUP for each in work)
+    amounts[0] += TABLE_COLUMNS * 2**settings.logrows * has_table
+    figures = (1.0, float(2**settings.logrows), *amounts)
     return ProofCost(
         assignments=plain,
         einsum_assignments=checked,
@@ -163,7 +185,7 @@ def proof_cost(work: Sequence[ProofWork], settings: ProofSettings, rates: ProofR
         is_crowded=is_crowded,
         setup_s=_dot(known.setup_s, figures),
         prove_s=_dot(known.prove_s, figures),
-        peak_bytes=_dot(known.peak_bytes, figures),
+        peak_bytes=_dot(known.peak_bytes, figures) + TABLE_PEAK_BYTES * blocks * size * has_table,
         proving_key_bytes=_dot(known.proving_key_bytes, figures),
     )
 

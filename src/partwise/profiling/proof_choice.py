@@ -56,7 +56,8 @@ def choose_settings(
     """
     priced = [ProofChoice(settings=s, cost=proof_cost(work, s, rates)) for s in _grid(range_bits, most_logrows)]
     boundary = sum(each.count for each in work if each.step in (ProofStep.GIVEN, ProofStep.RESULT))
-    sound = [choice for choice in priced if _fits(choice, boundary)]
+    tables = sum(each.depth for each in work if each.step is ProofStep.LOOKUP)
+    sound = [choice for choice in priced if _fits(choice, max(boundary, tables))]
     kept = [choice for choice in sound if peak_bytes is None or choice.cost.peak_bytes <= peak_bytes]
     if not kept:
         least = min((choice.cost.peak_bytes for choice in sound), default=None)
@@ -82,9 +83,10 @@ def _grid(range_bits: float, most_logrows: int | None) -> Iterator[ProofSettings
                 yield ProofSettings(logrows=logrows, columns=columns, base=base, legs=legs, product_checks=checks)
 
 
-def _fits(choice: ProofChoice, boundary: int) -> bool:
-    """Whether setup takes it: one column holds the boundary's values, and no last block is full to the brim."""
-    if boundary > choice.settings.rows:
+def _fits(choice: ProofChoice, column: int) -> bool:
+    """Whether setup takes it: one column holds the boundary's values and the tables' rows, and no last block is full
+    to the brim."""
+    if column > choice.settings.rows:
         return False
     room = choice.settings.columns * choice.settings.rows
     cost = choice.cost

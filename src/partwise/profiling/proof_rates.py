@@ -11,8 +11,8 @@ __all__ = ["ProofRates", "proof_rates"]
 
 _FIGURES = ("circuit", "row", "cell", "einsum_cell", "crossed_cell", "crowded_cell")
 Rates = tuple[float, ...]
-"""Of a circuit at all; of a row (2^k); of a cell; of a cell in the columns of checked products; where there are such,
-of a cell times the number of blocks; of a cell beyond `proof.MOST_BLOCKS`, in addition."""
+"""Of a circuit at all; of a row (2^k); of a cell; of a cell in the columns of checked products; of a cell times the
+number of their blocks; of a cell beyond `proof.MOST_BLOCKS`, in addition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,13 +17,17 @@ from partwise.profiling.proof import ProofStep, ProofWork
 __all__ = ["graph_work", "node_work", "part_work"]
 
 NORM_CELLS = 114
-"""An element of LayerNorm. Source: shared facts, 102–126."""
+"""An element of LayerNorm at the prover's own scales. Source: shared facts, 102–126."""
 SOFTMAX_CELLS = 114
 """An element. Assumed like LayerNorm: a sum and a division a row, a look-up an element."""
 GELU_CELLS = 99
-"""An element of Gelu by Erf. Source: shared facts."""
+"""An element of Gelu by Erf at the prover's own scales. Source: shared facts."""
 TABLE_CELLS = 1
 """An element of Erf, Tanh, Sigmoid, Exp beside the table itself. Source: shared facts."""
+GELU_ROWS, ROOT_ROWS = 1000, 1023
+"""Of the tables that `verification.zk.circuits` draws."""
+ROOT_DIVISIONS = 8
+"""Of a row of LayerNorm: two to the table's index, two for each of three steps of Newton's."""
 _RELUS = frozenset("relu relu_ threshold leakyrelu clip hardtanh".split())
 _FREE = frozenset("identity dropout cast shape size".split())
 _SCALED_TWICE = frozenset("mul pow div".split())
@@ -73,6 +77,8 @@ def node_work(graph: Graph, index: int, sizes: dict[str, int], *, integer: bool 
     match row.kind:
         case Kind.POOL:
             return _pool(graph, node, sizes, elements, integer)
+        case Kind.NORM if integer and "batch" not in _bare(node):
+            return _norm(elements // call.out()[-1], call.out()[-1])
         case Kind.NORM:
             return (ProofWork(ProofStep.CELL, NORM_CELLS * elements),)
         case Kind.REDUCTION:
@@ -80,6 +86,8 @@ def node_work(graph: Graph, index: int, sizes: dict[str, int], *, integer: bool 
             return (ProofWork(ProofStep.CELL, each * max(elements, prod(call.shape(0)))),)
         case Kind.ELEMENTWISE:
             return _elementwise(graph, node, sizes, elements, integer)
+        case Kind.EMBEDDING if _bare(node) == "gather" and node.inputs[-1] in graph.producer:
+            return (ProofWork(ProofStep.LOOKUP, elements, call.shape(0)[0]),)
         case _:
             return ()
 
@@ -121,12 +129,45 @@ def _elementwise(
     name = _bare(node)
     if name in _RELUS:
         return (ProofWork(ProofStep.RELU, _pooled_later(graph, node, sizes) or elements),)
-    if "gelu" in name:
-        return (ProofWork(ProofStep.CELL, GELU_CELLS * elements),)
+    if "gelu" in name or (name == "erf" and integer):
+        return _gelu(elements) if integer else (ProofWork(ProofStep.CELL, GELU_CELLS * elements),)
+    if name == "less" and integer:
+        return _compared(elements)
     if name in _FREE:
         return ()
     cells = (ProofWork(ProofStep.CELL, TABLE_CELLS * elements),)
     return (*cells, *_rebased(elements, integer)) if name in _SCALED_TWICE else cells
+
+
+def _compared(elements: int) -> tuple[ProofWork, ...]:
+    """A comparison, which a circuit holds only at the end of an exact division: with the division that it ends."""
+    return (ProofWork(ProofStep.REBASE, elements), ProofWork(ProofStep.LESS, elements))
+
+
+def _divided(elements: int) -> tuple[ProofWork, ...]:
+    """An exact division by a power of two, as `verification.zk.circuits.division` draws it."""
+    return (ProofWork(ProofStep.CELL, 5 * elements), *_compared(elements))
+
+
+def _gelu(elements: int) -> tuple[ProofWork, ...]:
+    """Relu, |x|, its table's index, held to the last row, and what the table says."""
+    return (
+        *_divided(elements),
+        ProofWork(ProofStep.RELU, 2 * elements),
+        ProofWork(ProofStep.CELL, 5 * elements),
+        ProofWork(ProofStep.LOOKUP, elements, GELU_ROWS),
+    )
+
+
+def _norm(rows: int, width: int) -> tuple[ProofWork, ...]:
+    """Rounded before and after; deviations, squares, two sums a row; a root a row by a table and Newton's steps."""
+    elements = rows * width
+    return (
+        *_divided(2 * elements + ROOT_DIVISIONS * rows),
+        ProofWork(ProofStep.DOT, 2 * rows, width),
+        ProofWork(ProofStep.CELL, 8 * elements),
+        ProofWork(ProofStep.LOOKUP, rows, ROOT_ROWS),
+    )
 
 
 def _pooled_later(graph: Graph, node: Node, sizes: dict[str, int]) -> int:

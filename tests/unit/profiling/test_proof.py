@@ -39,9 +39,9 @@ def test_a_rebase_is_what_integer_mode_saves() -> None:
 
 
 def test_predictions_are_near_what_was_measured() -> None:
-    """On circuits that the constants were not fitted to; the target is 15 % in the median."""
+    """On circuits that the constants were not fitted to; the targets are 15 % in the median and 40 % at worst."""
     assert len(DATA["rows"]) >= 30
-    for figure, worst in (("prove_s", 0.4), ("peak_bytes", 0.4), ("proving_key_bytes", 0.4), ("setup_s", 0.45)):
+    for figure, worst in (("prove_s", 0.4), ("peak_bytes", 0.4), ("proving_key_bytes", 0.4), ("setup_s", 0.4)):
         assert DATA["errors"][figure]["held_out_median"] <= 0.15
         assert DATA["errors"][figure]["held_out_worst"] <= worst
     assert DATA["errors"]["assignments"]["worst"] <= 0.01

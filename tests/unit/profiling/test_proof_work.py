@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import partwise
-from circuit_models import convolution, linear, multilayer
-from partwise.profiling import graph_work, node_proof_seconds, part_work
+from circuit_models import convolution, feed_forward, linear, multilayer
+from partwise.profiling import choose_settings, graph_work, node_proof_seconds, part_work, proof_cost
 from partwise.profiling.proof import ProofStep, count_cells
 from partwise.verification.zk.circuits import lower
 
@@ -56,3 +56,19 @@ def test_seconds_of_nodes_that_only_move_values_are_none(tmp_path: Path) -> None
     assert moved
     assert set(moved) == {0.0}
     assert sum(seconds) > 0
+
+
+def test_a_feed_forward_block_and_its_circuit_are_near(tmp_path: Path) -> None:
+    model = feed_forward(48, 96)
+    planned = sum(count_cells(graph_work(captured(tmp_path, model)), 2, 3))
+    drawn = sum(count_cells(graph_work(captured(tmp_path, lower(model).model)), 2, 3))
+    assert planned == pytest.approx(drawn, rel=0.05)
+
+
+def test_a_table_has_rows_and_columns_of_its_own(tmp_path: Path) -> None:
+    work = graph_work(captured(tmp_path, lower(feed_forward()).model))
+    assert [(each.count, each.depth) for each in work if each.step is ProofStep.LOOKUP] == [(16, 1000), (1, 1023)]
+    choice = choose_settings(work, 20)
+    assert choice.settings.rows >= 2023, "the rows of both tables"
+    plain = [each for each in work if each.step is not ProofStep.LOOKUP]
+    assert proof_cost(plain, choice.settings).peak_bytes < choice.cost.peak_bytes

@@ -1,11 +1,12 @@
-"""A circuit computed with exact big integers, and the bounds of all its values.
+"""A circuit computed with exact big integers, and the bounds of the values that its prover checks.
 
 An own interpreter of the few operators that a drawing uses: what the prover computes in its field must equal it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -14,13 +15,9 @@ from numpy.typing import NDArray
 from partwise.errors import UnsupportedOpError
 from partwise.extras import require
 from partwise.verification.zk.circuits.drawing import Circuit
+from partwise.verification.zk.circuits.exact_rules import RULES, Big, Pair, big_integers, divided
 
 __all__ = ["Big", "big_integers", "bounds", "evaluate", "trace"]
-
-Big = NDArray[np.object_]
-"""Python integers, of any size."""
-Pair = tuple[Big, Big]
-"""Least and greatest value of each element."""
 
 
 def evaluate(circuit: Circuit, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Big]:
@@ -29,6 +26,9 @@ def evaluate(circuit: Circuit, inputs: Mapping[str, NDArray[Any]]) -> dict[str, 
     Args:
         circuit: in integer mode.
         inputs: integers by the name of the input.
+
+    Raises:
+        InputError: a value that a table has no row for.
     """
     values = trace(circuit, inputs)
     return {port.name: values[port.name] for port in circuit.outputs}
@@ -37,11 +37,15 @@ def evaluate(circuit: Circuit, inputs: Mapping[str, NDArray[Any]]) -> dict[str, 
 def trace(circuit: Circuit, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Big]:
     """Every value on the way, inputs included, as exact integers."""
     given = {port.name: big_integers(inputs[port.name]).reshape(port.shape) for port in circuit.inputs}
-    return {name: low for name, (low, _) in _walk(circuit, {n: (a, a) for n, a in given.items()}).items()}
+    walk = _Walk({name: (array, array) for name, array in given.items()})
+    return {name: low for name, (low, _) in walk.through(circuit).items()}
 
 
 def bounds(circuit: Circuit, largest: Mapping[str, Any], *, spread: bool = True) -> int:
-    """The greatest magnitude that any value can have.
+    """The greatest magnitude of a value that the prover splits into digits.
+
+    Those are the inputs and outputs, what a Relu or a comparison reads, quotients and rests. Everything else is
+    computed in the field, which holds far more.
 
     Args:
         circuit: in integer mode.
@@ -49,99 +53,76 @@ def bounds(circuit: Circuit, largest: Mapping[str, Any], *, spread: bool = True)
         spread: every input between −largest and largest (interval arithmetic); False for the given integers alone.
     """
     given = {port.name: np.broadcast_to(big_integers(largest[port.name]), port.shape) for port in circuit.inputs}
-    values = _walk(circuit, {name: (-array if spread else array, array) for name, array in given.items()})
-    return max(int(max(abs(low).max(), abs(high).max())) for low, high in values.values())
+    walk = _Walk({name: (-array if spread else array, array) for name, array in given.items()})
+    values = walk.through(circuit)
+    return max(walk.checked, *(_reach(values[port.name]) for port in (*circuit.inputs, *circuit.outputs)))
 
 
-def _walk(circuit: Circuit, values: dict[str, Pair]) -> dict[str, Pair]:
-    onnx = require("onnx")
-    graph = onnx.load_from_string(circuit.model).graph
-    found = dict(values)
-    plain = {held.name: onnx.numpy_helper.to_array(held) for held in graph.initializer}
-    for node in graph.node:
-        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-        operands = [found.get(name) or _constant(plain[name]) for name in node.input]
-        if node.op_type not in _OPERATORS:
-            raise UnsupportedOpError(f"node `{node.name}`", f"{node.op_type} has no exact rule")
-        found[node.output[0]] = _OPERATORS[node.op_type](operands, attributes)
-    return found
+@dataclass(slots=True)
+class _Walk:
+    """Through a drawing's nodes, with each value's integers and the power of two that they are to be divided by.
+
+    A product with 2^-j changes no integer: it raises the value's scale by j. The sum that follows is divided back to
+    scale 0 and rounded. Source: ezkl 23.0.5, scales and `RebaseScale`, compared in tests/e2e/test_block_proofs.py.
+    """
+
+    values: dict[str, Pair]
+    scales: dict[str, int] = field(default_factory=dict[str, int])
+    checked: int = 0
+    """The greatest magnitude that was split into digits so far."""
+
+    def through(self, circuit: Circuit) -> dict[str, Pair]:
+        onnx = require("onnx")
+        graph = onnx.load_from_string(circuit.model).graph
+        plain = {held.name: onnx.numpy_helper.to_array(held) for held in graph.initializer}
+        for node in graph.node:
+            if node.op_type not in RULES:
+                raise UnsupportedOpError(f"node `{node.name}`", f"{node.op_type} has no exact rule")
+            places = _places(node, plain)
+            if places:
+                self.values[node.output[0]] = self.values[node.input[0]]
+                self.scales[node.output[0]] = places
+                continue
+            operands = [self.values.get(name) or _constant(plain[name]) for name in node.input]
+            attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+            self.values[node.output[0]] = self._computed(node, operands, attributes)
+        return self.values
+
+    def _computed(self, node: Any, operands: list[Pair], attributes: dict[str, Any]) -> Pair:
+        found = RULES[node.op_type](operands, attributes)
+        if node.op_type == "Relu":
+            self._check(operands[0])
+        elif node.op_type == "Less":
+            self._check(RULES["Sub"](operands, attributes))
+        if not (places := {self.scales.get(name, 0) for name in node.input} - {0}):
+            return found
+        if node.op_type != "Add" or len(places) > 1:
+            raise UnsupportedOpError(f"node `{node.name}`", f"{node.op_type} has no exact rule at a scale")
+        self.checked = max(self.checked, 1 << max(places))
+        quotient = divided(found[0], max(places)), divided(found[1], max(places))
+        self._check(quotient)
+        return quotient
+
+    def _check(self, value: Pair) -> None:
+        self.checked = max(self.checked, _reach(value))
+
+
+def _places(node: Any, plain: Mapping[str, NDArray[Any]]) -> int:
+    """j of a product with 2^-j; 0 of anything else."""
+    factor = plain.get(node.input[1]) if node.op_type == "Mul" else None
+    if factor is None or factor.size != 1 or not 0 < float(factor.reshape(-1)[0]) < 1:
+        return 0
+    places = -np.log2(float(factor.reshape(-1)[0]))
+    if places != int(places):
+        raise UnsupportedOpError(f"node `{node.name}`", "has a factor that is neither an integer nor a power of two")
+    return int(places)
+
+
+def _reach(value: Pair) -> int:
+    low, high = value
+    return int(max(abs(low).max(), abs(high).max()))
 
 
 def _constant(array: NDArray[Any]) -> Pair:
     held = cast("Big", array) if array.dtype == np.int64 else big_integers(array)
     return held, held
-
-
-def big_integers(array: NDArray[Any]) -> Big:
-    """The same numbers as Python's integers."""
-    whole = np.asarray(array)
-    if whole.dtype == object:
-        return cast("Big", whole)
-    found = np.empty(whole.shape, object)
-    found.reshape(-1)[:] = [int(x) for x in whole.reshape(-1)]
-    return found
-
-
-def _times(left: Pair, right: Pair, product: Callable[[Big, Big], Big]) -> Pair:
-    """Where one operand is a constant w: max over x in [l, h] of w·x is w⁺·h + w⁻·l."""
-    (low, high), (weight, same) = left, right
-    assert weight is same, "one operand is a constant"
-    plus, minus = np.maximum(weight, 0), np.minimum(weight, 0)
-    return product(low, plus) + product(high, minus), product(high, plus) + product(low, minus)
-
-
-def _matmul(operands: list[Pair], _: dict[str, Any]) -> Pair:
-    if operands[1][0] is operands[1][1]:
-        return _times(operands[0], operands[1], lambda x, w: x @ w)
-    return _times(operands[1], operands[0], lambda x, w: w @ x)
-
-
-def _mul(operands: list[Pair], _: dict[str, Any]) -> Pair:
-    if operands[1][0] is operands[1][1]:
-        return _times(operands[0], operands[1], lambda x, w: x * w)
-    return _times(operands[1], operands[0], lambda x, w: x * w)
-
-
-def _sub(operands: list[Pair], _: dict[str, Any]) -> Pair:
-    (a, b), (c, d) = operands
-    return a - d, b - c
-
-
-def _each(rule: Callable[[list[Big], dict[str, Any]], Big]) -> Callable[[list[Pair], dict[str, Any]], Pair]:
-    """A monotonic rule: the bounds of the result are the results of the bounds."""
-    return lambda operands, attributes: (
-        rule([low for low, _ in operands], attributes),
-        rule([high for _, high in operands], attributes),
-    )
-
-
-def _concat(operands: list[Big], attributes: dict[str, Any]) -> Big:
-    return np.concatenate(operands, axis=attributes["axis"])
-
-
-def _gather(operands: list[Big], attributes: dict[str, Any]) -> Big:
-    where = np.asarray(operands[1], np.int64)
-    return operands[0].take(where, axis=int(attributes["axis"]))
-
-
-def _relu(operands: list[Big], _: dict[str, Any]) -> Big:
-    return np.maximum(operands[0], 0)
-
-
-def _reshape(operands: list[Big], _: dict[str, Any]) -> Big:
-    shape = tuple(int(size) for size in operands[1])
-    return cast("Big", operands[0].reshape(shape))
-
-
-_OPERATORS: dict[str, Callable[[list[Pair], dict[str, Any]], Pair]] = {
-    "Add": _each(lambda x, _: x[0] + x[1]),
-    "BitShift": _each(lambda x, _: x[0] >> big_integers(x[1])),
-    "Concat": _each(_concat),
-    "Gather": _each(_gather),
-    "Identity": _each(lambda x, _: x[0]),
-    "MatMul": _matmul,
-    "Mul": _mul,
-    "Relu": _each(_relu),
-    "Reshape": _each(_reshape),
-    "Sub": _sub,
-}

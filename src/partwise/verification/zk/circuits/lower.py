@@ -10,17 +10,21 @@ from numpy.typing import NDArray
 
 from partwise.errors import ModelError, UnsupportedOpError
 from partwise.extras import require
+from partwise.verification.zk.circuits.division import rounded
 from partwise.verification.zk.circuits.drawing import Circuit, CircuitPort, Value
+from partwise.verification.zk.circuits.fuse import fuse_gelu
+from partwise.verification.zk.circuits.gelu import GELU
 from partwise.verification.zk.circuits.movement import MOVEMENT
+from partwise.verification.zk.circuits.norm import NORM
 from partwise.verification.zk.circuits.order import pool_first
 from partwise.verification.zk.circuits.pointwise import POINTWISE
 from partwise.verification.zk.circuits.pooling import POOLING
 from partwise.verification.zk.circuits.products import PRODUCTS
-from partwise.verification.zk.circuits.step import Rule, Sheet, Step
+from partwise.verification.zk.circuits.step import Precision, Rule, Sheet, Step
 
 __all__ = ["input_names", "lower"]
 
-RULES: dict[str, Rule] = {**PRODUCTS, **POOLING, **POINTWISE, **MOVEMENT}
+RULES: dict[str, Rule] = {**PRODUCTS, **POOLING, **POINTWISE, **MOVEMENT, **GELU, **NORM}
 
 
 def lower(
@@ -29,18 +33,22 @@ def lower(
     weight_bits: Mapping[str, int] | int = 7,
     input_bits: Mapping[str, int] | int = 7,
     output_bits: int | None = None,
+    precision: Precision | None = None,
+    shifts: bool = False,
 ) -> Circuit:
-    """A model in integer mode: every value an integer, nothing rounded inside.
+    """A model in integer mode: every value an integer.
 
     Weights become round(w · 2^weight_bits); each product adds their binary digits to a value's own, and the prover
-    runs at scale 0. The only errors are those of the weights and of the inputs.
+    runs at scale 0. The only errors are those of the weights and of the inputs, and where there are such of Gelu's
+    table and of a normalization's root; what is divided there is divided exactly (`division`).
 
     Args:
         model: ONNX with static shapes and float weights.
         weight_bits: binary digits of weights after the point, one for all or each node's by its name.
         input_bits: the same of the inputs, one for all or each by its name.
-        output_bits: the same of the outputs, which are rounded to them (halves up): for provers that can shift
-            integers, not for ezkl; None leaves them as they come.
+        output_bits: the same of the outputs, which are rounded to them (halves up); None leaves them as they come.
+        precision: of tables and normalizations.
+        shifts: whether the prover can shift integers; ezkl cannot, its divisions are drawn at length.
 
     Raises:
         ModelError: a shape that is not known.
@@ -48,7 +56,14 @@ def lower(
     """
     proto = _inferred(model)
     constants = _constants(proto.graph)
-    sheet = Sheet(digits=weight_bits, constants=constants, shapes=_shapes(proto.graph))
+    fuse_gelu(proto.graph, constants)
+    sheet = Sheet(
+        digits=weight_bits,
+        constants=constants,
+        shapes=_shapes(proto.graph),
+        precision=precision or Precision(),
+        shifts=shifts,
+    )
     ports = list[CircuitPort]()
     for value in proto.graph.input:
         if value.name in constants:
@@ -59,7 +74,8 @@ def lower(
     for node in proto.graph.node:
         if node.op_type != "Constant":
             _draw(sheet, node)
-    outputs = [(o.name, _rounded(sheet, sheet.value(o.name), output_bits)) for o in proto.graph.output]
+    made = [(output.name, sheet.value(output.name)) for output in proto.graph.output]
+    outputs = [(name, value if output_bits is None else rounded(sheet, value, output_bits)) for name, value in made]
     return sheet.drawing.finish(ports, outputs, proto.graph.name or "segment")
 
 
@@ -91,17 +107,6 @@ def _draw(sheet: Sheet, node: Any) -> None:
     sheet.enter(step)
     made = rule(sheet, step)
     sheet.values[step.output] = sheet.drawing.reshape(made, sheet.shape(step.output))
-
-
-def _rounded(sheet: Sheet, value: Value, bits: int | None) -> Value:
-    """⌊(x + 2^(d−1)) / 2^d⌋ where d digits are too many."""
-    if bits is None or value.bits is None or value.bits <= bits:
-        return value if bits is None else sheet.raised(value, bits)
-    spare = value.bits - bits
-    half = sheet.drawing.constant(np.array([2.0 ** (spare - 1)]))
-    raised = sheet.drawing.node("Add", [value.name, half])
-    shift = sheet.drawing.constant(np.array([spare], np.int64))
-    return Value(sheet.drawing.node("BitShift", [raised, shift], direction="RIGHT"), value.shape, bits)
 
 
 def _plain(value: Any) -> Any:

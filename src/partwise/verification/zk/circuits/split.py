@@ -14,7 +14,7 @@ import numpy as np
 from partwise.errors import InputError, UnsupportedOpError
 from partwise.extras import require
 
-__all__ = ["split_operator"]
+__all__ = ["dealt", "find_node", "output_axis", "replaced", "sliced", "split_operator"]
 
 _FOLLOWS = frozenset("Relu MaxPool AveragePool".split())
 
@@ -33,27 +33,37 @@ def split_operator(model: bytes, node: str, parts: int) -> bytes:
     """
     onnx = require("onnx")
     proto = onnx.load_from_string(model)
-    place = next((i for i, n in enumerate(proto.graph.node) if node in (n.name, n.output[0])), None)
-    if place is None:
-        known = ", ".join(n.name or n.output[0] for n in proto.graph.node)
-        raise InputError(f"node `{node}`", "the model has no such node", expected=known)
+    place = find_node(proto.graph, node)
     held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
     target = proto.graph.node[place]
-    axis = _output_axis(target, held)
+    axis = output_axis(target, held)
     size = held[target.input[1]].shape[axis]
     if not 1 < parts <= size:
         raise InputError(f"node `{node}`", "cannot be split so", expected=f"2 to {size} parts", got=parts)
     chain = _chain(proto.graph, place)
-    made = [_part(proto, target, chain, (axis, piece), number) for number, piece in enumerate(_deal(size, parts))]
+    made = [_part(proto, target, chain, (axis, piece), number) for number, piece in enumerate(dealt(size, parts))]
     last = (chain[-1] if chain else target).output[0]
     joined = onnx.helper.make_node(
         "Concat", [nodes[-1].output[0] for nodes in made], [last], name=f"{last}/joined", axis=1
     )
-    _replace(proto.graph, [target, *chain], [node for nodes in made for node in nodes] + [joined])
+    replaced(proto.graph, [target, *chain], [node for nodes in made for node in nodes] + [joined])
     return proto.SerializeToString(deterministic=True)
 
 
-def _output_axis(node: Any, held: dict[str, Any]) -> int:
+def find_node(graph: Any, name: str) -> int:
+    """Its place by its name or its first output.
+
+    Raises:
+        InputError: there is none.
+    """
+    place = next((i for i, n in enumerate(graph.node) if name in (n.name, n.output[0])), None)
+    if place is None:
+        known = ", ".join(n.name or n.output[0] for n in graph.node)
+        raise InputError(f"node `{name}`", "the model has no such node", expected=known)
+    return place
+
+
+def output_axis(node: Any, held: dict[str, Any]) -> int:
     """Of the weight: the axis that counts outputs."""
     attributes = {a.name: require("onnx").helper.get_attribute_value(a) for a in node.attribute}
     if node.op_type not in ("Conv", "Gemm", "MatMul") or node.input[1] not in held:
@@ -65,7 +75,8 @@ def _output_axis(node: Any, held: dict[str, Any]) -> int:
     return 0 if node.op_type == "Gemm" and attributes.get("transB") else held[node.input[1]].ndim - 1
 
 
-def _deal(size: int, parts: int) -> list[slice]:
+def dealt(size: int, parts: int) -> list[slice]:
+    """So many consecutive parts, as even as possible."""
     ends = [size * part // parts for part in range(parts + 1)]
     return [slice(first, last) for first, last in pairwise(ends)]
 
@@ -95,11 +106,11 @@ def _part(proto: Any, target: Any, chain: list[Any], piece: tuple[int, slice], n
         made.append(copy)
     for place in range(1, len(target.input)):
         if target.input[place]:
-            made[0].input[place] = _sliced(proto, target.input[place], piece if place == 1 else (-1, piece[1]), number)
+            made[0].input[place] = sliced(proto, target.input[place], piece if place == 1 else (-1, piece[1]), number)
     return made
 
 
-def _sliced(proto: Any, name: str, piece: tuple[int, slice], number: int) -> str:
+def sliced(proto: Any, name: str, piece: tuple[int, slice], number: int) -> str:
     """A slice of a weight along an axis; a bias along its last, whole where it is one for all."""
     onnx = require("onnx")
     array = onnx.numpy_helper.to_array(next(t for t in proto.graph.initializer if t.name == name))
@@ -111,7 +122,8 @@ def _sliced(proto: Any, name: str, piece: tuple[int, slice], number: int) -> str
     return f"{name}/{number}"
 
 
-def _replace(graph: Any, old: list[Any], new: list[Any]) -> None:
+def replaced(graph: Any, old: list[Any], new: list[Any]) -> None:
+    """Put nodes in the place of others, and drop the weights that nothing reads any more."""
     names = {node.output[0] for node in old}
     kept = [node for node in graph.node if node.output[0] not in names]
     first = next(place for place, node in enumerate(graph.node) if node.output[0] in names)

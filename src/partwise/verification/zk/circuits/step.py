@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from partwise.errors import ModelError, UnsupportedOpError
 from partwise.verification.zk.circuits.drawing import Drawing, Value, integers
 
-__all__ = ["Rule", "Sheet", "Step"]
+__all__ = ["Precision", "Rule", "Sheet", "Step"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,18 @@ class Step:
         return UnsupportedOpError(f"node `{self.name}`", f"{self.op} {why}", hint=hint)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """Of what integers can only approximate."""
+
+    table_bits: int = 8
+    """Binary digits after the point of what a table of Gelu is asked for: it is off by 2^-10 at most."""
+    norm_bits: int = 12
+    """Of the values that a normalization reads and gives."""
+    deviation: float = 12.0
+    """The greatest standard deviation that a normalization takes; 1/31 of it is the least. Others cannot be proved."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Sheet:
     """What has been drawn so far, by the source model's names."""
@@ -40,6 +52,9 @@ class Sheet:
     shapes: dict[str, tuple[int, ...]]
     values: dict[str, Value] = field(default_factory=dict[str, Value])
     drawing: Drawing = field(default_factory=Drawing)
+    precision: Precision = field(default_factory=Precision)
+    shifts: bool = False
+    """Whether the prover can shift integers; ezkl cannot."""
     weight_bits: int = 0
     """Of the node that is being drawn."""
 

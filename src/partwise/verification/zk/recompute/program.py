@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from partwise.errors import UnsupportedOpError
 from partwise.extras import require
 from partwise.verification.zk.circuits.exact import Big, big_integers
+from partwise.verification.zk.field import MODULUS
 
 __all__ = ["Operation", "Program", "compute", "read_program", "reads"]
 
@@ -158,8 +159,10 @@ def _matmul(operation: Operation, indices: Indices, look: Look) -> Big:
 
 
 def _gather(operation: Operation, indices: Indices, look: Look) -> Big:
-    del operation
-    return look(0, look(1, indices).astype(np.int64))
+    rows = look(1, indices)
+    held = (rows >= 0) & (rows < prod(operation.shapes[0]))
+    found = look(0, np.where(held, rows, 0).astype(np.int64))
+    return cast("Big", np.where(held, found, _NO_VALUE))
 
 
 def _concat(operation: Operation, indices: Indices, look: Look) -> Big:
@@ -175,9 +178,13 @@ def _concat(operation: Operation, indices: Indices, look: Look) -> Big:
     return found
 
 
+_NO_VALUE = 2 * MODULUS
+"""What a table has where it has no row: nothing that could be opened."""
+
 _RULES: dict[str, Callable[[Operation, Indices, Look], Any]] = {
     "Add": _pairwise(lambda x, y: x + y),
     "BitShift": _pairwise(lambda x, y: x >> y),
+    "Cast": _same,
     "Concat": _concat,
     "Gather": _gather,
     "Identity": _same,

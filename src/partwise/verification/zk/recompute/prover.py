@@ -78,7 +78,7 @@ class RecomputeProver:
         _refuse_unfit(settings, subject)
         with _measured() as took:
             bits = settings.scale
-            drawn = lower(segment.read_bytes(), weight_bits=bits, input_bits=bits, output_bits=bits)
+            drawn = lower(segment.read_bytes(), weight_bits=bits, input_bits=bits, output_bits=bits, shifts=True)
             program = read_program(drawn.model)
             write_whole(folder / MODEL, drawn.model)
             rules = _Settings(format=FORMAT, queries=settings.queries)
