@@ -58,19 +58,33 @@ def copy_whole(source: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Generator[BinaryIO]:
-    """A file beside `path` that takes its place once everything is on disk."""
-    partial = None
+def _disk(path: Path) -> Generator[None]:
     try:
-        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
+        yield
     except OSError as error:
         raise InputError(str(path), f"cannot be written ({error.strerror})") from None
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Generator[BinaryIO]:
+    """A file beside `path` that takes its place once everything is on disk.
+
+    A device or a pipe, as `/dev/stdout`, is written to; root could rename a file over it.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with _disk(path), path.open("wb") as file:
+            yield file
+        return
+    partial = None
+    try:
+        with _disk(path):
+            handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(partial, 0o644)
+            os.replace(partial, path)
     finally:
         if partial is not None:
             with contextlib.suppress(FileNotFoundError):

@@ -21,10 +21,13 @@ _SAME_BITS = {
 
 
 def to_numpy(tensor: Any) -> np.ndarray:
-    """A CPU tensor's memory as an array; strides are kept, nothing is copied."""
+    """A CPU tensor's memory as an array; strides are kept, nothing is copied.
+
+    A tensor that is the conjugate or the negative of its memory, which numpy cannot say, is computed.
+    """
     torch = require("torch")
 
-    name = str(tensor.dtype).removeprefix("torch.")
+    name, tensor = str(tensor.dtype).removeprefix("torch."), tensor.resolve_conj().resolve_neg()
     if name not in _SAME_BITS:
         return tensor.numpy()
     return tensor.view(getattr(torch, _SAME_BITS[name])).numpy().view(getattr(ml_dtypes, name))

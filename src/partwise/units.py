@@ -9,14 +9,16 @@ import re
 
 from partwise.errors import InputError
 
-__all__ = ["format_bytes", "format_count", "format_joules", "format_seconds", "parse_bytes"]
+__all__ = ["format_bytes", "format_count", "format_joules", "format_seconds", "parse_bytes", "whole_number"]
 
 _UNITS = {"": 1, "B": 1} | {
     prefix + suffix: base**power
     for suffix, base in (("B", 1000), ("iB", 1024))
     for power, prefix in enumerate("KMGTP", start=1)
 }
-_QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*\Z")
+_QUANTITY = re.compile(r"\s*([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([A-Za-z]*)\s*\Z")
+_WHOLE = re.compile(r"[0-9]{1,18}")
+"""Numbers below 10^18, which fit 64 bits: no text makes Python work for long or refuse."""
 
 
 def parse_bytes(text: str | int) -> int:
@@ -33,6 +35,14 @@ def parse_bytes(text: str | int) -> int:
     if size <= 0:
         raise InputError(repr(text), "an amount of memory must be more than 0 bytes")
     return size
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a text of at most 18 ASCII digits writes; None for any other text.
+
+    `str.isdigit` is true of `²`, which `int` refuses, and `int` refuses more than 4,300 digits.
+    """
+    return int(text) if _WHOLE.fullmatch(text) else None
 
 
 def format_bytes(size: float) -> str:

@@ -7,8 +7,10 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
 from partwise.errors import InputError
@@ -79,3 +81,22 @@ def test_a_broken_file_of_proofs_is_a_problem(name: str, tmp_path: Path) -> None
     path = tmp_path / "proofs.zip"
     path.write_bytes(BROKEN[name]())
     assert read_bundle(path).problems
+
+
+@pytest.mark.parametrize("header", [b"(" * 3000, b"{'descr': open('mark', 'w')}", b"{", b"", b"\0" * 64])
+def test_a_header_that_is_no_literal(header: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile("a.npz", "w") as made:
+        made.writestr("x.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_archive(Path("a.npz"))
+    assert not Path("mark").exists()
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 MiB of zeros in 16 KiB, where 8 MiB are free."""
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros(1 << 24, np.uint8))
+    assert (tmp_path / "a.npz").stat().st_size < 1 << 15
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1 << 23))
+    with pytest.raises(InputError, match=r"unpacks to 16\.0 MiB, and 8\.00 MiB of memory are free"):
+        read_archive(tmp_path / "a.npz")

@@ -57,6 +57,13 @@ def _in_a_function() -> Any:
     )
 
 
+def _recursive() -> Any:
+    return onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 17, "own": 1]> g (float[n,4] x) => (float[n,4] y) { y = own.f (x) }
+           <domain: "own", opset_import: ["": 17, "own": 1]> f (x) => (y) { y = own.f (x) }"""
+    )
+
+
 def _without_outputs() -> Any:
     model = _text("{ y = Relu (x) }")
     del model.graph.output[:]
@@ -82,6 +89,9 @@ _FILES: dict[str, tuple[Callable[[], Any], type[InputError], str]] = {
     "file above, in disguise": (lambda: _external("sub/../../secret"), UnsafeFileError, "outside the model's folder"),
     "file above, for Windows": (lambda: _external("..\\secret"), UnsafeFileError, "outside the model's folder"),
     "link to a file": (lambda: _external("link"), UnsafeFileError, "external data"),
+    "function that calls itself": (_recursive, ModelError, "recursive"),
+    "endless name": (lambda: _external("w" * 5000), ModelError, "missing"),
+    "4-bit results": (lambda: _typed(22), ModelError, "no tensor of numbers"),
     "missing file": (lambda: _external("missing.bin"), ModelError, "missing"),
     "short file": (lambda: _external("short"), ModelError, "onnxruntime cannot load it"),
     "absurd weight": (lambda: _sized(1 << 40, 4), ModelError, "absurd size"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from partwise.errors import InputError
-from partwise.units import format_bytes, format_count, format_joules, format_seconds, parse_bytes
+from partwise.units import format_bytes, format_count, format_joules, format_seconds, parse_bytes, whole_number
 
 
 @pytest.mark.parametrize(
@@ -16,10 +16,20 @@ def test_parse_bytes(text: str | int, size: int) -> None:
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "GiB", "12 apples", "-1GiB", "0", "1e3", "nan", "1GiB\n;"])
+@pytest.mark.parametrize("text", ["", "GiB", "12 apples", "-1GiB", "0", "1e3", "nan", "1GiB\n;", "9" * 400, "²GiB"])
 def test_parse_bytes_refuses(text: str) -> None:
     with pytest.raises(InputError):
         parse_bytes(text)
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("007", 7), ("9" * 18, 10**18 - 1)])
+def test_whole_number(text: str, number: int) -> None:
+    assert whole_number(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "²", "٣", "-1", "+1", " 1", "1_0", "1.0", "9" * 19, "1" * 5000])
+def test_whole_number_is_none(text: str) -> None:
+    assert whole_number(text) is None
 
 
 def test_formats() -> None:

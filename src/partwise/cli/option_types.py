@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 
 from partwise.errors import InputError
 from partwise.planning import Blend, Objective, parse_objectives
-from partwise.units import parse_bytes
+from partwise.units import parse_bytes, whole_number
 
 __all__ = ["AUTO", "BatchSize", "Bytes", "Objectives", "Size", "Sizes", "Stages"]
 
@@ -70,13 +70,14 @@ class Stages(click.ParamType["int | range"]):
         if isinstance(value, int | range):
             return value
         first, dots, last = str(value).partition("..")
-        if not first.isdigit() or int(first) < 1 or (dots and not last.isdigit()):
+        least, most = whole_number(first), whole_number(last if dots else first)
+        if not least or most is None:
             self.fail(f"{value!r}: expected a number above 0, or with --pareto a range as 2..12", param, ctx)
         if not dots:
-            return int(first)
-        if int(last) < int(first):
+            return least
+        if most < least:
             self.fail(f"{value!r}: the range is empty", param, ctx)
-        return range(int(first), int(last) + 1)
+        return range(least, most + 1)
 
 
 class Size(click.ParamType[tuple[str, int]]):
@@ -86,9 +87,10 @@ class Size(click.ParamType[tuple[str, int]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
         name, _, number = str(value).partition("=")
-        if not name or not number.isdigit():
+        size = whole_number(number)
+        if not name or size is None:
             self.fail(f"{value!r}: expected a symbol and its value, as batch=4", param, ctx)
-        return name, int(number)
+        return name, size
 
 
 class Sizes(click.ParamType[tuple[int, ...]]):
@@ -99,7 +101,7 @@ class Sizes(click.ParamType[tuple[int, ...]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         if isinstance(value, tuple):
             return value  # pyright: ignore[reportUnknownVariableType]
-        parts = [part.strip() for part in str(value).split(",")]
-        if not all(part.isdigit() and int(part) > 0 for part in parts):
+        sizes = tuple(whole_number(part.strip()) or 0 for part in str(value).split(","))
+        if 0 in sizes:
             self.fail(f"{value!r}: expected whole numbers above 0, as 1,8,64", param, ctx)
-        return tuple(int(part) for part in parts)
+        return sizes

@@ -30,7 +30,11 @@ def open_function(name: str, options: CaptureOptions) -> Source:
 
 
 def open_module(module: Any, options: CaptureOptions) -> Source:
-    """An `nn.Module`; one of transformers gets example inputs from its config where none are given."""
+    """An `nn.Module`; one of transformers gets example inputs from its config where none are given.
+
+    What `torch.compile` gives is opened as the module that it wraps, whose weights it holds.
+    """
+    module = getattr(module, "_orig_mod", module)
     transformers = sys.modules.get("transformers")
     known = transformers is not None and isinstance(module, transformers.PreTrainedModel)
     if options.example_inputs is None and options.cache is None and known:

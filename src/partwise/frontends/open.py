@@ -7,11 +7,12 @@ a frontend is imported before its row is chosen, and what matches no row is expl
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from partwise.errors import ModelError
 from partwise.frontends.source import CaptureOptions, Source
@@ -20,6 +21,7 @@ from partwise.frontends.zoo import is_zoo_name
 
 __all__ = ["open_model"]
 
+_EXPORTED = "torch.export.save(program, 'model.pt2') makes a file that can be captured; program.module() a module."
 _SAVED_GRAPH = b'"partwise.graph/'
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[A-Za-z0-9][\w./-]*)?\Z")
@@ -45,7 +47,10 @@ def open_model(model: Any, options: CaptureOptions | None = None) -> Source:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(model, torch.nn.Module):
         return _opener("partwise.frontends.function:open_module")(model, options)
-    name = str(model)
+    if not isinstance(model, str | os.PathLike):
+        hint = _EXPORTED if type(model).__name__ == "ExportedProgram" else ""
+        raise ModelError(type(model).__name__, "is no model", expected="an nn.Module, or a path or name", hint=hint)
+    name = os.fspath(cast("str | os.PathLike[str]", model))
     for matches, target in _FORMATS:
         if matches(name, Path(name)):
             if options.cache is not None and target.startswith(_WITHOUT_CACHE):

@@ -59,6 +59,7 @@ def _undefined(graph: Graph, known: set[str]) -> Iterator[str]:
 
 def _unbound(graph: Graph) -> Iterator[str]:
     symbols = {symbol.name for symbol in graph.symbols}
+    yield from (f"symbol `{s.name}` has the negative hint {s.hint}" for s in graph.symbols if s.hint < 0)
     yield from _unbound_conditions(graph, symbols)
     for spec in graph.tensors:
         for dim in spec.shape or ():

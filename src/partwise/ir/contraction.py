@@ -2,7 +2,8 @@
 
 Two kinds of node are never placed, but repeated in every stage that needs them:
 - views: only the memory they look at crosses (the receiver replays the chain of views); likewise every node
-  that makes something else than a tensor of numbers (ONNX sequences, strings), which no interface carries;
+  that makes something else than an array of numbers (ONNX sequences, strings, 4-bit integers), which no interface
+  carries;
 - derived nodes: cheap ones that depend on integer inputs (ids, masks, positions), sizes and weights alone.
 Every other node is *placed* in exactly one stage. This module answers, for each placed node, which values it
 needs from outside the repeated nodes: the graph that the planner sees, and the closure that the cutter writes.
@@ -29,7 +30,8 @@ table in several stages. The relative-position tables of vision models lie below
 _MOST_REPEATED = 512
 """A derived node that needs more nodes than this before it is no longer cheap; it is placed. Swin's masks need
 about 100."""
-_NO_NUMBERS = frozenset({DType.OPAQUE, DType.STRING})
+_NO_NUMBERS = frozenset({DType.OPAQUE, DType.STRING, DType.INT4, DType.UINT4})
+"""Types whose values no interface carries; of 4-bit integers onnxruntime gives no array."""
 
 
 @dataclass(frozen=True, slots=True)

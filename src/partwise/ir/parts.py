@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from partwise.ir.contraction import Contraction
+from partwise.ir.graph import Graph
 
 __all__ = ["Part", "divide"]
 
@@ -22,7 +23,7 @@ class Part:
     nodes: tuple[int, ...]
     """Everything it executes, repeated nodes included, in the graph's order."""
     weights: tuple[str, ...]
-    """Weights and constants it reads."""
+    """Weights and constants it reads, and buffers that it writes."""
     inputs: tuple[str, ...]
     """Tensors it receives: inputs of the model and outputs of earlier parts."""
     sent: tuple[str, ...]
@@ -56,13 +57,18 @@ def divide(contraction: Contraction, assignment: Sequence[Sequence[int]]) -> tup
         Part(
             placed=tuple(sorted(nodes)),
             nodes=tuple(sorted({*nodes, *closures[s].repeated})),
-            weights=tuple(sorted(closures[s].weights)),
+            weights=tuple(sorted(closures[s].weights | _states(graph, returned[s]))),
             inputs=inputs[s],
             sent=tuple(name for i in sorted(nodes) for name in graph.nodes[i].outputs if name in wanted),
             returned=returned[s],
         )
         for s, nodes in enumerate(assignment)
     )
+
+
+def _states(graph: Graph, returned: Sequence[str]) -> frozenset[str]:
+    """Buffers that keep one of these tensors as their new value; nothing need read them."""
+    return frozenset(m.target for m in graph.mutations if m.tensor in returned and m.target in graph.held)
 
 
 def _returned(contraction: Contraction, home: dict[str, int], stages: int) -> list[tuple[str, ...]]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from partwise.errors import InputError
+from partwise.errors import GraphError, InputError
 from partwise.ir import Graph, graph_digest
 from partwise.ir.dims import holds
 from partwise.profiling.cost import Cost, node_cost
 from partwise.profiling.liveness import state_views, timeline
 
-__all__ = ["Profile", "Unknown", "bind", "profile"]
+__all__ = ["MOST_BYTES", "Profile", "Unknown", "bind", "profile"]
+
+MOST_BYTES = 1 << 60
+"""Of all tensors of a graph together, each counted once: sums of a few of them still fit 64 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +84,11 @@ def profile(graph: Graph, sizes: Mapping[str, int] | None = None) -> Profile:
     Raises:
         InputError: a symbol that the graph does not have, or a size below 1.
         UnsupportedOpError: an operator without a row.
+        GraphError: a tensor of a negative size here, or of more bytes than anything has.
     """
     bindings = bind(graph, sizes)
     sizes_of, states = graph.sizes(bindings), state_views(graph)
+    _refuse_absurd(sizes_of)
     made = [o.tensor for o in graph.outputs] + [m.tensor for m in graph.mutations]
     activations = timeline(graph, range(len(graph.nodes)), graph.inputs, made, bindings).peak_bytes
     weight_bytes = sum(sizes_of[w.tensor] for w in graph.weights)
@@ -95,6 +100,16 @@ def profile(graph: Graph, sizes: Mapping[str, int] | None = None) -> Profile:
         weight_bytes=weight_bytes,
         peak_bytes=weight_bytes + activations,
     )
+
+
+def _refuse_absurd(sizes_of: Mapping[str, int]) -> None:
+    if wrong := next((name for name, size in sizes_of.items() if size < 0), None):
+        raise GraphError(f"tensor `{wrong}`", "has a negative size here", hint="is a size too small for this model?")
+    if sum(sizes_of.values()) > MOST_BYTES:
+        largest = max(sizes_of, key=sizes_of.__getitem__)
+        got = f"{float(min(sizes_of[largest], 10**300)):.3g} bytes"
+        expected = f"≤ {MOST_BYTES:.3g} bytes in all tensors together"
+        raise GraphError(f"tensor `{largest}`", "is absurdly large", expected=expected, got=got)
 
 
 def bind(graph: Graph, sizes: Mapping[str, int] | None) -> dict[str, int]:

@@ -7,6 +7,7 @@ any other reader of `.npz` sees integers of the right shape.
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,15 +15,17 @@ from typing import IO
 
 import ml_dtypes
 import numpy as np
+import psutil
 from numpy.lib import format as npy
 
 from partwise.errors import InputError
 from partwise.files import ZIP_FAULTS
+from partwise.units import format_bytes
 
 __all__ = ["ArchiveWriter", "read_archive", "read_members", "stored_names", "write_archive"]
 
 _OWN_TYPES = ("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "int4", "uint4")
-_BROKEN = (*ZIP_FAULTS, MemoryError)
+_BROKEN = (*ZIP_FAULTS, MemoryError, tokenize.TokenError)  # the last of a header that is no Python literal
 
 
 class ArchiveWriter:
@@ -95,6 +98,9 @@ def _read(archive: zipfile.ZipFile, member: str) -> np.ndarray:
         promised = int(np.prod(shape, dtype=object)) * dtype.itemsize
         if archive.getinfo(member).file_size - file.tell() != promised:
             raise ValueError(f"`{member}` lies about its size")
+        if promised > (free := psutil.virtual_memory().available):
+            left = format_bytes(free)
+            raise ValueError(f"`{member}` unpacks to {format_bytes(promised)}, and {left} of memory are free")
     with archive.open(member) as file:
         array = npy.read_array(file, allow_pickle=False)
     kind = _split(member.removesuffix(".npy"))[1]

@@ -58,7 +58,7 @@ class RunWriter:
             InputError: the disk refuses.
         """
         self._folder, self._stream = folder, stream
-        self._partial = folder / f".run_{secrets.token_hex(4)}"
+        self._partial, self._is_new = folder / f".run_{secrets.token_hex(4)}", not folder.exists()
         with _disk(folder):
             self._partial.mkdir(parents=True)
             self._files = [(self._partial / name).open("wb") for name in (INPUTS, OUTPUTS)]
@@ -95,6 +95,9 @@ class RunWriter:
             with contextlib.suppress(OSError):
                 open_one.close()
         shutil.rmtree(self._partial, ignore_errors=True)
+        if self._is_new:
+            with contextlib.suppress(OSError):  # other runs are in it: then it stays
+                self._folder.rmdir()
 
     def _number(self) -> Path:
         """Take the next number; where another run takes it first, renaming fails, and the one after it is tried."""

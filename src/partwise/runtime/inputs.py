@@ -18,10 +18,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from partwise.errors import InputError
+from partwise.errors import InputError, InterfaceMismatchError
 from partwise.packaging import Manifest, Package, Port
 from partwise.packaging.arrays import numpy_dtype
-from partwise.runtime.archive import read_archive
+from partwise.runtime.archive import read_members, stored_names
 from partwise.runtime.nested import array_of, read_json
 from partwise.runtime.random_inputs import random_inputs
 
@@ -105,12 +105,21 @@ def _open_path(path: Path, manifest: Manifest) -> Inputs:
 def _read(path: Path, manifest: Manifest) -> dict[str, np.ndarray]:
     match path.suffix:
         case ".npz":
-            found = read_archive(path)
+            found = _read_known(path, manifest)
         case ".json":
             found = read_json(path, manifest)
         case suffix:
             raise InputError(str(path), "is no inputs", expected=".npz, .json or a folder of them", got=suffix)
     return _arrays(found, manifest)
+
+
+def _read_known(path: Path, manifest: Manifest) -> dict[str, np.ndarray]:
+    """The arrays of a file; one that no input is called like is an error before any is unpacked."""
+    stored, known = stored_names(path), [port.tensor for port in manifest.inputs]
+    if unknown := next((name for name in stored if name not in known), None):
+        raise InterfaceMismatchError(str(path), f"`{unknown[:80]}` is unknown", expected=", ".join(known) or "none",
+                                     got=", ".join(stored)[:300])  # fmt: skip
+    return dict(read_members(path, stored))
 
 
 def _arrays(values: Mapping[str, Any], manifest: Manifest) -> dict[str, np.ndarray]:

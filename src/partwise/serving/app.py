@@ -28,6 +28,7 @@ from partwise.serving.feed import Feed
 from partwise.serving.jobs import BusyError, Served
 from partwise.serving.kserve import decode_request, encode_response
 from partwise.serving.metrics import Metrics
+from partwise.units import whole_number
 
 __all__ = ["Site", "make_app"]
 
@@ -213,7 +214,7 @@ async def _read(request: Request, limit: int) -> bytes:
     if request.headers.get("content-encoding", "identity") != "identity":
         raise _RefusedError(415, "compressed bodies are not taken")
     told = request.headers.get("content-length", "0")
-    parts, size = list[bytes](), int(told) if told.isdigit() else 0
+    parts, size = list[bytes](), whole_number(told) or 0
     if size <= limit:
         size = 0
         async for part in request.stream():
@@ -230,9 +231,9 @@ def _header_bytes(request: Request) -> int | None:
     told = request.headers.get(_HEADER)
     if told is None:
         return None
-    if not told.isdigit() or len(told) > 18:
+    if (size := whole_number(told)) is None:
         raise InputError(_HEADER, "is no number", got=told[:40])
-    return int(told)
+    return size
 
 
 async def _aside(size: int, work: Callable[[], Any]) -> Any:

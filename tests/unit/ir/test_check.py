@@ -30,6 +30,11 @@ def test_all_violations_are_found_and_the_first_is_told() -> None:
         check_graph(broken)
 
 
+def test_a_negative_hint_is_found() -> None:
+    broken = replace(chain([4, 5]), symbols=(Symbol(name="batch", hint=-1, input="input_0", dim=0),))
+    assert list(violations(broken)) == ["symbol `batch` has the negative hint -1"]
+
+
 def test_an_unknown_symbol_is_found_in_shapes_and_arguments() -> None:
     graph = chain([4, 5])
     node = replace(graph.nodes[0], args=(Ref("input_0"), (Sym("sequence*2"),)))

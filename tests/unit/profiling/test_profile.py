@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from graphs import Builder
-from partwise.errors import InputError
+from partwise.errors import GraphError, InputError
 from partwise.hardware import REFERENCE_DEVICE
 from partwise.ir import DType, Format, Graph, Node, Output, Ref, Symbol, TensorSpec, Weight
 from partwise.profiling import profile, timeline
@@ -79,6 +79,21 @@ def test_other_sizes_need_no_other_graph() -> None:
 def test_sizes_that_make_no_sense(sizes: dict[str, int]) -> None:
     with pytest.raises(InputError):
         profile(mlp(), sizes)
+
+
+@pytest.mark.parametrize(
+    ("dim", "sizes", "words"),
+    [
+        ("batch", {"batch": 1 << 60}, "tensor `a`: is absurdly large"),
+        (10**400, {}, "tensor `r`: is absurdly large"),
+        ("batch - 5", {}, "tensor `r`: has a negative size"),
+    ],
+)
+def test_sizes_that_nothing_has(dim: int | str, sizes: dict[str, int], words: str) -> None:
+    graph = mlp()
+    tensors = tuple(replace(spec, shape=(dim, 8)) if spec.name == "r" else spec for spec in graph.tensors)
+    with pytest.raises(GraphError, match=words):
+        profile(replace(graph, tensors=tensors), sizes)
 
 
 def test_memory_over_time() -> None:

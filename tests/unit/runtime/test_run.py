@@ -94,7 +94,7 @@ def test_a_failed_run_leaves_nothing(package: Package) -> None:
         run_package(package, {"x": "nonsense"})
     with pytest.raises(Exception, match="shape"):
         run_package(package, [example(), example() | {"mask": np.zeros(9, bool)}])
-    assert list((package.path.parent / "run").iterdir()) == []
+    assert not (package.path.parent / "run").exists()
 
 
 def test_not_saved(package: Package) -> None:

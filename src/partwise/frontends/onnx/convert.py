@@ -10,12 +10,13 @@ from typing import Any
 import partwise.ir as ir
 from partwise.errors import ModelError, UnsupportedOpError
 from partwise.frontends.onnx.attributes import attribute_argument, tensor_argument, tensor_data
-from partwise.frontends.onnx.bodies import body_attributes, captures
+from partwise.frontends.onnx.bodies import body_attributes, captures, subgraphs
 from partwise.frontends.onnx.channels import name_channels
 from partwise.frontends.onnx.control import body_argument, trips
 from partwise.frontends.onnx.infer import Inferred, inferred_model
 from partwise.frontends.onnx.optimize import Optimized
 from partwise.frontends.onnx.symbols import Sizes
+from partwise.frontends.onnx.training import refuse_training
 from partwise.onnx_values import dtype_of, op_name
 
 __all__ = ["convert"]
@@ -25,6 +26,7 @@ _LITERAL_BYTES = 1024
 _PACKED = (ir.DType.INT4, ir.DType.UINT4)
 """Types that no array of numpy packs two a byte: their tensors stay in the graph."""
 _QUANTIZED = (ir.DType.INT8, ir.DType.UINT8)
+_RESIZING = ("Resize", "Upsample")
 
 
 @dataclass(slots=True)
@@ -60,8 +62,10 @@ def convert(
     building = _Building(optimized, sizes, dict(inferred.specs))
     if graph.sparse_initializer:
         raise UnsupportedOpError("sparse initializers", "are not supported", hint="store these weights densely.")
+    refuse_training(graph)
+    shaping = _shaping(graph)
     for tensor in graph.initializer:
-        _initializer(building, tensor)
+        _initializer(building, tensor, shaping)
     bodies = {node.output[0]: node for node in inferred_model(optimized.model).graph.node if node.output}
     for node in _ordered(graph):
         _node(building, node, bodies)
@@ -84,7 +88,7 @@ def convert(
     )
 
 
-def _initializer(building: _Building, tensor: Any) -> None:
+def _initializer(building: _Building, tensor: Any, shaping: frozenset[str]) -> None:
     name, subject = tensor.name, f"tensor `{tensor.name}`"
     dtype, shape = dtype_of(tensor.data_type, subject), tuple(int(size) for size in tensor.dims)
     spec = ir.TensorSpec(name=name, dtype=dtype, shape=shape)
@@ -92,12 +96,18 @@ def _initializer(building: _Building, tensor: Any) -> None:
     if dtype is ir.DType.STRING:
         value = ("value", tensor_argument(tensor, subject))
         building.nodes.append(ir.Node(op="onnx.Constant", args=(), kwargs=(value,), outputs=(name,)))
-    elif _is_literal(spec):
+    elif _is_literal(spec) or (name in shaping and spec.bytes({}) <= _LITERAL_BYTES):
         data = tensor_data(tensor, str(building.optimized.folder))
         building.constants.append(ir.Constant(tensor=name, data=base64.b64encode(data).decode()))
         building.literals[name] = tensor
     else:
         building.weights.append(ir.Weight(tensor=name, key=name, trainable=_is_parameter(dtype)))
+
+
+def _shaping(graph: Any) -> frozenset[str]:
+    """Values that decide a shape although they are floats: onnxruntime reads them before it has any weight."""
+    resizing = (node for inner in subgraphs(graph) for node in inner.node if node.op_type in _RESIZING)
+    return frozenset(name for node in resizing for name in node.input[1:])
 
 
 def _is_literal(spec: ir.TensorSpec) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import partwise.ir as ir
 from partwise.extras import require
-from partwise.frontends.onnx.optimize import Optimized, open_session
+from partwise.frontends.onnx.optimize import Optimized, open_session, writing
 from partwise.frontends.onnx.probe import probe
 from partwise.frontends.onnx.symbols import Sizes
 from partwise.onnx_values import dtype_of, session_dtype
@@ -56,8 +56,8 @@ def inferred_model(model: Any) -> Any:
     onnx = require("onnx")
     try:
         return onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
-        return model
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError):
+        return model  # the engine judges it
 
 
 def value_dims(value: Any) -> list[int | str | None] | None:
@@ -65,7 +65,12 @@ def value_dims(value: Any) -> list[int | str | None] | None:
     kind = value.type.tensor_type
     if not kind.HasField("shape"):
         return None
-    return [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in kind.shape.dim]
+    return [_size(dim) if dim.HasField("dim_value") else dim.dim_param or None for dim in kind.shape.dim]
+
+
+def _size(dim: Any) -> int | None:
+    """A fixed size; exporters write -1 for an open one."""
+    return int(dim.dim_value) if dim.dim_value >= 0 else None
 
 
 def body_specs(graph: Any, sizes: Sizes) -> dict[str, ir.TensorSpec]:
@@ -93,7 +98,8 @@ def _session_of_everything(optimized: Optimized) -> Any:
                 model.graph.output.append(onnx.ValueInfoProto(name=name))
                 known.add(name)
     path = optimized.folder / _EVERYTHING
-    onnx.save(model, path)
+    with writing(optimized.folder):
+        onnx.save(model, path)
     return open_session(str(path), "the optimized model")
 
 

@@ -10,6 +10,8 @@ import re
 import shutil
 import tempfile
 import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from partwise.errors import InputError, ModelError, UnsafeFileError, Unsupported
 from partwise.extras import require
 from partwise.frontends.onnx.bodies import lift_weights
 
-__all__ = ["LEVELS", "Optimized", "open_session", "optimize", "refusal"]
+__all__ = ["LEVELS", "Optimized", "open_session", "optimize", "refusal", "writing"]
 
 LEVELS = {
     "off": "ORT_DISABLE_ALL",
@@ -61,24 +63,43 @@ def optimize(path: Path, level: str, fixed: Any = None) -> Optimized:
 
     Raises:
         ModelError, UnsupportedOpError: onnxruntime refuses the model.
-        InputError: no such level.
+        InputError: no such level, or the disk refuses.
     """
     if level not in LEVELS:
         raise InputError(f"--optimize {level}", "no such level", expected=", ".join(LEVELS))
     onnx = require("onnx")
-    optimized = Optimized(Path(tempfile.mkdtemp(prefix="partwise-onnx-")))
+    with writing(tempfile.gettempdir()):
+        optimized = Optimized(Path(tempfile.mkdtemp(prefix="partwise-onnx-")))
     target = optimized.folder / _MODEL
-    entries = {
+    saving = {
         "session.optimized_model_external_initializers_file_name": _WEIGHTS,
         "session.optimized_model_external_initializers_min_size_in_bytes": _EXTERNAL_BYTES,
     }
-    if fixed is not None:
-        entries["session.model_external_initializers_file_folder_path"] = str(path.parent.resolve())
+    beside = {"session.model_external_initializers_file_folder_path": str(path.parent.resolve())}
+    entries = {} if fixed is None else beside
     source = str(path) if fixed is None else fixed.SerializeToString()
-    open_session(source, str(path), level, entries, optimized_model_filepath=str(target))
+    try:
+        open_session(source, str(path), level, entries | saving, optimized_model_filepath=str(target))
+    except ModelError:
+        open_session(source, str(path), level, entries)  # raises again where the model is at fault, not the disk
+        raise _unwritable(str(optimized.folder)) from None
     optimized.model = onnx.load(target, load_external_data=False)
     lift_weights(optimized.model.graph)
     return optimized
+
+
+@contextmanager
+def writing(folder: str | Path) -> Generator[None]:
+    """While this lasts, what the disk refuses is an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(str(folder), error.strerror or "") from None
+
+
+def _unwritable(folder: str, why: str = "") -> InputError:
+    what = "the optimized model cannot be written here" + (f" ({why})" if why else "")
+    return InputError(folder, what, hint="is the disk full? TMPDIR names another folder.")
 
 
 def open_session(

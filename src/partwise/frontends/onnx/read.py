@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ import partwise.ir as ir
 from partwise.errors import ModelError, UnsafeFileError, UnsupportedOpError
 from partwise.extras import require
 from partwise.frontends.onnx.bodies import subgraphs
+from partwise.frontends.onnx.infer import inferred_model
 from partwise.ir.operators import ONNX_RANDOM
 from partwise.onnx_values import op_name
 
@@ -21,6 +23,8 @@ ABSURD_BYTES = 1 << 40
 _PAYLOAD_BYTES = 1024
 """Tensors above this size are held without their data: the graph alone is read here."""
 _EXTERNAL = 1  # TensorProto.EXTERNAL
+_NO_ARRAYS = {8: "strings", 21: "4-bit integers", 22: "4-bit integers"}
+"""Element types that onnxruntime neither takes from numpy nor gives it, by ONNX's number."""
 
 
 def read_model(path: Path) -> Any:
@@ -49,16 +53,12 @@ def check_sizes(model: Any, subject: str) -> None:
     """Raise if shape inference finds a value of absurd size.
 
     Raises:
-        ModelError: a tensor above `ABSURD_BYTES`, or negative sizes.
+        ModelError: a tensor above `ABSURD_BYTES`.
     """
-    onnx = require("onnx")
-    try:
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
-        return  # a model that inference cannot read is judged by the engine
+    inferred = inferred_model(model)
     for value in (*inferred.graph.value_info, *inferred.graph.output):
         dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        if prod(dims) > ABSURD_BYTES or min(dims, default=0) < 0:
+        if prod(size for size in dims if size > 0) > ABSURD_BYTES:
             raise ModelError(f"{subject}, `{value.name}`", "has an absurd size", got=dims)
 
 
@@ -106,8 +106,15 @@ def _check_external(path: Path, tensor: Any) -> None:
     parts = PurePosixPath(location.replace("\\", "/"))
     if not location or parts.is_absolute() or ".." in parts.parts:
         raise UnsafeFileError(subject, "its data lies outside the model's folder", got=repr(location)[:80])
-    if not (path.parent / location).is_file():
-        raise ModelError(subject, "its external data is missing", expected=str(path.parent / location))
+    if not _is_file(path.parent / location):
+        raise ModelError(subject, "its external data is missing", expected=str(path.parent / location)[:200])
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the system allows
+        return False
 
 
 def _check_tensor(path: Path, tensor: Any) -> None:
@@ -151,10 +158,11 @@ def _check_operator(node: Any) -> None:
 def _check_ends(path: Path, graph: Any) -> None:
     for value in (*graph.input, *graph.output):
         kind = value.type.WhichOneof("value")
-        text = kind == "tensor_type" and value.type.tensor_type.elem_type == 8
-        if (kind is not None and kind != "tensor_type") or text:
-            raise ModelError(
-                f"{path}, `{value.name}`",
-                "is no tensor of numbers; a run passes arrays",
-                got=kind if not text else "strings",
-            )
+        elements = value.type.tensor_type.elem_type if kind == "tensor_type" else 0
+        if kind not in (None, "tensor_type") or elements in _NO_ARRAYS:
+            what, got = "is no tensor of numbers; a run passes arrays", _NO_ARRAYS.get(elements, kind)
+            raise ModelError(f"{path}, `{value.name}`", what, got=got)
+    for kind, values in (("output", graph.output), ("initializer", graph.initializer)):
+        name, times = next(iter(Counter(value.name for value in values).most_common(1)), ("", 0))
+        if times > 1:
+            raise ModelError(f"{path}, {kind} `{name}`", "stands in the graph more than once")

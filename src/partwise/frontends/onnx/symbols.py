@@ -59,12 +59,13 @@ def read_sizes(inputs: Sequence[tuple[str, ir.DType, Sequence[int | str] | None]
         inputs: (name, type, dims) of each; None for an unknown rank.
         options: asked-for sizes; examples outrank the others.
     """
-    sizes = Sizes()
+    sizes, examples = Sizes(), example_shapes(options, [name for name, _, _ in inputs])
     for name, dtype, dims in inputs:
         sizes.dtypes[name] = dtype
+        if dims is None and name in examples:
+            dims = [""] * len(examples[name])
         if dims is not None:
             sizes.inputs[name] = tuple(_dim(sizes, name, dtype, dims, place, options) for place in range(len(dims)))
-    examples = example_shapes(options, [name for name, _, _ in inputs])
     for name, symbol in sizes.symbols.items():
         shape = examples.get(symbol.input or "", ())
         given = shape[symbol.dim] if symbol.dim is not None and symbol.dim < len(shape) else None

@@ -14,6 +14,7 @@ import partwise.ir as ir
 from partwise.errors import ModelError, UnsupportedOpError
 from partwise.frontends.pt2.archive import DTYPES, Archive, Tensors
 from partwise.frontends.pt2.sizes import Sizes, roles
+from partwise.frontends.results import result_names
 from partwise.frontends.untrusted import as_dict, as_list
 
 __all__ = ["convert"]
@@ -218,7 +219,7 @@ def _module_path(node: Mapping[str, Any]) -> str:
 def _ends(
     building: _Building, specs: list[dict[str, Any]], call: dict[str, Any]
 ) -> tuple[tuple[ir.Output, ...], tuple[ir.Mutation, ...]]:
-    names = iter(_leaf_names(json.loads(call["out_spec"])[1]))
+    names = iter(result_names(_leaf_paths(json.loads(call["out_spec"])[1])))
     outputs, mutations = list[ir.Output](), list[ir.Mutation]()
     for spec in specs:
         ((kind, body),) = spec.items()
@@ -235,14 +236,13 @@ def _ends(
     return tuple(outputs), tuple(mutations)
 
 
-def _leaf_names(tree: dict[str, Any], path: tuple[str, ...] = ()) -> list[str]:
-    """Names of the results in order: keys and places of the structure that the model returns."""
+def _leaf_paths(tree: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Keys and places that lead to each result, in the order of the structure that the model returns."""
     children = tree["children_spec"]
     if tree["type"] is None:
-        name = "_".join(path)
-        return [f"output_{name}" if name.isdigit() else name or "output"]
+        return [path]
     keys = _keys(tree["context"], len(children))
-    return [name for key, child in zip(keys, children, strict=True) for name in _leaf_names(child, (*path, key))]
+    return [leaf for key, child in zip(keys, children, strict=True) for leaf in _leaf_paths(child, (*path, key))]
 
 
 def _keys(context: str | None, count: int) -> list[str]:

@@ -43,6 +43,8 @@ class _Building:
     constants: list[ir.Constant] = field(default_factory=list)
     nodes: list[ir.Node] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
+    taken: frozenset[str] = frozenset()
+    """Names of inputs and of nodes' values; a weight that is called like one gets another."""
 
     @property
     def literals(self) -> Literals:
@@ -75,8 +77,8 @@ def convert(
     Raises:
         UnsupportedOpError: an operator without a row, a random one, a size computed from data.
     """
-    building = _Building(program, naming)
     sources = {spec.arg.name: spec for spec in program.graph_signature.input_specs}
+    building = _Building(program, naming, taken=_taken(program, sources))
     for node in program.graph_module.graph.nodes:
         if node.op == "placeholder":
             _placeholder(building, node, sources[node.name])
@@ -101,6 +103,18 @@ def convert(
     return ir.prune(graph)
 
 
+def _taken(program: Any, sources: Mapping[str, Any]) -> frozenset[str]:
+    names = set[str]()
+    for node in program.graph_module.graph.nodes:
+        if node.op == "call_function":
+            values = node.meta.get("val")
+            several = len(cast(list[Any], values)) if isinstance(values, tuple | list) else 0
+            names |= {node.name, *(f"{node.name}.{place}" for place in range(several))}
+        elif node.op == "placeholder" and sources[node.name].kind.name == "USER_INPUT":
+            names.add(node.name)
+    return frozenset(names)
+
+
 def _placeholder(building: _Building, node: Any, source: Any) -> None:
     kind, value = source.kind.name, node.meta["val"]
     if kind == "USER_INPUT":
@@ -110,7 +124,7 @@ def _placeholder(building: _Building, node: Any, source: Any) -> None:
             building.specify(node.name, value, node)
         return
     key = str(building.naming.ties.get(source.target, source.target))
-    tensor = key if key not in building.inputs else f"{key}.weight"
+    tensor = key if key not in building.taken else f"{key}.weight"
     building.names[node] = tensor
     if tensor in building.specs:
         return

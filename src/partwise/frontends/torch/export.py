@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from partwise.errors import ModelError, PartwiseError
 from partwise.extras import require
+from partwise.frontends.results import result_names
 from partwise.frontends.torch.experts import experts_as_one_op
 from partwise.frontends.torch.literals import is_tensor
 from partwise.frontends.torch.origin import failing_module
@@ -53,7 +54,16 @@ def arrange(module: Any, example_inputs: Any) -> dict[str, Any]:
         if not is_tensor(value) and not isinstance(value, str | int | bool):
             raise ModelError(f"example input `{name}`", "cannot be recorded", expected="a tensor, string, int or bool",
                              got=type(value).__name__, hint="wrap the module in one that takes tensors.")  # fmt: skip
-    return named
+    return _apart(named)
+
+
+def _apart(named: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values, no tensor under two names: export would take the two inputs for one."""
+    seen, found = set[int](), dict[str, Any]()
+    for name, value in named.items():
+        found[name] = value.clone() if is_tensor(value) and id(value) in seen else value
+        seen.add(id(value))
+    return found
 
 
 def export_functional(
@@ -91,13 +101,12 @@ def export_functional(
 
 
 def output_names(program: Any) -> list[str]:
-    """The model's names for its results, in order: keys of the structure it returns."""
+    """The model's names for its results, in order: keys of the structure it returns, each name once."""
     pytree = require("torch.utils._pytree")
     spec = program.call_spec.out_spec
     tree = pytree.tree_unflatten(list(range(spec.num_leaves)), spec)
     paths = [path for path, _ in pytree.tree_flatten_with_path(tree)[0]]
-    names = ["_".join(_key(step) for step in path) for path in paths]
-    return [f"output_{name}" if name.isdigit() else name or "output" for name in names]
+    return result_names([_key(step) for step in path] for path in paths)
 
 
 def _key(step: Any) -> str:

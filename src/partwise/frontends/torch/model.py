@@ -46,7 +46,11 @@ class TorchModel:
         return {weight.tensor: self._weight(graph, weight) for weight in graph.weights}
 
     def reference(self, graph: ir.Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The module's own answer, by the operators that its graph has: outputs by the graph's names."""
+        """The module's own answer, by the operators that its graph has: outputs by the graph's names.
+
+        Raises:
+            ModelError: its own code refuses these inputs.
+        """
         torch = require("torch")
         literals = {n.removeprefix(ARGUMENT): v for n, v in graph.settings if n.startswith(ARGUMENT)}
         tensors = {name: from_numpy(own(value)) for name, value in inputs.items()}
@@ -57,9 +61,9 @@ class TorchModel:
             self._unchanged(graph),
             self._as_captured(graph),
         ):
-            results = self._module(**tensors, **literals)
+            results = _answered(self._module, {**tensors, **literals})
         leaves = [leaf for leaf in torch.utils._pytree.tree_leaves(results) if isinstance(leaf, torch.Tensor)]
-        return {output.name: to_numpy(leaf) for output, leaf in zip(graph.outputs, leaves, strict=True)}
+        return {output.name: to_numpy(leaf.detach()) for output, leaf in zip(graph.outputs, leaves, strict=True)}
 
     def _as_captured(self, graph: ir.Graph) -> AbstractContextManager[None]:
         """The module with the inputs and outputs that a graph with a cache has."""
@@ -69,13 +73,17 @@ class TorchModel:
 
     @contextmanager
     def _unchanged(self, graph: ir.Graph) -> Generator[None]:
-        """The module's state is after this what it was before."""
+        """The module's state is after this what it was before, be it written in place or bound anew."""
         keys = [graph.held[m.target].key for m in graph.mutations if m.target in graph.held]
-        held = [self._tensor(key) for key in keys]
-        before = [tensor.clone() for tensor in held]
-        yield
-        for tensor, value in zip(held, before, strict=True):
-            tensor.copy_(value)
+        held = {key: self._tensor(key) for key in keys}
+        before = {key: tensor.clone() for key, tensor in held.items()}
+        try:
+            yield
+        finally:
+            for key, tensor in held.items():
+                tensor.copy_(before[key])
+                owner, _, name = key.rpartition(".")
+                setattr(self._module.get_submodule(owner), name, tensor)
 
     def _tensor(self, key: str) -> Any:
         value = self._module
@@ -92,3 +100,14 @@ class TorchModel:
             expected = (spec.dtype.value, spec.shape)
             raise StalePlanError(f"weight `{weight.key}`", "differs", expected=expected, got=found)
         return to_numpy(value.detach())
+
+
+def _answered(module: Any, inputs: Mapping[str, Any]) -> Any:
+    """What the module returns; whatever its code raises is about these inputs, which may be made up."""
+    try:
+        return module(**inputs)
+    except Exception as error:
+        text = (str(error).splitlines() or [""])[0][:200]
+        hint = "made-up inputs may not suit it: cut with --no-check, then verify with inputs of your own."
+        what = f"refuses these inputs: {type(error).__name__}: {text}"
+        raise ModelError(type(module).__name__, what, hint=hint) from error

@@ -18,8 +18,8 @@ def module_path(node: Any) -> str:
 
 
 def origin(node: Any) -> str:
-    """Module path and `file:line` of a node, for messages."""
-    return ", ".join(part for part in (module_path(node), _source_line(node)) if part)
+    """Module path and `file:line` of a node, for messages; torch knows only lines of methods named `forward`."""
+    return ", ".join(part for part in (module_path(node), _source_line(node)) if part) or "the model itself"
 
 
 def failing_module(error: BaseException, module: Any) -> str:

@@ -27,14 +27,15 @@ conv1d.default conv2d.default conv3d.default conv1d.padding conv2d.padding conv3
 """.split()
 _TRANSPOSED_CONVOLUTIONS = "conv_transpose1d.default conv_transpose2d.input conv_transpose3d.input".split()
 _RECURRENCES = "lstm.input gru.input rnn_tanh.input rnn_relu.input".split()
+_CELLS = "gru_cell.default lstm_cell.default rnn_relu_cell.default rnn_tanh_cell.default".split()
 
 # A view gives memory of its argument, always. What may do so or not (`contiguous`, `reshape`, `to`) is not
 # functional and never in these graphs; `type_as` is resolved by the frontend.
 _VIEWS = """
-_conj.default _unsafe_view.default alias.default as_strided.default broadcast_tensors.default chunk.default
-detach.default diagonal.default expand.default expand_as.default flatten.using_ints imag.default meshgrid.default
-meshgrid.indexing mH.default moveaxis.int movedim.int movedim.intlist mT.default narrow.default numpy_T.default
-permute.default positive.default real.default select.int slice.Tensor split.sizes split.Tensor
+_conj.default _neg_view.default _unsafe_view.default alias.default as_strided.default broadcast_tensors.default
+chunk.default detach.default diagonal.default expand.default expand_as.default flatten.using_ints imag.default
+meshgrid.default meshgrid.indexing mH.default moveaxis.int movedim.int movedim.intlist mT.default narrow.default
+numpy_T.default permute.default positive.default real.default select.int slice.Tensor split.sizes split.Tensor
 split_with_sizes.default squeeze.default squeeze.dim squeeze.dims swapaxes.default swapdims.default t.default
 tensor_split.indices tensor_split.sections transpose.int unbind.int unflatten.int unfold.default unsafe_chunk.default
 unsafe_split.Tensor unsafe_split_with_sizes.default unsqueeze.default view.default view.dtype view_as.default
@@ -102,20 +103,21 @@ new_zeros.default ones.default ones_like.default scalar_tensor.default zeros.def
 """.split()
 
 _REDUCTION = """
-_cdist_forward.default _fft_c2c.default _fft_c2r.default _fft_r2c.default _log_softmax.default _softmax.default
+_cdist_forward.default _fft_c2c.default _fft_c2r.default _fft_r2c.default _is_all_true.default _log_softmax.default
+_softmax.default
 all.default all.dim all.dims amax.default amin.default aminmax.default any.default any.dim any.dims argmax.default
 argmin.default argsort.default argsort.stable binary_cross_entropy.default binary_cross_entropy_with_logits.default
 cdist.default cosine_similarity.default count_nonzero.default count_nonzero.dim_IntList cross_entropy_loss.default
 cummax.default cummin.default cumprod.default cumsum.default fft_fft.default fft_fft2.default fft_fftn.default
 fft_fftshift.default fft_hfft.default fft_ifft.default fft_ifft2.default fft_ifftn.default fft_ifftshift.default
 fft_ihfft.default fft_irfft.default fft_irfft2.default fft_irfftn.default fft_rfft.default fft_rfft2.default
-fft_rfftn.default histc.default huber_loss.default kl_div.default kthvalue.default l1_loss.default linalg_norm.default
-linalg_vector_norm.default log_softmax.int logcumsumexp.default logsumexp.default max.default max.dim mean.default
-mean.dim median.default median.dim min.default min.dim mse_loss.default nanmean.default nansum.default
-nll_loss_forward.default nll_loss_nd.default norm.Scalar norm.ScalarOpt_dim pairwise_distance.default prod.default
-prod.dim_int smooth_l1_loss.default softmax.int sort.default sort.stable std.correction std.default std.dim
-std_mean.correction sum.default sum.dim_IntList topk.default trace.default var.correction var.default var.dim
-var_mean.correction
+fft_rfftn.default histc.default huber_loss.default istft.default kl_div.default kthvalue.default l1_loss.default
+linalg_norm.default linalg_vector_norm.default log_softmax.int logcumsumexp.default logsumexp.default max.default
+max.dim mean.default mean.dim median.default median.dim min.default min.dim mse_loss.default nanmean.default
+nansum.default nll_loss_forward.default nll_loss_nd.default norm.Scalar norm.ScalarOpt_dim pairwise_distance.default
+prod.default prod.dim_int smooth_l1_loss.default softmax.int sort.default sort.stable std.correction std.default std.dim
+std_mean.correction stft.center stft.default sum.default sum.dim_IntList topk.default trace.default var.correction
+var.default var.dim var_mean.correction
 """.split()
 
 _NORM = """
@@ -178,6 +180,7 @@ def _contractions() -> list[Operator]:
     rows |= dict.fromkeys(_CONVOLUTIONS, (Kind.CONV, rules.convolution))
     rows |= dict.fromkeys(_TRANSPOSED_CONVOLUTIONS, (Kind.CONV, rules.transposed_convolution))
     rows |= dict.fromkeys(_RECURRENCES, (Kind.MATMUL, rules.recurrence))
+    rows |= dict.fromkeys(_CELLS, (Kind.MATMUL, rules.cell))
     return [Operator(name=f"aten.{name}", kind=kind, macs=rule) for name, (kind, rule) in rows.items()]
 
 

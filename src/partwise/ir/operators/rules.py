@@ -14,6 +14,7 @@ __all__ = [
     "addmm",
     "attention",
     "bilinear",
+    "cell",
     "convolution",
     "einsum",
     "experts",
@@ -113,6 +114,11 @@ def recurrence(call: Call) -> int:
     parameters = call.argument(2)
     shapes = [call.shape_of(parameter) for parameter in parameters] if isinstance(parameters, tuple) else []
     return prod(call.shape(0)[:-1]) * sum(prod(shape) for shape in shapes if len(shape) == 2)
+
+
+def cell(call: Call) -> int:
+    """x [.., in], state, weights [gates · hidden, in] and [gates · hidden, hidden]: one step of `recurrence`."""
+    return prod(call.shape(0)[:-1]) * (prod(call.shape(2)) + prod(call.shape(3)))
 
 
 def experts(call: Call) -> int:

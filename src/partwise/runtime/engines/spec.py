@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from partwise.errors import InputError
 from partwise.runtime.engines.engine import EngineSettings
 from partwise.runtime.engines.fake import Fake, parse_fake
+from partwise.units import whole_number
 
 __all__ = ["EngineSpec", "engine_names", "engine_text", "on_cpu", "parse_engine", "stage_engines"]
 
@@ -87,4 +88,4 @@ def engine_text(settings: EngineSettings) -> str:
 
 
 def _is_numbered(item: str) -> bool:
-    return item.partition("=")[0].isdigit()
+    return whole_number(item.partition("=")[0]) is not None

@@ -6,6 +6,7 @@ from typing import Any
 
 from partwise.errors import EngineMissingError, InputError
 from partwise.extras import require
+from partwise.units import whole_number
 
 __all__ = ["DEVICES", "find_device"]
 
@@ -21,7 +22,7 @@ def find_device(name: str) -> Any:
     """
     torch = require("torch")
     kind, _, number = name.partition(":")
-    if kind not in DEVICES or (number and not number.isdigit()):
+    if kind not in DEVICES or (number and whole_number(number) is None):
         raise InputError(f"torch's device `{name}`", "is unknown", expected=", ".join(DEVICES))
     if kind == "cpu":
         return torch.device("cpu")

@@ -90,7 +90,11 @@ class Outbox:
         if free := self._free.get(capacity):
             return free.pop(), capacity
         slot, self._end = self._end, self._end + capacity
-        os.ftruncate(self._descriptor, self._end)
+        try:
+            os.ftruncate(self._descriptor, self._end)
+        except OSError as error:
+            hint = "--executor in-process needs none; `ulimit -f` limits it too."
+            raise RunError("shared memory", f"cannot grow to {self._end} bytes ({error.strerror})", hint=hint) from None
         self._capacity[slot] = capacity
         return slot, capacity
 

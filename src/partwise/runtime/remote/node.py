@@ -23,6 +23,7 @@ import psutil
 
 from partwise.errors import InputError, RunError
 from partwise.extras import require
+from partwise.units import whole_number
 
 __all__ = ["WORKER", "Node", "node_resources", "reach", "refuse_taken", "require_token", "token_path"]
 
@@ -72,7 +73,7 @@ def reach(address: str) -> None:
         RunError: nothing listens there.
     """
     name, colon, port = address.rpartition(":")
-    if not (name and colon and port.isdigit() and int(port) < 1 << 16):
+    if not (name and colon and (whole_number(port) or 1 << 16) < 1 << 16):
         raise InputError(f"cluster `{address}`", "is no address", expected="HOST:PORT, as 192.168.1.10:6379")
     try:
         socket.create_connection((name, int(port)), _REACH_S).close()

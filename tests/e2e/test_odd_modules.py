@@ -1,0 +1,160 @@
+"""Plain modules with an oddity each, all the way: captured, cut, run in process, exactly their own answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import partwise  # noqa: E402
+from partwise.errors import ModelError  # noqa: E402
+
+
+class Odd(torch.nn.Module):
+    """A linear layer, two buffers and a cell of a recurrence; `forward` is the function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.linear, self.cell = torch.nn.Linear(4, 4), torch.nn.LSTMCell(4, 4)
+        self.register_buffer("kept", torch.zeros(4))
+        self.register_buffer("window", torch.hann_window(8))
+        self.function = function
+
+    def forward(self, x: Any) -> Any:
+        return self.function(self, x)
+
+
+def _written(module: Odd, x: Any) -> Any:
+    module.kept.copy_(x.mean(0))
+    return module.linear(x)
+
+
+def _bound_anew(module: Odd, x: Any) -> Any:
+    module.kept = module.kept + x.mean(0)
+    return module.linear(x) + module.kept
+
+
+def _spectrum(module: Odd, x: Any) -> Any:
+    wave = module.linear(x).reshape(-1, 32)
+    spectrum = torch.stft(wave, 8, 4, window=module.window, return_complex=True)
+    return torch.istft(spectrum, 8, 4, window=module.window), spectrum.conj(), spectrum.conj().imag
+
+
+def _checked(module: Odd, x: Any) -> Any:
+    torch._check_tensor_all(x == x)
+    return torch.relu(module.linear(x))
+
+
+_CASES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    "one name twice": (
+        lambda m, x: {1: m.linear(x), "1": x + 1, "a": [x * 2], "a_0": x * 3},
+        ("output_1", "output_1_2", "a_0", "a_0_2"),
+    ),
+    "a weight returned": (lambda m, x: (m.linear.weight, torch.relu(m.linear(x))), ("output_0", "output_1")),
+    "an assertion about data": (_checked, ("output",)),
+    "a buffer that nothing reads": (_written, ("output",)),
+    "a buffer bound anew": (_bound_anew, ("output",)),
+    "conjugates, spectra": (_spectrum, ("output_0", "output_1", "output_2")),
+    "a cell": (lambda m, x: m.cell(m.linear(x), (x, x)), ("output_0", "output_1")),
+}
+
+
+@pytest.mark.parametrize("name", _CASES)
+def test_exact(name: str, tmp_path: Path) -> None:
+    function, names = _CASES[name]
+    torch.manual_seed(0)
+    module, x = Odd(function).eval(), torch.randn(8, 4)
+    buffers = {key: (id(value), value.clone()) for key, value in module.named_buffers()}
+    graph = partwise.capture(module, (x,))
+    package = partwise.cut(module, partwise.plan(graph, stages=2), tmp_path / "package")
+    run = partwise.run(package, {"x": x.numpy()})
+    assert partwise.verify(run, against=module).outcome == "accepted"
+    for key, value in module.named_buffers():
+        assert (id(value), value.tolist()) == (buffers[key][0], buffers[key][1].tolist())
+    with torch.no_grad():
+        expected = torch.utils._pytree.tree_leaves(module(x))
+    assert tuple(run.outputs) == names
+    for output, leaf in zip(run.outputs.values(), expected, strict=True):
+        assert np.array_equal(output, leaf.detach().resolve_conj().resolve_neg().numpy())
+
+
+def test_multiply_accumulates_of_a_cell() -> None:
+    module = Odd(lambda m, x: m.cell(x, (x, x))[0]).eval()
+    graph = partwise.capture(module, (torch.randn(3, 4),))
+    assert partwise.profile(graph).macs == 3 * (16 * 4 + 16 * 4)
+
+
+class Namesakes(torch.nn.Module):
+    """Weights called like an input, like a node, and like one value of a node with several."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x, self.relu = torch.nn.Parameter(torch.randn(4)), torch.nn.Parameter(torch.randn(4))
+        self.split_with_sizes = torch.nn.ParameterList([torch.randn(2), torch.randn(2)])
+
+    def forward(self, x: Any) -> Any:
+        one, other = torch.split(torch.relu(x) * self.relu + self.x, [2, 2], dim=1)
+        return one * self.split_with_sizes[0] + other * self.split_with_sizes[1]
+
+
+def test_namesakes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module, x = Namesakes().eval(), torch.randn(3, 4)
+    graph = partwise.capture(module, (x,))
+    package = partwise.cut(module, partwise.plan(graph, stages=2), tmp_path / "package")
+    output = partwise.run(package, {"x": x.numpy()}).outputs["output"]
+    assert np.array_equal(output, module(x).detach().numpy())
+    assert {weight.key for weight in graph.weights} == set(module.state_dict())
+
+
+def _particular(module: Odd, x: Any) -> Any:
+    torch._check_tensor_all(x > 50, lambda: "too small\nfor this model")
+    return torch.relu(module.linear(x))
+
+
+def test_a_model_that_refuses_made_up_inputs_says_what_to_do(tmp_path: Path) -> None:
+    module, x = Odd(_particular).eval(), torch.full((2, 4), 99.0)
+    plan = partwise.plan(partwise.capture(module, (x,)), stages=2)
+    with pytest.raises(ModelError, match=r"Odd: refuses these inputs: RuntimeError: too small\. Hint: .*--no-check"):
+        partwise.cut(module, plan, tmp_path / "package")
+    assert not (tmp_path / "package").exists()
+    run = partwise.run(partwise.cut(module, plan, tmp_path / "package", check=False), {"x": x.numpy()})
+    assert partwise.verify(run, against=module).outcome == "accepted"
+
+
+class Sum(torch.nn.Module):
+    """Two inputs that are not alike."""
+
+    def forward(self, x: Any, y: Any) -> Any:
+        return torch.relu(x) + y
+
+
+def test_one_example_for_two_inputs(tmp_path: Path) -> None:
+    x, y = torch.randn(3, 4), torch.randn(3, 4)
+    graph = partwise.capture(Sum().eval(), (x, x))
+    package = partwise.cut(Sum().eval(), partwise.plan(graph, stages=2), tmp_path / "package")
+    output = partwise.run(package, {"x": x.numpy(), "y": y.numpy()}).outputs["output"]
+    assert np.array_equal(output, Sum()(x, y).numpy())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_compiled_module_is_the_one_that_it_wraps() -> None:
+    module, x = Sum().eval(), torch.randn(3, 4)
+    assert partwise.capture(torch.compile(module), (x, x)) == partwise.capture(module, (x, x))
+
+
+@pytest.mark.parametrize("model", [len, 3, None, torch.zeros(2)])
+def test_what_is_no_model_is_named_by_its_type(model: Any) -> None:
+    with pytest.raises(ModelError, match=r"is no model; expected an nn\.Module, or a path or name"):
+        partwise.capture(model, (torch.zeros(2, 4),))
+
+
+def test_an_exported_program_says_how_it_is_captured() -> None:
+    exported = torch.export.export(torch.nn.Linear(4, 4).eval(), (torch.zeros(2, 4),), strict=False)
+    with pytest.raises(ModelError, match=r"ExportedProgram: is no model.*Hint: torch\.export\.save"):
+        partwise.capture(exported, (torch.zeros(2, 4),))
