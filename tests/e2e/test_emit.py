@@ -127,9 +127,7 @@ def received(pipe: Any) -> Any:
         )
 
 
-@pytest.mark.parametrize(
-    "name", ["llama", pytest.param("bert", marks=pytest.mark.slow), pytest.param("resnet", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in ("llama", "bert", "resnet")])
 def test_the_pipeline_runs_as_processes(name: str, tmp_path: Path) -> None:
     _, _, graph = made(name)
     (tmp_path / "spec.json").write_text(emitted(graph, Target.PIPELINING, 3).text)

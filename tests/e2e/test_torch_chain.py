@@ -21,11 +21,14 @@ from partwise.frontends.torch.model import TorchModel  # noqa: E402
 RELATIVE = 1e-5
 """Where eager takes another kernel than the functional graph (a fused encoder layer, `nn.MultiheadAttention`)."""
 QUICK_REFUSED = ("dbrx", "deepseek_v4")
+LONG = ("t5", "mobilenet_v2")
 ALL_CUTS, SOME_CUTS = 120, 8
 """Positions at which a graph is cut in two: where it has more, a seeded sample of them."""
 
 
-@pytest.mark.parametrize("family", QUICK)
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in QUICK]
+)
 def test_a_chain_is_the_whole_at_every_cut(family: str) -> None:
     check_family(family, ALL_CUTS)
 

@@ -113,7 +113,7 @@ print(json.dumps({name: graph_digest(capture_module(*build(name))) for name in s
 
 
 def test_the_same_model_gives_the_same_bytes_in_another_process() -> None:
-    names = ["bert", "resnet18"]
+    names = ["bert"]
     ran = subprocess.run([sys.executable, "-c", TWICE, *names], capture_output=True, text=True, check=True)
     here = {name: graph_digest(capture_module(*build(name))) for name in names}
     assert json.loads(ran.stdout.splitlines()[-1]) == here

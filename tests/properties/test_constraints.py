@@ -38,7 +38,7 @@ def least(graph, cluster, constraints: Constraints, limits: Limits, objective: O
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(graphs, objectives, st.data(), st.floats(0.3, 1.1), st.none() | st.integers(1, 3))
 def test_pins_and_groups(graph, objective: Objective, data: st.DataObject, share: float, stages: int | None) -> None:
     cluster = unequal((share, share, share), profile(graph).peak_bytes)

@@ -153,7 +153,7 @@ def check_order(flow: Flow, fusion: Fusion) -> None:
         done.update(unit.nodes)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(larger)
 def test_more_fast_memory_never_costs_traffic(graph: Graph) -> None:
     counted = profile(graph)

@@ -37,7 +37,7 @@ def least(graph, cluster, levels: tuple[Level, ...], limits: Limits) -> float:
     return found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     graphs,
     st.lists(st.sampled_from(Objective), min_size=2, max_size=3, unique=True),

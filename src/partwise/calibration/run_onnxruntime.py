@@ -63,7 +63,12 @@ def _call(session: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Callable[
         binding.bind_cpu_input(name, array)
     for output in session.get_outputs():
         binding.bind_output(output.name, "cpu")
-    return lambda: session.run_with_iobinding(binding)
+
+    def call() -> object:
+        session.run_with_iobinding(binding)
+        return binding
+
+    return call
 
 
 def _weight(case: Case, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray[Any, Any]:

@@ -23,9 +23,11 @@ def prepare(case: Case, threads: int) -> Prepared:
     weights = [torch.randn(shape) for shape in case.weights]
     copies = [[weight.clone() for weight in weights] for _ in range(case.copies)]
 
-    def call() -> None:
+    def call() -> object:
+        result = None
         for held in copies:
-            _call(torch, case, inputs, held)
+            result = _call(torch, case, inputs, held)
+        return result
 
     return Prepared(call, len(copies))
 
