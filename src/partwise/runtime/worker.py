@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import socket
-import sys
-import threading
 from pathlib import Path
 
 import numpy as np
 
-import partwise.errors
+from partwise.error_parts import parts_of
 from partwise.errors import PackageError, WorkerLostError
 from partwise.packaging import Package, open_package
 from partwise.runtime.engines import Engine, make_engine
+from partwise.runtime.executors.child import open_channel
 from partwise.runtime.executors.messages import (
     DECODER,
     Begin,
@@ -41,15 +38,10 @@ from partwise.runtime.trace import HandoverSpan, measured
 
 __all__ = ["main", "serve"]
 
-_PULSE_BYTES = 64
-
 
 def main() -> None:
     """The process's whole life."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    connection, pulse = (socket.socket(fileno=int(argument)) for argument in sys.argv[1:3])
-    threading.Thread(target=_beat, args=(pulse,), daemon=True).start()
-    serve(Channel(connection, DECODER))
+    serve(open_channel(DECODER))
     os._exit(0)  # the engine's own threads take their time to end, and hold nothing worth waiting for
 
 
@@ -147,19 +139,8 @@ def _failed(message: Message, error: Exception) -> Failed | None:
     """What the parent learns of a failure."""
     if not isinstance(message, Load | Task):
         return None
-    known = as_partwise("worker", error)
-    name = next(kind.__name__ for kind in type(known).__mro__ if kind.__name__ in partwise.errors.__all__)
     ticket = message.ticket if isinstance(message, Task) else None
-    parts = (known.subject, known.what, known.expected, known.got, known.hint)
-    return Failed(message.stage, ticket, fault_of(error), name, *parts)
-
-
-def _beat(pulse: socket.socket) -> None:
-    """Send each byte back as a sign of life; end the process at once when the other side is gone."""
-    with contextlib.suppress(OSError):
-        while data := pulse.recv(_PULSE_BYTES):
-            pulse.send(data)
-    os._exit(1)
+    return Failed(message.stage, ticket, fault_of(error), *parts_of(as_partwise("worker", error)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
-from partwise.errors import PartwiseError
+from partwise.error_parts import error_of
+from partwise.errors import PartwiseError, RunError
 from partwise.packaging import Package
 from partwise.runtime.demands import demands_of
 from partwise.runtime.engines.engine import EngineSettings
@@ -25,7 +26,7 @@ from partwise.runtime.executors.messages import Begin, Done, Failed, Load, Loade
 from partwise.runtime.executors.parcels import Parcels
 from partwise.runtime.executors.reported import Reported
 from partwise.runtime.executors.shared_memory import create_memory
-from partwise.runtime.executors.worker_process import SEGMENTS, Crew, Gone, Pulse, error_of
+from partwise.runtime.executors.worker_process import SEGMENTS, Crew, Gone, Pulse
 from partwise.runtime.route import CALLER, Route
 from partwise.runtime.schedule import (
     Compute,
@@ -217,7 +218,7 @@ class _Hands:
                 self._note_load(worker, stage)
                 return StageLoaded(worker, stage)
             case Failed():
-                why = self._errors.note(worker, error_of(message))
+                why = self._errors.note(worker, error_of(message, RunError))
                 if message.ticket is None:
                     return Refused(worker, message.stage, message.fault, why)
                 self._tasks.pop(message.ticket, None)

@@ -19,10 +19,10 @@ from typing import Generic, TypeVar
 import msgspec
 
 import partwise.errors
-from partwise.errors import PartwiseError, RunError, WorkerLostError
-from partwise.runtime.executors.messages import DECODER, Channel, Failed, Message
+from partwise.errors import WorkerLostError
+from partwise.runtime.executors.messages import DECODER, Channel, Message
 
-__all__ = ["SEGMENTS", "Crew", "Gone", "Kind", "Pulse", "WorkerProcess", "error_of", "worker_environment"]
+__all__ = ["SEGMENTS", "Crew", "Gone", "Kind", "Pulse", "WorkerProcess", "worker_environment"]
 
 _WAITING = "OMP_WAIT_POLICY"
 """OpenMP 5.2, section 21.6: whether waiting threads spin or sleep."""
@@ -247,12 +247,6 @@ class Crew(Generic[Said]):
         for source in (worker.channel.connection, worker.pulse):
             with contextlib.suppress(KeyError):
                 self._selector.unregister(source)
-
-
-def error_of(failed: Failed) -> PartwiseError:
-    """The error that a worker reported."""
-    kind = getattr(partwise.errors, failed.error, RunError) if failed.error in partwise.errors.__all__ else RunError
-    return kind(failed.subject, failed.what, expected=failed.expected, got=failed.got, hint=failed.hint)
 
 
 def worker_environment() -> dict[str, str]:

@@ -7,16 +7,15 @@ from typing import TypeVar
 
 import msgspec
 
-import partwise.errors
-from partwise.errors import PartwiseError, RunError
+from partwise.errors import RunError
 from partwise.runtime.executors.interfaces import Interfaces
 from partwise.runtime.executors.messages import Packed, Parcel
-from partwise.runtime.packet import Failure, Result
+from partwise.runtime.packet import Result
 from partwise.runtime.remote import wire
 from partwise.runtime.schedule import Compute
 from partwise.runtime.trace import HandoverSpan, NodeSpan, SegmentSpan
 
-__all__ = ["checked", "error_of", "shifted"]
+__all__ = ["checked", "shifted"]
 
 Span = TypeVar("Span", SegmentSpan, HandoverSpan, NodeSpan)
 
@@ -34,12 +33,6 @@ def checked(interfaces: Interfaces, task: Compute, sizes: Mapping[str, int], don
     returned = {head.name: head for head in packet.tensors}
     if returned != {head.name: head for head in done.heads if head.name in interfaces.returned}:
         raise RunError(f"the answer to ticket {done.ticket}", "lacks an output of the model, or has another")
-
-
-def error_of(failed: wire.Refused | Failure) -> PartwiseError:
-    """The error that a worker reported."""
-    kind = getattr(partwise.errors, failed.error, RunError) if failed.error in partwise.errors.__all__ else RunError
-    return kind(failed.subject, failed.what, expected=failed.expected, got=failed.got, hint=failed.hint)
 
 
 def shifted(span: Span, offset_s: float) -> Span:

@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 
 import msgspec
 
+from partwise.error_parts import error_of
 from partwise.errors import PartwiseError, RunError, WorkerLostError
 from partwise.packaging import Package
 from partwise.runtime.engines.engine import EngineSettings
@@ -16,7 +17,7 @@ from partwise.runtime.executors.executor import Options, Values
 from partwise.runtime.executors.interfaces import Interfaces
 from partwise.runtime.packet import Failure, Result, Work, decode_packet, encode_packet, tensor_heads
 from partwise.runtime.remote import wire
-from partwise.runtime.remote.answers import checked, error_of, shifted
+from partwise.runtime.remote.answers import checked, shifted
 from partwise.runtime.remote.crew import Crew
 from partwise.runtime.remote.link import Link
 from partwise.runtime.remote.members import Change, Members
@@ -200,7 +201,7 @@ class Hands:
                 self._note_load(worker, stage)
                 return Loaded(worker, stage)
             case wire.Refused():
-                return Refused(worker, word.stage, word.fault, self.crew.errors.note(worker, error_of(word)))
+                return Refused(worker, word.stage, word.fault, self.crew.errors.note(worker, error_of(word, RunError)))
             case wire.Failed(ticket, fault):
                 return self._failed(worker, ticket, fault, frames)
             case _:
@@ -214,7 +215,7 @@ class Hands:
                 raise RunError(f"worker {worker}", "answers what nobody asked")
         except PartwiseError as error:
             return self._lied(worker, ticket, error)
-        return Failed(ticket, fault, self.crew.errors.note(worker, error_of(packet)))
+        return Failed(ticket, fault, self.crew.errors.note(worker, error_of(packet, RunError)))
 
     def _done(self, worker: int, done: wire.Done, frames: list[memoryview]) -> Event:
         """A result, which is looked at before it is believed."""

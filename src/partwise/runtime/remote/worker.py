@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-import partwise.errors
+from partwise.error_parts import parts_of
 from partwise.errors import PackageError, PartwiseError
 from partwise.packaging import Package, open_package
 from partwise.runtime.engines import Engine, make_engine
@@ -192,9 +192,7 @@ class Worker:
             stage = self._stages[load.stage] = self._stage(package, load)
             self._tell(Ready(load.stage, stage.settings, fetched))
         except Exception as error:  # noqa: BLE001 - the worker's loop: the head must learn of every failure
-            known = as_partwise("worker", error)
-            parts = (known.subject, known.what, known.expected, known.got, known.hint)
-            self._tell(Refused(load.stage, fault_of(error), _kind(known), *parts))
+            self._tell(Refused(load.stage, fault_of(error), *parts_of(as_partwise("worker", error))))
 
     def _stage(self, package: Package, load: Load) -> Stage:
         engine = self._engines[load.engine, load.threads]
@@ -235,14 +233,11 @@ class Worker:
         self._tell(done, encode_packet(result, returned))
 
     def _fail(self, ticket: int, work: Work, fault: Fault, error: PartwiseError) -> None:
+        name, subject, what, expected, got, hint = parts_of(error)
         failure = Failure(run=work.run, package=work.package, stage=work.stage, request=work.request,
-                          attempt=work.attempt, error=_kind(error), subject=error.subject, what=error.what,
-                          expected=error.expected, got=error.got, hint=error.hint, trace=work.trace)  # fmt: skip
+                          attempt=work.attempt, error=name, subject=subject, what=what, expected=expected, got=got,
+                          hint=hint, trace=work.trace)  # fmt: skip
         self._tell(Failed(ticket, fault), encode_packet(failure))
 
     def _tell(self, word: Word, frames: Sequence[Frame] = ()) -> None:
         self._link.send(self._invited.key, encode(word, frames))
-
-
-def _kind(error: PartwiseError) -> str:
-    return next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in partwise.errors.__all__)

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-import partwise.errors
+from partwise.error_parts import error_of
 from partwise.errors import PartwiseError, ProverError
 from partwise.ir import Output, Symbol
 from partwise.packaging import Port
@@ -240,7 +240,7 @@ class _Hands:
                 return Lost(worker, self._errors.note(worker, error))
             case NotProved():
                 self._tasks.pop(message.ticket, None)
-                return Failed(message.ticket, message.fault, self._errors.note(worker, _error_of(message)))
+                return Failed(message.ticket, message.fault, self._errors.note(worker, error_of(message, ProverError)))
             case Proved():
                 return self._proved(worker, message)
 
@@ -270,9 +270,3 @@ class _Hands:
         while self._told < len(self._incidents):
             self._told += 1
             yield self._incidents[self._told - 1]
-
-
-def _error_of(failed: NotProved) -> PartwiseError:
-    known = failed.error in partwise.errors.__all__
-    kind = getattr(partwise.errors, failed.error, ProverError) if known else ProverError
-    return kind(failed.subject, failed.what, expected=failed.expected, got=failed.got, hint=failed.hint)

@@ -8,32 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import socket
-import sys
 import tempfile
-import threading
 from pathlib import Path
 
 import msgspec
 
-import partwise.errors
+from partwise.error_parts import parts_of
 from partwise.errors import PartwiseError, ProverError, WorkerLostError
+from partwise.runtime.executors.child import open_channel
 from partwise.runtime.executors.messages import Channel
 from partwise.verification.zk.workers.messages import Begin, NotProved, Prove, Proved, Recipe, fault_of
 
 __all__ = ["main"]
 
-_PULSE_BYTES = 64
 _DECODER: msgspec.msgpack.Decoder[Begin | Prove] = msgspec.msgpack.Decoder(Begin | Prove)
 
 
 def main() -> None:
     """The process's whole life."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    connection, pulse = (socket.socket(fileno=int(argument)) for argument in sys.argv[1:3])
-    threading.Thread(target=_beat, args=(pulse,), daemon=True).start()
-    _serve(Channel(connection, _DECODER))
+    _serve(open_channel(_DECODER))
     os._exit(0)
 
 
@@ -57,17 +50,7 @@ def _attempt(prover: Recipe, task: Prove) -> Proved | NotProved:
 
 def _failed(task: Prove, error: Exception) -> NotProved:
     known = error if isinstance(error, PartwiseError) else ProverError(task.subject, f"{type(error).__name__}: {error}")
-    name = next(kind.__name__ for kind in type(known).__mro__ if kind.__name__ in partwise.errors.__all__)
-    parts = (known.subject, known.what, known.expected, known.got, known.hint)
-    return NotProved(task.ticket, fault_of(error), name, *parts)
-
-
-def _beat(pulse: socket.socket) -> None:
-    """Send each byte back as a sign of life; end the process at once when the other side is gone."""
-    with contextlib.suppress(OSError):
-        while data := pulse.recv(_PULSE_BYTES):
-            pulse.send(data)
-    os._exit(1)
+    return NotProved(task.ticket, fault_of(error), *parts_of(known))
 
 
 if __name__ == "__main__":
