@@ -18,6 +18,7 @@ from partwise.extras import require
 __all__ = ["Killer", "exact_model", "killing", "proving_workers", "wait_for_end"]
 
 _MODULE = b"partwise.verification.zk.workers.process"
+_CALL = b"ezkl_child"
 
 
 def proving_workers(parent: int, module: bytes = _MODULE) -> list[int]:
@@ -33,31 +34,36 @@ def proving_workers(parent: int, module: bytes = _MODULE) -> list[int]:
 
 
 class Killer:
-    """Ends a random worker of a process now and then."""
+    """Ends workers of a process while their prover's call runs: at a random moment of it, until none are left to kill.
 
-    def __init__(self, parent: int, kills: int, between_s: tuple[float, float], seed: int = 0) -> None:
+    Paced by the work, not by the clock: a faster machine is hit as often.
+    """
+
+    def __init__(self, parent: int, kills: int, into_s: float, seed: int = 0) -> None:
         self.parent, self.left, self.killed = parent, kills, list[int]()
-        self._between_s, self._chance = between_s, np.random.default_rng(seed)
+        self._into_s, self._chance = into_s, np.random.default_rng(seed)
         self._over = threading.Event()
 
     def run(self) -> None:
-        while self.left and not self._over.wait(float(self._chance.uniform(*self._between_s))):
-            workers = proving_workers(self.parent)
-            if workers:
-                victim = int(self._chance.choice(workers))
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(victim, signal.SIGKILL)
-                    self.killed.append(victim)
-                    self.left -= 1
+        while self.left and not self._over.wait(0.01):
+            workers = [one for one in proving_workers(self.parent) if proving_workers(one, _CALL)]
+            if workers and not self._over.wait(float(self._chance.uniform(0, self._into_s))):
+                self._kill(int(self._chance.choice(workers)))
+
+    def _kill(self, victim: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+            self.killed.append(victim)
+            self.left -= 1
 
     def stop(self) -> None:
         self._over.set()
 
 
 @contextmanager
-def killing(parent: int, kills: int, between_s: tuple[float, float] = (0.3, 1.2), seed: int = 0) -> Generator[Killer]:
+def killing(parent: int, kills: int, into_s: float = 0.15, seed: int = 0) -> Generator[Killer]:
     """Kill at random moments while the block runs."""
-    killer = Killer(parent, kills, between_s, seed)
+    killer = Killer(parent, kills, into_s, seed)
     thread = threading.Thread(target=killer.run)
     thread.start()
     try:

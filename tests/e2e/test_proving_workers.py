@@ -75,7 +75,7 @@ class Way:
 
 def test_three_workers_killed(tmp_path: Path) -> None:
     way = Way(tmp_path, skip_model(tmp_path / "model.onnx"), make_prover("ezkl", insecure=True), TINY)
-    with killing(os.getpid(), 3, (0.2, 0.5)) as killer:
+    with killing(os.getpid(), 3) as killer:
         result = way.prove()
     assert len(killer.killed) == 3
     assert way.said().count("lost") >= 3
@@ -312,7 +312,7 @@ def test_twenty_workers_killed_during_a_full_run(tmp_path: Path) -> None:
     request_file(tmp_path / "input.json")
     words = ("full-run", "model.onnx", "--proof", "--input", "input.json", "--insecure-srs", "--json")
     process = command(tmp_path, *words, "--scale", "5", "--base", "64", "--legs", "4", "--workers", "2")
-    with killing(process.pid, 20, (0.1, 1.0)) as killer:
+    with killing(process.pid, 20) as killer:
         out, err = process.communicate(timeout=500)
     assert process.returncode == 0, (out.decode(), err.decode())
     found = json.loads(out)
