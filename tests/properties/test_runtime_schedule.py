@@ -198,7 +198,7 @@ class Simulated:
     def fetch(self) -> None:
         if self.offered == self.count:
             return self.carry_out(self.schedule.handle(Ended()))
-        if self.schedule.route.readers(CALLER):
+        if self.schedule.route.readers[CALLER]:
             self.values[self.offered, CALLER] = CALLER
         self.underway, self.offered = self.underway + 1, self.offered + 1
         self.most = max(self.most, self.underway)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from partwise.packaging import Manifest
@@ -33,12 +33,13 @@ class Route:
     """Stages that pieces stand for: they neither receive nor return anything."""
     active: tuple[int, ...] = field(init=False, repr=False, compare=False)
     """The stages that are not retired."""
-    _readers: tuple[tuple[int, ...], ...] = field(init=False, repr=False, compare=False)
+    readers: Mapping[int, tuple[int, ...]] = field(init=False, repr=False, compare=False)
+    """By sender: the stages that receive something from it."""
 
     def __post_init__(self) -> None:
         senders = range(CALLER, self.stages)
-        table = tuple(tuple(s for s, named in enumerate(self.received) if sender in named) for sender in senders)
-        object.__setattr__(self, "_readers", table)
+        table = {sender: tuple(s for s, named in enumerate(self.received) if sender in named) for sender in senders}
+        object.__setattr__(self, "readers", table)
         object.__setattr__(self, "active", tuple(stage for stage in range(self.stages) if stage not in self.retired))
 
     @property
@@ -60,10 +61,6 @@ class Route:
         wanted = dict.fromkeys(output.tensor for output in manifest.outputs)
         returned = tuple(tuple(name for name in wanted if home[name] == s) for s in range(len(manifest.segments)))
         return cls(received=tuple(received), returned=returned)
-
-    def readers(self, sender: int) -> tuple[int, ...]:
-        """The stages that receive something from a sender."""
-        return self._readers[sender - CALLER]
 
     def divided(self, stage: int, first: int, pieces: Sequence[Piece]) -> Route:
         """The route with pieces in a stage's place, numbered from `first` on.

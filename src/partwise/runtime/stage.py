@@ -14,7 +14,7 @@ from partwise.runtime.engines.engine import Engine, LoadedSegment, NodeObserver
 from partwise.runtime.memory import give_back
 from partwise.runtime.piece import PieceFile, piece_segment
 from partwise.runtime.sizes import Interface
-from partwise.runtime.telemetry.ranges import annotated
+from partwise.runtime.telemetry.ranges import annotation
 from partwise.runtime.trace import NodeSpan, Probe, SegmentSpan, measured
 
 __all__ = ["Computed", "LyingOutputError", "Stage", "Weights"]
@@ -74,6 +74,7 @@ class Stage:
         self._gives = Interface(f"segment {number} output", entry.outputs)
         self._hints = {symbol.name: symbol.hint for symbol in package.manifest.symbols}
         self._package, self._engine, self._piece = package, engine, piece
+        self._annotate = annotation()
         self._loaded: LoadedSegment | None = self._load(weights)
         if weights is Weights.STREAMED:
             self._loaded = None
@@ -96,7 +97,7 @@ class Stage:
         """
         nodes = list[NodeSpan]()
         observe = self._observer(request, nodes) if probe.nodes else None
-        with annotated("stage", self.number, "request", request):
+        with self._annotate("stage", self.number, "request", request):
             outputs, took = measured(lambda: self._run(values, sizes, observe), memory=probe.memory)
         span = SegmentSpan(
             request=request,

@@ -15,8 +15,8 @@ def test_pieces_take_a_stages_place() -> None:
         {}, {4: ("a",)}, {4: ("a",), 1: ("b",)}, {CALLER: ("x",)}, {3: ("h",), CALLER: ("x",)},
     )  # fmt: skip
     assert route.active == (1, 2, 3, 4)
-    assert route.readers(4) == (1, 2)
-    assert route.readers(0) == ()
+    assert route.readers[4] == (1, 2)
+    assert route.readers[0] == ()
 
 
 def test_pieces_return_what_the_stage_returned() -> None:

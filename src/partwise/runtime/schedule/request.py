@@ -28,6 +28,9 @@ class State(StrEnum):
     DONE = "done"
 
 
+_DONE = frozenset((State.DONE,))
+
+
 class Defeat(msgspec.Struct, frozen=True):
     """Why a task came to nothing for good."""
 
@@ -71,7 +74,7 @@ class Request:
     @property
     def all_done(self) -> bool:
         """Whether every stage is computed."""
-        return all(state is State.DONE for state in self.states.values())
+        return list(self.states.values()).count(State.DONE) == len(self.states)
 
     def failed(self, stage: int, worker: int) -> None:
         """An attempt at a task came to nothing on a worker."""
@@ -87,14 +90,16 @@ class Request:
 
     def deliver(self, sender: int) -> list[int]:
         """A sender's values are there; the stages that waited for nothing else, now ready."""
-        if sender != CALLER or self.route.readers(CALLER):
+        if sender != CALLER or self.route.readers[CALLER]:
             self.held.add(sender)
-        return self.wake(self.states if sender == CALLER else self.route.readers(sender))
+        return self.wake(self.states if sender == CALLER else self.route.readers[sender])
 
     def wake(self, stages: Iterable[int]) -> list[int]:
         """Those of some stages that wait and can run; they are ready from here on."""
-        found = [s for s in stages if self.states[s] is State.WAITING and self.has_inputs(s)]
-        self.states.update(dict.fromkeys(found, State.READY))
+        states, received, held = self.states, self.route.received, self.held
+        found = [s for s in stages if states[s] is State.WAITING and held.issuperset(received[s])]
+        for stage in found:
+            states[stage] = State.READY
         return found
 
     def unread(self, senders: Iterable[int]) -> list[int]:
@@ -140,4 +145,4 @@ class Request:
     def _is_read(self, sender: int) -> bool:
         if sender == CALLER and not self.durable:
             return False  # with the inputs, everything can be computed again
-        return all(self.states[reader] is State.DONE for reader in self.route.readers(sender))
+        return {self.states[reader] for reader in self.route.readers[sender]} <= _DONE

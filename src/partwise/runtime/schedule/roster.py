@@ -105,8 +105,8 @@ class Roster:
         ]
         if elsewhere and any(m.available and m.number not in avoided for m in self.holders(stage)):
             free = [member for member in free if member.number not in avoided]
-        if not free:
-            return None
+        if len(free) < 2:
+            return free[0] if free else None
         return min(free, key=lambda m: (m.number in avoided, (len(m.running) + 1) / m.share, m.number))
 
     def with_room(

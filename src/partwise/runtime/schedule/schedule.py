@@ -133,7 +133,7 @@ class Schedule(Supervising):
         member.succeed(self.policy)
         self._longest_s[task.stage] = max(event.seconds, self._longest_s.get(task.stage, 0.0))
         found = self._open_stream(event).finish(task.request, task.stage, task.worker)
-        return [*found, *self._forget(task.stage)]
+        return [*found, *self._forget(task.stage)] if task.stage in self._divisions else found
 
     def _fail(self, event: Failed) -> list[Instruction]:
         task = self._take(event.ticket, event)

@@ -108,15 +108,15 @@ class Stream:
 
     def ready(self) -> Iterator[Key]:
         """The tasks that can run, first requests first; each stays ready unless it is taken."""
-        kept, heap = list[Key](), self._ready
+        kept, heap = dict[Key, None](), self._ready
         while heap:
             key = heapq.heappop(heap)
             known = self.requests.get(key[0])
             if known is not None and known.given_up is None and known.states.get(key[1]) is State.READY:
                 yield key
                 if known.states[key[1]] is State.READY:
-                    kept.append(key)
-        for key in dict.fromkeys(kept):
+                    kept[key] = None
+        for key in kept:
             heapq.heappush(heap, key)
 
     def take(self, request: int, stage: int) -> None:

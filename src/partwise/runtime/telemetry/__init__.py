@@ -6,6 +6,6 @@ that did not ask.
 
 from partwise.runtime.telemetry.chrome import chrome_trace
 from partwise.runtime.telemetry.meter import Meter, StageFigures
-from partwise.runtime.telemetry.ranges import RANGES, annotated
+from partwise.runtime.telemetry.ranges import RANGES, annotation
 
-__all__ = ["RANGES", "Meter", "StageFigures", "annotated", "chrome_trace"]
+__all__ = ["RANGES", "Meter", "StageFigures", "annotation", "chrome_trace"]

@@ -9,34 +9,39 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from partwise.errors import InputError
 from partwise.extras import require
 
-__all__ = ["RANGES", "annotated"]
+__all__ = ["RANGES", "Annotate", "annotation"]
 
 RANGES = "PARTWISE_RANGES"
 _MODULES = {"nvtx": "torch.cuda.nvtx", "itt": "torch.profiler.itt"}
 _NONE = nullcontext()
+Annotate = Callable[..., AbstractContextManager[None]]
+"""A range of this name, in words, around a block."""
 
 
-def annotated(*name: object) -> AbstractContextManager[None]:
-    """A range of this name, in words, around a block, where the environment asks for ranges.
+def annotation() -> Annotate:
+    """What marks ranges where the environment asks for them, and does nothing where it does not.
 
     Raises:
         InputError: it asks for a kind that there is not, or that this build of torch lacks.
         MissingExtraError: torch is not installed.
     """
     kind = os.environ.get(RANGES)
-    return _range(kind, " ".join(map(str, name))) if kind else _NONE
+    return partial(_range, *_calls(kind)) if kind else _nothing
+
+
+def _nothing(*name: object) -> AbstractContextManager[None]:  # noqa: ARG001
+    return _NONE
 
 
 @contextmanager
-def _range(kind: str, name: str) -> Generator[None]:
-    push, pop = _calls(kind)
-    push(name)
+def _range(push: Callable[[str], Any], pop: Callable[[], Any], *name: object) -> Generator[None]:
+    push(" ".join(map(str, name)))
     try:
         yield
     finally:
