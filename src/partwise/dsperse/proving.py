@@ -25,7 +25,7 @@ from partwise.profiling.proof_work import graph_work
 from partwise.runtime.demands import demands_of
 from partwise.runtime.schedule import Demand, Incident
 from partwise.verification.zk.bundle import Bundle, write_bundle
-from partwise.verification.zk.compile import open_circuit
+from partwise.verification.zk.compile import is_whole, open_circuit
 from partwise.verification.zk.manifest import ProofManifest, ProvedSegment, proof_manifest_to_bytes
 from partwise.verification.zk.pieces import Place, expand, extend, find, place_name
 from partwise.verification.zk.pins import note_manifest, noted_manifest
@@ -90,11 +90,14 @@ class Proving:
         """See `Work`.
 
         Raises:
-            PackageError: the keys are not the manifest's, or the witness is not the run's.
+            PackageError: the keys are not the manifest's, or not whole (ezkl hangs on another circuit's); the witness
+                is not the run's.
         """
         place = self._places[task]
         self._progress(place)
         circuit, witness = self._open(place), place_folder(self._run, place) / "witness.json"
+        if not is_whole(self._folder(place), circuit):
+            raise PackageError(place_name(place), "its keys were cut short or changed", hint="partwise compile")
         if file_digest(witness) != node_of(self.result, place).witness_execution.witness:
             raise PackageError(str(witness), "is not the witness of this run", hint="partwise run slices/ again.")
         return Job(circuit=circuit, folder=self._folder(place), witness=witness, subject=place_name(place))

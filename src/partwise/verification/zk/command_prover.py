@@ -12,13 +12,15 @@ where it used others than it was asked for. `{inputs}` and `{outputs}` are tenso
 is `{"inputs": [..], "outputs": [..]}`, and `{finding}` is `{"refused": "", "inputs": [[..]], "outputs": [[..]]}`: the
 values that the proof stands for, or why it is refused; `"promise"` and `"doubt"` may stand beside them (see `Finding`).
 
-A program that ends with another code than 0 has failed; that is an error, never a refusal. 3 of `setup` says that the
-segment has something that the prover lacks; the last line of its error output says what. No shell is involved.
+A program that ends with another code than 0 has failed; that is an error, never a refused proof. 3 says that it would
+fail the same way whenever it is asked (of `setup`: the segment has something that the prover lacks), and nobody asks
+again; the last line of its error output says why. No shell is involved.
 Templates are only ever the caller's own: no file that comes with a model, a run or proofs names a program.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -34,7 +36,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from partwise.digest import file_digest
-from partwise.errors import InputError, ProverError, UnsupportedOpError
+from partwise.errors import InputError, ProverError, ProverRefusedError, UnsupportedOpError
+from partwise.strict_json import json_record
 from partwise.verification.zk.field import Values, element, is_element, number
 from partwise.verification.zk.limits import CallLimits
 from partwise.verification.zk.prover import Boundary, Circuit, Finding, KeyFile, Mark, Measured, Sizes
@@ -43,7 +46,9 @@ from partwise.verification.zk.settings import CircuitSettings, Visibility
 __all__ = ["CommandProver", "CommandTemplates", "parse_templates", "read_templates"]
 
 T = TypeVar("T")
-_LACKS = UnsupportedOpError.exit_code
+_NEVER = InputError.exit_code
+"""By which a program says that no repetition helps."""
+_NO_PROGRAM = frozenset({errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.ELOOP, errno.E2BIG})
 _STEPS = {
     "setup": frozenset({"segment", "settings", "folder"}),
     "witness": frozenset({"folder", "inputs", "witness", "outputs"}),
@@ -211,12 +216,13 @@ class CommandProver:
         start, cpu = time.monotonic(), _children_cpu()
         code, err = _call(command, self.limits, f"{step} by `{command[0][-80:]}`", subject)
         if code:
-            if step == "setup" and code == _LACKS:
+            if step == "setup" and code == _NEVER:
                 raise UnsupportedOpError(subject, "cannot be made a circuit", got=_last_line(err),
                                          hint="leave the segment out with --layers.")  # fmt: skip
             why = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed with {code}"
-            raise ProverError(subject, f"{step} by `{command[0][-80:]}` {why}", got=_last_line(err) or "no message",
-                              hint="" if self.limits.memory_bytes is None else "more --memory-limit?")  # fmt: skip
+            kind = ProverRefusedError if code == _NEVER else ProverError
+            raise kind(subject, f"{step} by `{command[0][-80:]}` {why}", got=_last_line(err) or "no message",
+                       hint="" if self.limits.memory_bytes is None else "more --memory-limit?")  # fmt: skip
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         return Measured(seconds=time.monotonic() - start, cpu_s=_children_cpu() - cpu, peak_bytes=peak)
 
@@ -235,9 +241,10 @@ def _call(command: list[str], limits: CallLimits, what: str, subject: str) -> tu
             start_new_session=True,
         )
     except OSError as error:
-        raise ProverError(subject, f"`{command[0][-80:]}` cannot be run ({error.strerror})") from None
+        kind = ProverRefusedError if error.errno in _NO_PROGRAM else ProverError
+        raise kind(subject, f"`{command[0][-80:]}` cannot be run ({error.strerror})") from None
     except ValueError:
-        raise ProverError(subject, "a template holds a character that no argument may") from None
+        raise ProverRefusedError(subject, "a template holds a character that no argument may") from None
     try:
         if limits.memory_bytes is not None:
             resource.prlimit(child.pid, resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
@@ -269,11 +276,10 @@ def _written(path: Path, data: object) -> Path:
 
 def _read(path: Path, kind: type[T], subject: str) -> T:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ProverError(
-            subject, f"the program left no `{path.name}` that can be read", got=str(error)[:200]
-        ) from None
+        return json_record(path.read_bytes(), kind, subject, what=f"the program's `{path.name}`", error=ProverError)
+    except (OSError, ProverError) as error:
+        why = error.strerror if isinstance(error, OSError) else error.what
+        raise ProverError(subject, f"the program left no `{path.name}` that can be read", got=why) from None
 
 
 def _values(texts: tuple[tuple[str, ...], ...], subject: str) -> tuple[Values, ...]:
