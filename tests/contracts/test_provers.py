@@ -15,7 +15,8 @@ import pytest
 from circuit_models import multilayer, run
 from partwise.errors import ProverRefusedError
 from partwise.verification.zk import CircuitSettings
-from partwise.verification.zk.command_prover import CommandProver, CommandTemplates
+from partwise.verification.zk.command_prover import CommandProver
+from partwise.verification.zk.command_templates import CommandTemplates
 from partwise.verification.zk.field import MODULUS, dequantize, element, quantize
 from partwise.verification.zk.prover import Circuit, Prover, Sizes
 from partwise.verification.zk.recompute import RecomputeProver

@@ -32,7 +32,7 @@ from partwise.errors import PackageError, ProverError, ProverRefusedError, RunEr
 from partwise.runtime import Capacity, Policy
 from partwise.verification import Outcome
 from partwise.verification.zk import CircuitSettings, Prover, make_prover
-from partwise.verification.zk.command_prover import CommandTemplates
+from partwise.verification.zk.command_templates import CommandTemplates
 from partwise.verification.zk.pins import note_manifest, noted_manifest
 from partwise.verification.zk.recompute import RecomputeProver
 from partwise.verification.zk.workers import PROVING, Farm

@@ -14,7 +14,7 @@ import msgspec
 
 from partwise.errors import PartwiseError, ProverError, ProverMemoryError, ProverRefusedError
 from partwise.runtime.schedule import Fault
-from partwise.verification.zk.command_prover import CommandTemplates
+from partwise.verification.zk.command_templates import CommandTemplates
 from partwise.verification.zk.ezkl_call import CallLimits
 from partwise.verification.zk.prover import Circuit, Measured, Prover
 from partwise.verification.zk.provers import make_prover
