@@ -33,6 +33,7 @@ from partwise.runtime import Capacity, Policy
 from partwise.verification import Outcome
 from partwise.verification.zk import CircuitSettings, Prover, make_prover
 from partwise.verification.zk.command_templates import CommandTemplates
+from partwise.verification.zk.compile import open_circuit
 from partwise.verification.zk.pins import note_manifest, noted_manifest
 from partwise.verification.zk.recompute import RecomputeProver
 from partwise.verification.zk.workers import PROVING, Farm
@@ -176,7 +177,8 @@ def test_what_the_prover_never_does_is_tried_once(tmp_path: Path, how: str) -> N
 
 def test_an_srs_that_is_gone_is_asked_for_once_and_changed_keys_never_reach_the_prover(tmp_path: Path) -> None:
     """ezkl proves for ever with the key of another circuit, so it is not given one."""
-    way = Way(tmp_path, skip_model(tmp_path / "model.onnx"), make_prover("ezkl", insecure=True), TINY)
+    prover = make_prover("ezkl", insecure=True)
+    way = Way(tmp_path, exact_model(tmp_path / "model.onnx", 2), prover, TINY, max_layers=1)
     srs = tmp_path / "cache" / "partwise" / "srs"
     srs.rename(tmp_path / "elsewhere")
     with pytest.raises(ProverRefusedError, match="SRS: the one that the keys were made with is not here"):
@@ -189,9 +191,20 @@ def test_an_srs_that_is_gone_is_asked_for_once_and_changed_keys_never_reach_the_
         keys[0].write_bytes(changed)
         with pytest.raises(PackageError, match="segment 0: its keys were cut short or changed"):
             way.prove(workers=1)
-    keys[0].write_bytes(whole)
-    way.prove()
-    assert way.outcome() is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize("name", ["pk.key", "model.compiled", "witness.json"])
+def test_files_that_are_cut_short_are_refused_by_ezkl_for_good(tmp_path: Path, name: str) -> None:
+    way = Way(tmp_path, exact_model(tmp_path / "model.onnx", 1), make_prover("ezkl", insecure=True), TINY)
+    manifest, folder = read_manifest(way.layout), way.layout.circuit(0, "ezkl")
+    assert manifest is not None
+    circuit = open_circuit(folder, manifest.segments[0].onnx, way.prover)
+    assert circuit is not None
+    witness = way.run / "segment_0" / "witness.json"
+    path = witness if name == witness.name else folder / name
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ProverRefusedError, match="`prove` failed"):
+        way.prover.prove(circuit, folder, witness, tmp_path / "proof", "segment 0")
 
 
 def test_a_manifest_of_somebody_else_is_not_pinned_by_extending_it(tmp_path: Path) -> None:
