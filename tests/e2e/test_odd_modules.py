@@ -39,6 +39,15 @@ def _bound_anew(module: Odd, x: Any) -> Any:
     return module.linear(x) + module.kept
 
 
+def _rewritten(module: Odd, x: Any) -> Any:
+    module.linear.weight.mul_(2)
+    return module.linear(x)
+
+
+def _filled(module: Odd, x: Any) -> Any:
+    return module.linear(x) + torch.empty(8, 4).zero_()
+
+
 def _spectrum(module: Odd, x: Any) -> Any:
     wave = module.linear(x).reshape(-1, 32)
     spectrum = torch.stft(wave, 8, 4, window=module.window, return_complex=True)
@@ -59,9 +68,15 @@ _CASES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "an assertion about data": (_checked, ("output",)),
     "a buffer that nothing reads": (_written, ("output",)),
     "a buffer bound anew": (_bound_anew, ("output",)),
+    "a parameter that is written": (_rewritten, ("output",)),
+    "zeros in place": (_filled, ("output",)),
     "conjugates, spectra": (_spectrum, ("output_0", "output_1", "output_2")),
     "a cell": (lambda m, x: m.cell(m.linear(x), (x, x)), ("output_0", "output_1")),
 }
+
+
+def _state(module: Odd) -> list[tuple[str, Any]]:
+    return [*module.named_buffers(), *module.named_parameters()]
 
 
 @pytest.mark.parametrize("name", _CASES)
@@ -69,12 +84,12 @@ def test_exact(name: str, tmp_path: Path) -> None:
     function, names = _CASES[name]
     torch.manual_seed(0)
     module, x = Odd(function).eval(), torch.randn(8, 4)
-    buffers = {key: (id(value), value.clone()) for key, value in module.named_buffers()}
+    buffers = {key: (id(value), value.clone()) for key, value in _state(module)}
     graph = partwise.capture(module, (x,))
     package = partwise.cut(module, partwise.plan(graph, stages=2), tmp_path / "package")
     run = partwise.run(package, {"x": x.numpy()})
     assert partwise.verify(run, against=module).outcome == "accepted"
-    for key, value in module.named_buffers():
+    for key, value in _state(module):
         assert (id(value), value.tolist()) == (buffers[key][0], buffers[key][1].tolist())
     with torch.no_grad():
         expected = torch.utils._pytree.tree_leaves(module(x))

@@ -83,6 +83,7 @@ replication_pad2d.default replication_pad3d.default roll.default rot90.default s
 scatter_add.default scatter_reduce.two searchsorted.Tensor select_copy.int select_scatter.default slice_copy.Tensor
 slice_scatter.default squeeze_copy.dim stack.default take.default take_along_dim.default transpose_copy.int
 tril_indices.default triu_indices.default unfold_copy.default unsqueeze_copy.default view_copy.default vstack.default
+zero.default
 """.split()
 
 _GROWING = """
