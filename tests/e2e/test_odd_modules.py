@@ -70,6 +70,10 @@ _CASES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "a buffer bound anew": (_bound_anew, ("output",)),
     "a parameter that is written": (_rewritten, ("output",)),
     "zeros in place": (_filled, ("output",)),
+    "complex numbers in the code": (
+        lambda m, x: torch.view_as_real(torch.complex(m.linear(x), x) * (2 - 0.5j)),
+        ("output",),
+    ),
     "conjugates, spectra": (_spectrum, ("output_0", "output_1", "output_2")),
     "a cell": (lambda m, x: m.cell(m.linear(x), (x, x)), ("output_0", "output_1")),
 }
@@ -102,6 +106,24 @@ def test_multiply_accumulates_of_a_cell() -> None:
     module = Odd(lambda m, x: m.cell(x, (x, x))[0]).eval()
     graph = partwise.capture(module, (torch.randn(3, 4),))
     assert partwise.profile(graph).macs == 3 * (16 * 4 + 16 * 4)
+
+
+class Scaled(torch.nn.Module):
+    """Numbers and text among its keywords."""
+
+    def forward(self, x: Any, *, scale: float, times: int, mode: str) -> Any:
+        return torch.relu(x) * scale + times if mode == "fast" else x
+
+
+def test_numbers_among_the_inputs_are_settings(tmp_path: Path) -> None:
+    module, x = Scaled().eval(), torch.randn(3, 4)
+    graph = partwise.capture(module, {"x": x, "scale": 0.1, "times": 3, "mode": "fast"})
+    package = partwise.cut(module, partwise.plan(graph, stages=2), tmp_path / "package")
+    run = partwise.run(package, {"x": x.numpy()})
+    assert np.array_equal(run.outputs["output"], module(x, scale=0.1, times=3, mode="fast").numpy())
+    assert partwise.verify(run, against=module).outcome == "accepted"
+    with pytest.raises(ModelError, match="`scale`: cannot be recorded; expected a tensor, string or finite number"):
+        partwise.capture(module, {"x": x, "scale": float("nan"), "times": 3, "mode": "fast"})
 
 
 class Namesakes(torch.nn.Module):

@@ -33,7 +33,7 @@ def capture_module(
 
     Args:
         module: in eval mode.
-        example_inputs: a tuple of positional or a dict of keyword arguments (torch tensors, strings, ints, bools).
+        example_inputs: a tuple of positional or a dict of keyword arguments (torch tensors, strings, numbers).
         static: fix every size to the example's.
         name: the graph's name; the class's by default.
         symbolic: the sizes that should stay symbols; by default what `roles` says.
@@ -218,7 +218,7 @@ def _doubled(value: Any, dims: Mapping[int, str], doubled: set[str]) -> Any:
     return value
 
 
-def _literal_arguments(inputs: Mapping[str, Any]) -> dict[str, str | int | bool]:
+def _literal_arguments(inputs: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
     return {f"{ARGUMENT}{name}": value for name, value in inputs.items() if not is_tensor(value)}
 
 

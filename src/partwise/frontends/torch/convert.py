@@ -60,7 +60,7 @@ def convert(
     naming: Naming,
     symbols: tuple[ir.Symbol, ...],
     name: str,
-    settings: Mapping[str, str | int | bool | None],
+    settings: Mapping[str, str | int | float | bool | None],
     conditions: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> ir.Graph:
