@@ -12,7 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import partwise  # noqa: E402
-from partwise.errors import ModelError  # noqa: E402
+from partwise.errors import EngineError, ModelError  # noqa: E402
+from partwise.packaging.arrays import own  # noqa: E402
 
 
 class Odd(torch.nn.Module):
@@ -106,6 +107,32 @@ def test_multiply_accumulates_of_a_cell() -> None:
     module = Odd(lambda m, x: m.cell(x, (x, x))[0]).eval()
     graph = partwise.capture(module, (torch.randn(3, 4),))
     assert partwise.profile(graph).macs == 3 * (16 * 4 + 16 * 4)
+
+
+def test_a_result_that_is_an_input_is_a_copy(tmp_path: Path) -> None:
+    module, x = Odd(lambda m, x: (x.t(), m.linear.weight, torch.relu(m.linear(x)))).eval(), torch.randn(2, 4).numpy()
+    package = partwise.cut(
+        module, partwise.plan(partwise.capture(module, (torch.zeros(2, 4),)), stages=2), tmp_path / "package"
+    )
+    given = own(x)
+    first = partwise.run(package, {"x": given}, executor="in-process").outputs
+    for value in first.values():
+        assert not np.shares_memory(value, given)
+        value[...] = 7
+    assert np.array_equal(given, x)
+
+
+def test_another_default_type_is_refused(tmp_path: Path) -> None:
+    module, x = Odd(lambda m, x: m.linear(x) + torch.ones(4) / 3).eval(), torch.randn(2, 4)
+    package = partwise.cut(module, partwise.plan(partwise.capture(module, (x,)), stages=2), tmp_path / "package")
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(EngineError, match=r"torch's default dtype: was changed; expected torch.float32"):
+            partwise.capture(module, (x,))
+        with pytest.raises(EngineError, match="default dtype"):
+            partwise.run(package, {"x": x.numpy()}, executor="in-process")
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 class Scaled(torch.nn.Module):

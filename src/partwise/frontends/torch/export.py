@@ -20,6 +20,7 @@ from partwise.frontends.torch.origin import failing_module
 from partwise.frontends.torch.stack import with_room
 from partwise.frontends.torch.surroundings import quiet, without_cache, without_lines
 from partwise.frontends.torch.symbols import SizeError
+from partwise.torch_arrays import refuse_default_type
 
 __all__ = ["arrange", "export_functional", "output_names"]
 
@@ -90,6 +91,7 @@ def export_functional(
     if module.training:
         raise ModelError(type(module).__name__, "is in training mode", hint="call model.eval() first.")
     torch = require("torch")
+    refuse_default_type(torch.get_default_dtype())
     auto = torch.export.Dim.AUTO
     shapes = {name: dict.fromkeys(symbolic.get(name, {}), auto) or None for name in inputs} if symbolic else None
 
