@@ -49,6 +49,18 @@ def _filled(module: Odd, x: Any) -> Any:
     return module.linear(x) + torch.empty(8, 4).zero_()
 
 
+def _rarer(module: Odd, x: Any) -> Any:
+    y, places = module.linear(x), torch.tensor([0, 2])
+    ordered = torch.quantile(y, 0.3, dim=0), torch.nanquantile(y, 0.5), y.mode(0)[0], torch.nanmedian(y, 1)[0]
+    spread = *torch.std_mean(y), *torch.var_mean(y)
+    chosen = torch.isin(y.round(), x.round()), y.index_fill(1, places, y.sum()), torch.diagonal_copy(y)
+    reduced = (
+        y.scatter(0, places[:, None].expand(2, 4), 2.0, reduce="multiply"),
+        y.index_reduce(0, places, y[:2], "amax"),
+    )
+    return *ordered, *spread, *chosen, *reduced, torch.addr(y, y[:, 0], y[0]), torch.cross(y[:, :3], x[:, :3])
+
+
 def _spectrum(module: Odd, x: Any) -> Any:
     wave = module.linear(x).reshape(-1, 32)
     spectrum = torch.stft(wave, 8, 4, window=module.window, return_complex=True)
@@ -75,6 +87,7 @@ _CASES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         lambda m, x: torch.view_as_real(torch.complex(m.linear(x), x) * (2 - 0.5j)),
         ("output",),
     ),
+    "rarer operators": (_rarer, tuple(f"output_{place}" for place in range(15))),
     "conjugates, spectra": (_spectrum, ("output_0", "output_1", "output_2")),
     "a cell": (lambda m, x: m.cell(m.linear(x), (x, x)), ("output_0", "output_1")),
 }
