@@ -88,6 +88,14 @@ _CASES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         ("output",),
     ),
     "rarer operators": (_rarer, tuple(f"output_{place}" for place in range(15))),
+    "products of no dims": (
+        lambda m, x: m.linear(x) * torch.dot(x[0], x[1]) + torch.einsum("ij,ij->", x, x),
+        ("output",),
+    ),
+    "spectral norm": (
+        lambda m, x: torch.nn.functional.linear(x, m.linear.weight / torch.vdot(m.cell.bias_ih[:4], x[0])),
+        ("output",),
+    ),
     "conjugates, spectra": (_spectrum, ("output_0", "output_1", "output_2")),
     "a cell": (lambda m, x: m.cell(m.linear(x), (x, x)), ("output_0", "output_1")),
 }
