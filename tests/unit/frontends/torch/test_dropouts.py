@@ -1,4 +1,4 @@
-"""Dropouts that drop nothing leave no node, and what is written into their argument reaches their readers, as in eager."""
+"""Dropouts that drop nothing leave no node; what is written into their argument reaches their readers, as in eager."""
 
 from __future__ import annotations
 
