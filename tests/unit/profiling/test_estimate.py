@@ -100,7 +100,7 @@ def convolved(**figures: object) -> float:
     x, weight = make.input((1, 16, 8, 8)), make.weight((16, 16, 3, 3))
     graph = make.graph(make.node("aten.conv2d.default", [x, weight, None, 1, 1], (1, 16, 8, 8)))
     device = replace(find_device("ultra9-185h"), launch_s=2e-6)
-    return estimate(profile(graph), replace(device, **figures)).seconds  # pyright: ignore[reportArgumentType]
+    return estimate(profile(graph), replace(device, **figures)).seconds
 
 
 def test_a_convolution_may_take_longer_to_launch_and_lays_its_values_out_where_a_share_says_so() -> None:

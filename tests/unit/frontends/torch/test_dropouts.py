@@ -68,6 +68,7 @@ def test_the_graph_gives_what_eager_gives_and_copies_nothing(name: str) -> None:
     with torch.no_grad():
         program = TorchProgram(graph, {weight.tensor: module.held.clone() for weight in graph.weights})
         got, wanted = program.run([x.clone()], graph.hints), module(x.clone())
-    for ours, theirs in zip(got, wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
+    expected: list[Any] = list(wanted) if isinstance(wanted, tuple) else [wanted]
+    for ours, theirs in zip(got, expected, strict=True):
         assert torch.equal(ours, theirs)
         assert ours.stride() == theirs.stride()
