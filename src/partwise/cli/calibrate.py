@@ -57,5 +57,6 @@ def _show(device: Device) -> None:
         for figure, share in device.efficiency.items()
     ]
     rows.append(("launch", format_seconds(device.launch_s or 0.0), ""))
+    rows.append(("launch of a convolution", format_seconds(device.conv_launch_s or 0.0), ""))
     title = f"{device.title}: {device.flops_per_s / 1e9:.0f} GFLOP/s stated, {device.memory_bytes_per_s / 1e9:.0f} GB/s"
     console().print(table(title, ("share of the stated rate", "reached", "spread"), rows))
