@@ -12,9 +12,11 @@ import os
 import signal
 import sys
 import traceback
+from difflib import get_close_matches
 
 import click
 
+from partwise.cli.mistakes import usage_record
 from partwise.errors import InputError, PartwiseError
 
 __all__ = ["VERBS", "main"]
@@ -57,6 +59,15 @@ class Verbs(click.Group):
         name = cmd_name.replace("-", "_")
         return getattr(importlib.import_module(f"partwise.cli.{name}"), name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in VERBS and not name.startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(name, VERBS, n=1)
+            ctx.fail(f"No such command {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
         with formatter.section("Verbs, in the order of the pipeline"):
@@ -82,10 +93,12 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait must not take a stage's processor
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        sys.exit(partwise.main(standalone_mode=False) or 0)
+        sys.exit(partwise.main(prog_name="partwise", standalone_mode=False) or 0)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
+        if as_json:
+            click.echo(json.dumps(usage_record(error)))
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
