@@ -70,7 +70,7 @@ def full_run(
     limits, options, running = take_plan_options(given), take_capture_options(given), take_run_options(given)
     with timed("captured"):
         source = open_model(model, options)
-        graph = source.capture()
+        graph = api.capture_with(source, options)
     with timed("planned"):
         plan = api.plan(graph, sizes=api.sizes_for(graph, options), **limits)
     with timed("cut"):
