@@ -35,6 +35,7 @@ import msgspec
 
 from partwise.digest import file_digest
 from partwise.errors import InputError, ProverError, UnsupportedOpError
+from partwise.strict_yaml import yaml_value
 from partwise.verification.zk.field import Values, element, is_element, number
 from partwise.verification.zk.limits import CallLimits
 from partwise.verification.zk.prover import Boundary, Circuit, Finding, KeyFile, Mark, Measured, Sizes
@@ -101,8 +102,8 @@ def parse_templates(text: str, subject: str, *, is_yaml: bool = False) -> Comman
         InputError: not of that form, or a template that leaves out what its step is about.
     """
     try:
-        decode = msgspec.yaml.decode if is_yaml else msgspec.toml.decode
-        found = decode(text, type=CommandTemplates)
+        given = yaml_value(text, subject) if is_yaml else msgspec.toml.decode(text)
+        found = msgspec.convert(given, CommandTemplates)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InputError(
             subject, f"is no file of templates ({error})", expected="version, " + ", ".join(_STEPS)
