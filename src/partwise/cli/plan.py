@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from partwise import api
+from partwise.cli.applicable import refuse_all_but
 from partwise.cli.emission import emit_option, give_emission
 from partwise.cli.explain import explain_option, show_explanation, take_explanation
 from partwise.cli.options import (
@@ -79,6 +80,8 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
     phase = take_phase(given)
     tokens = take_phase_options(given, is_shown=plain and given["sequence"] is None)
     if workload is not None:
+        refuse_all_but({"model", "named_model", "workload", "output", "non_contiguous", "effort", "as_json"},
+                       "is for a model, and a --workload is none.")  # fmt: skip
         _place(model, workload, output, as_json, {"non_contiguous": anywhere, "effort": given["effort"]})
         return
     if anywhere:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from partwise import api
+from partwise.cli.applicable import refuse, refuse_all_but
 from partwise.cli.options import PATH, json_option, max_difference_option
 from partwise.cli.output import print_json, timed
 from partwise.cli.proof_options import asked_path
@@ -59,11 +60,16 @@ def verify(
     proofs = {"manifest": manifest, "inputs": inputs, "claim": claim, "templates": templates}
     if path is None and sliced_model(None) is None:
         path = asked_path("Package, run or proofs", "PATH")
+    if (path is not None and is_archive(path)) or sliced_model(path) is not None:
+        refuse_all_but({"path", "as_json", *proofs}, "is for packages and their runs, and these are proofs.")
     if path is not None and is_archive(path):
         context.exit(verify_archived(path, as_json, proofs))
     if (layout := sliced_model(path)) is not None:
         context.exit(verify_sliced(layout, path, as_json, proofs))
     assert path is not None, "asked for, or inside a sliced model"
+    refuse(proofs.keys() - {"inputs"}, "is for proofs, and this is none.")
+    if against is None:
+        refuse({"config", "module"}, "is of a model: --against MODEL.")
     with timed("verified"):
         verdict = api.verify(path, against, inputs, package=package, threads=threads, engine=engine,
                              max_difference=max_difference, config=config, module=module)  # fmt: skip
