@@ -5,6 +5,7 @@ Exit codes: 0 done or accepted, 1 rejected or inconclusive, 2 usage, and one for
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import json
@@ -17,6 +18,7 @@ from difflib import get_close_matches
 import click
 
 from partwise.cli.mistakes import usage_record
+from partwise.cli.streams import leave_streams, open_streams, say
 from partwise.errors import InputError, PartwiseError
 
 __all__ = ["VERBS", "main"]
@@ -42,7 +44,7 @@ VERBS = {
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _INTERNAL = 70  # EX_SOFTWARE of sysexits.h
-_TERMINATED = 143  # 128 + SIGTERM
+_INTERRUPTED, _GONE, _TERMINATED = 130, 141, 143  # 128 + SIGINT, SIGPIPE, SIGTERM
 
 
 class Verbs(click.Group):
@@ -90,33 +92,36 @@ def partwise() -> None:
 def main() -> None:
     """The command's entry point."""
     as_json = "--json" in sys.argv
+    open_streams()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait must not take a stage's processor
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        sys.exit(partwise.main(prog_name="partwise", standalone_mode=False) or 0)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        code = partwise.main(prog_name="partwise", standalone_mode=False) or 0
+        sys.stdout.flush()
     except click.ClickException as error:
         if as_json:
-            click.echo(json.dumps(usage_record(error)))
-        error.show()
-        sys.exit(error.exit_code)
+            say(json.dumps(usage_record(error)))
+        with contextlib.suppress(OSError):
+            error.show()
+        code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+        say("interrupted", err=True)
+        code = _INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        code = _GONE
     except PartwiseError as error:
-        _report(error, as_json)
-        sys.exit(error.exit_code)
+        code = _report(error, as_json)
     except Exception as error:  # noqa: BLE001 - the one place where the unforeseen ends
-        if (full := _full_disk(error)) is not None:
-            _report(full, as_json)
-            sys.exit(full.exit_code)
-        traceback.print_exc()
-        click.echo("This is a defect of Partwise, not of what you gave it; please report the lines above.", err=True)
-        sys.exit(_INTERNAL)
+        full = _full_disk(error)
+        code = _defect() if full is None else _report(full, as_json)
+    leave_streams()
+    sys.exit(code)
+
+
+def _defect() -> int:
+    say(traceback.format_exc(), err=True)
+    say("This is a defect of Partwise, not of what you gave it; please report the lines above.", err=True)
+    return _INTERNAL
 
 
 def _full_disk(error: Exception) -> PartwiseError | None:
@@ -133,7 +138,8 @@ def _terminate(number: int, frame: object) -> None:
     sys.exit(_TERMINATED)
 
 
-def _report(error: PartwiseError, as_json: bool) -> None:
+def _report(error: PartwiseError, as_json: bool) -> int:
     if as_json:
-        click.echo(json.dumps(error.as_dict()))
-    click.echo(f"{type(error).__name__}: {error}", err=True)
+        say(json.dumps(error.as_dict()))
+    say(f"{type(error).__name__}: {error}", err=True)
+    return error.exit_code
