@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 from difflib import get_close_matches
+from typing import Any
 
 import click
 
@@ -47,6 +48,10 @@ _INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 _INTERRUPTED, _GONE, _TERMINATED = 130, 141, 143  # 128 + SIGINT, SIGPIPE, SIGTERM
 
 
+class _UnreadError(Exception):
+    """Whoever read what is printed has gone."""
+
+
 class Verbs(click.Group):
     """A group whose verbs are imported when they are called."""
 
@@ -69,6 +74,12 @@ class Verbs(click.Group):
             near = get_close_matches(name, VERBS, n=1)
             ctx.fail(f"No such command {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would end with 1, which says that something was rejected
+            raise _UnreadError from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
@@ -107,7 +118,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         say("interrupted", err=True)
         code = _INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, _UnreadError):
         code = _GONE
     except PartwiseError as error:
         code = _report(error, as_json)

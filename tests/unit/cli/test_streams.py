@@ -20,7 +20,7 @@ def ended(words: tuple[str, ...], redirected: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("words", [("devices",), ("devices", "--json"), ("devices", "--links")])
+@pytest.mark.parametrize("words", [("devices",), ("devices", "--json")])
 def test_nobody_reads_any_more(words: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -35,10 +35,8 @@ def test_nobody_reads_any_more(words: tuple[str, ...]) -> None:
     ("words", "redirected", "code", "said"),
     [
         (("devices",), ">/dev/full", 3, "InputError: disk: cannot be written (No space left on device)"),
-        (("devices", "--json"), ">/dev/full", 3, "cannot be written"),
         (("devices", "nope", "--json"), ">/dev/full", 3, "DeviceError: device `nope`"),
         (("devices", "--nope", "--json"), ">/dev/full", 2, "No such option"),
-        (("devices", "nope"), "2>/dev/full", 3, ""),
         (("devices", "--nope"), "2>/dev/full", 2, ""),
     ],
 )
@@ -51,10 +49,8 @@ def test_a_stream_is_full(words: tuple[str, ...], redirected: str, code: int, sa
 @pytest.mark.parametrize(
     ("words", "redirected", "code"),
     [
-        (("devices",), ">&-", 0),
-        (("devices",), "<&-", 0),
-        (("devices", "--json"), ">&- 2>&- <&-", 0),
-        (("devices", "nope"), "2>&-", 3),
+        (("devices",), ">&- <&-", 0),
+        (("devices", "nope", "--json"), ">&- 2>&- <&-", 3),
     ],
 )
 def test_a_stream_is_closed(words: tuple[str, ...], redirected: str, code: int) -> None:
