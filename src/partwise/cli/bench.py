@@ -11,7 +11,7 @@ import msgspec
 
 from partwise import api
 from partwise.cli.applicable import refuse_all_but
-from partwise.cli.option_types import Finite, Size
+from partwise.cli.option_types import THREADS, Finite, Size
 from partwise.cli.options import PATH, check_parent, json_option
 from partwise.cli.output import counted, print_json
 from partwise.cli.render_bench import show_bench, show_suite
@@ -38,7 +38,7 @@ __all__ = ["bench"]
     help="Repeatable; by default all that need nothing but this machine.",
 )
 @click.option("--engine", help="By default the one it was cut for; per stage as torch,compile or 1=openvino:GPU.")
-@click.option("--threads", type=click.IntRange(1), help="Of each stage (default: the cores shared among the stages).")
+@click.option("--threads", type=THREADS, help="Of each stage (default: the cores shared among the stages).")
 @click.option("--in-flight", type=click.IntRange(1), help="Requests under way at once (default: stages + 1).")
 @click.option("--seconds", type=Finite(0.01), default=2.0, show_default=True, help="Of a measure, a round.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Turns of all measures.")

@@ -12,9 +12,12 @@ from partwise.errors import InputError
 from partwise.planning import Blend, Objective, parse_objectives
 from partwise.units import parse_bytes, whole_number
 
-__all__ = ["AUTO", "BatchSize", "Bytes", "Finite", "Objectives", "Size", "Sizes", "Stages"]
+__all__ = ["AUTO", "THREADS", "BatchSize", "Bytes", "Finite", "Objectives", "Size", "Sizes", "Stages"]
 
 AUTO = "auto"
+THREADS = click.IntRange(1, 1024)
+"""Of an engine. The most is assumed: no machine has more logical processors, and 100,000 threads hang one for minutes
+in which nothing can be interrupted (measured with onnxruntime on 2 cores)."""
 
 
 class BatchSize(click.ParamType[int | str]):

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from partwise.cli.option_types import AUTO, BatchSize, Bytes, Finite, Objectives, Size, Stages
+from partwise.cli.option_types import AUTO, THREADS, BatchSize, Bytes, Finite, Objectives, Size, Stages
 from partwise.errors import InputError
 from partwise.frontends import CaptureOptions
 from partwise.plan_files import read_cluster, read_constraints
@@ -123,7 +123,7 @@ _RUN = (
     click.option("--address", metavar="HOST:PORT", help="Of the cluster, with --executor ray (see `worker`)."),
     click.option("--engine", help="By default the one it was cut for; per stage as torch,compile or 1=openvino:GPU."),
     max_difference_option,
-    click.option("--threads", type=click.IntRange(1), help="Threads of each stage's engine."),
+    click.option("--threads", type=THREADS, help="Threads of each stage's engine."),
     click.option("--in-flight", type=click.IntRange(1), help="Requests of a stream under way at once."),
     click.option("--size", "sizes", multiple=True, type=Size(), help="Of random inputs, as batch=4; repeatable."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random inputs."),

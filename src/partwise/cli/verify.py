@@ -8,6 +8,7 @@ import click
 
 from partwise import api
 from partwise.cli.applicable import refuse, refuse_all_but
+from partwise.cli.option_types import THREADS
 from partwise.cli.options import PATH, json_option, max_difference_option
 from partwise.cli.output import print_json, timed
 from partwise.cli.proof_options import asked_path
@@ -25,7 +26,7 @@ __all__ = ["verify"]
 @click.option("--package", type=PATH, help="Where a run's package lies, if it has moved.")
 @click.option("--engine", help="Of a package, if not the one it was cut for; a run is judged on its own.")
 @max_difference_option
-@click.option("--threads", type=click.IntRange(1), help="Threads of the engine; a run is judged at its own.")
+@click.option("--threads", type=THREADS, help="Threads of the engine; a run is judged at its own.")
 @click.option("--config", help="Hugging Face config for a file of weights.")
 @click.option("--module", help="package.module:function that builds the module for a file of weights.")
 @click.option("--manifest", help="Proofs: digest of the manifest to believe (sha256:…), or its file.")
