@@ -56,13 +56,18 @@ def refuse_other_options(model: str, kind: Kind, options: CaptureOptions) -> Non
 def refuse_other_sizes(graph: Graph, options: CaptureOptions) -> None:
     """Raise where a size is asked for that the graph does not have: no symbol, and no dim of its inputs.
 
+    A model of transformers takes every size that it has a use for; one that it has none for (the sequence of a model
+    of images) changes nothing, so that the same options do for many models.
+
     Raises:
         InputError: the size, and the symbols that there are.
     """
     settings, dims = dict(graph.settings), _input_sizes(graph)
     for name in SIZES:
         asked = getattr(options, name)
-        if asked is not None and name not in graph.hints and settings.get(name) != asked and asked not in dims:
+        is_useless = name in settings and settings[name] is None
+        is_had = name in graph.hints or settings.get(name) == asked or asked in dims
+        if asked is not None and not is_useless and not is_had:
             known = ", ".join(graph.hints) or "none"
             raise InputError(_option(name), f"is no size that `{graph.name}` has", got=asked,
                              expected=f"one of its symbols: {known}; or a size of its inputs")  # fmt: skip

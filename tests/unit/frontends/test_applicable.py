@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import onnx_models
+import tiny_models
 from command import exit_code
 from partwise import api
 from partwise.errors import InputError
@@ -28,6 +29,12 @@ def test_a_size_that_it_has_is_taken(model: Path) -> None:
     assert api.capture(model, batch=3, image_size=64).hints == {"batch": 3, "H": 64, "W": 64}
     assert api.capture(model, batch=3, image_size=64, static=True).hints == {}
     assert api.capture("tiny_models:mlp_with_inputs", batch=2, static=True).hints == {}
+
+
+def test_a_size_that_a_model_of_transformers_has_no_use_for_changes_nothing(tmp_path: Path) -> None:
+    folder = tiny_models.write_config(tmp_path / "bert", tiny_models.BERT)
+    assert api.capture(folder, image_size=64, static=True) == api.capture(folder, static=True)
+    assert dict(api.capture(folder, sequence=5, static=True).settings)["sequence"] == 5
 
 
 @pytest.mark.parametrize("option", [("--dtype", "float16"), ("--config", "bert"), ("--module", "a:b"), ("--task", "X")])

@@ -24,7 +24,7 @@ __all__ = ["Interfaces"]
 class Interfaces:
     """The stages of a package as it runs."""
 
-    def __init__(self, package: Package, weights: Weights) -> None:
+    def __init__(self, package: Package, weights: Weights = Weights.RESIDENT) -> None:
         self._manifest, self._cutter = package.manifest, Cutter(package, weights)
         self._gives: dict[int, Interface] = {}
         given = {port.tensor for port in package.manifest.inputs}
