@@ -71,7 +71,9 @@ def unit_working_bytes(problem: Problem) -> Ints:
     needed = np.zeros(len(starts) - 1, np.int64)
     for rows in (problem.node_inputs, problem.node_outputs):
         np.add.at(needed, np.repeat(np.arange(len(needed)), np.diff(rows.starts)), size[rows.items])
-    return np.array([max(int(needed[node]) for node in nodes) for nodes in problem.units], np.int64)
+    placed, found = list(problem.contraction.placed), np.zeros(len(problem.units), np.int64)
+    np.maximum.at(found, problem.home[placed], needed[placed])
+    return found
 
 
 def _fewest_stages(problem: Problem, limits: Limits) -> Bound:

@@ -16,8 +16,8 @@ from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice
 from partwise.planning.ideals.loads import Loads
 from partwise.planning.ideals.memory import Peaks, memory_channels
-from partwise.planning.ideals.reach import Vectors
 from partwise.planning.ideals.states import Chain, States, Step
+from partwise.planning.ideals.vectors import Vectors
 
 __all__ = ["Question", "Search"]
 
@@ -34,14 +34,16 @@ class Question:
         kept: [vectors, ideals] the states worth a look.
         limit: loads reach it nowhere.
         is_free: whether no stage costs anything: then only what is possible counts.
-        known: prices and fits of the stages that begin at some ideals, where they will be asked for again.
+        known: prices and fits of the stages between some ideals, where they will be asked for again.
     """
 
     vectors: Vectors
     kept: Bits
     limit: float
     is_free: bool = False
-    known: dict[bytes, tuple[Floats, Bits]] = field(default_factory=dict[bytes, tuple[Floats, Bits]])
+    known: dict[tuple[bytes, bytes], tuple[Floats, Bits]] = field(
+        default_factory=dict[tuple[bytes, bytes], tuple[Floats, Bits]]
+    )
 
 
 class Search:
@@ -124,6 +126,11 @@ class Search:
             forbidden: stages that are impossible.
         """
         at, first, most = columns
+        table.changed[at] = False
+        low, high = table.beyond(at)
+        first, most = max(first, low), min(most, high)
+        if first >= most:
+            return
         starts, ends = table.ideals[at], table.ideals[first:most]
         price, fits = self._priced(block, starts, ends, question)
         if question.is_free:
@@ -132,17 +139,11 @@ class Search:
             fits = fits.copy()
         for start, end, kind in forbidden:
             fits[kind][np.ix_(starts == start, ends == end)] = False
-        loads = np.where(fits, price, np.inf)
-        for row, column in enumerate(at.tolist()):
-            table.changed[column] = False
-            chosen = np.flatnonzero(fits[:, row].any(axis=0))
-            if len(chosen):
-                stages = ends[chosen], chosen + first, loads[:, row, chosen]
-                self._offer(table, column, stages, question.limit)
+        self._offer(table, at, first, np.where(fits, price, np.inf), question.limit)
 
     def _priced(self, block: int, starts: Ints, ends: Ints, question: Question) -> tuple[Floats, Bits]:
         """[types, starts, ends] What stages cost, and which are possible."""
-        key = starts.tobytes()
+        key = starts.tobytes(), ends.tobytes()
         if key not in question.known:
             price = self.loads.prices(block, starts, ends)
             found = price[: self._types], self._fits(block, price, (starts, ends), question.limit)
@@ -152,26 +153,27 @@ class Search:
             question.known[key] = found
         return question.known[key]
 
-    def _offer(self, table: States, column: int, stages: tuple[Ints, Ints, Floats], limit: float) -> None:
-        """Reach the ends of some stages from an ideal, on each type of device that a vector there has left.
+    def _offer(self, table: States, at: Ints, first: int, loads: Floats, limit: float) -> None:
+        """Reach the ends of some stages from some ideals, on each type of device that a vector there has left.
 
         Args:
             table: the states.
-            column: of the ideal.
-            stages: the ideals at their ends, the columns of these, and [types, ends] the loads, infinite for none.
+            at: columns of the ideals where the stages begin.
+            first: column of the first ideal where some end.
+            loads: [types, starts, ends] of the stages, infinite for none.
             limit: of what a chain costs, the rest included.
         """
-        ends, columns, load = stages
-        numbers = table.reached(column)
-        kinds, places = (table.vectors.more[:, numbers] >= 0).nonzero()
-        numbers = numbers[places]
-        moves, found = table.worthwhile(kinds, numbers, columns)
-        if len(found):
-            stage, before = load[kinds[moves], found], table.best[numbers, column][moves]
-            value = stage + before if self.instance.adds else np.maximum(stage, before)
-            below = value + self._rest[ends[found]] < limit
-            moves, found = moves[below], found[below]
-            table.offer(column, (numbers[moves], kinds[moves], columns[found]), value[below])
+        moves = table.moves(at, first, first + loads.shape[2])
+        if moves.total > _CELLS and len(at) > 1:
+            for rows in np.array_split(np.arange(len(at)), 2):
+                self._offer(table, at[rows], first, loads[:, rows], limit)
+            return
+        which, columns = moves.stages()
+        rows, kinds, numbers = moves.rows[which], moves.kinds[which], moves.numbers[which]
+        stage, before = loads[kinds, rows, columns - first], table.best[numbers, at[rows]]
+        value = stage + before if self.instance.adds else np.maximum(stage, before)
+        below = np.flatnonzero(value + self._rest[table.ideals[columns]] < limit)
+        table.offer((at[rows[below]], numbers[below], kinds[below]), columns[below], value[below])
 
     def _range(self, block: int, limit: float) -> tuple[int, int, int]:
         """The first ideal of a block, the first of the next, and one above all whose stage from here has less work

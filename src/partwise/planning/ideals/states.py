@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from partwise.planning.arrays import Bits, Floats, Ints
-from partwise.planning.ideals.reach import Vectors
+from partwise.planning.ideals.vectors import Vectors
 
 __all__ = ["Chain", "States", "Step"]
 
@@ -24,6 +24,36 @@ class Chain:
     steps: tuple[Step, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Ways on from some ideals: with which vector, on which type of device, to which columns.
+
+    Attributes:
+        rows: [moves] the places of the ideals among those asked about, ascending.
+        kinds: [moves] the types of the device, ascending for each of them.
+        numbers: [moves] of the vectors.
+        starts: [moves] the first column.
+        counts: [moves] how many columns follow one another.
+    """
+
+    rows: Ints
+    kinds: Ints
+    numbers: Ints
+    starts: Ints
+    counts: Ints
+
+    @property
+    def total(self) -> int:
+        """How many stages these are."""
+        return int(self.counts.sum())
+
+    def stages(self) -> tuple[Ints, Ints]:
+        """[stages] Of each stage the number of its move, and the column where it ends."""
+        which = np.arange(len(self.counts)).repeat(self.counts)
+        shift = self.starts - self.counts.cumsum() + self.counts
+        return which, np.arange(len(which)) + shift[which]
+
+
 class States:
     """The states kept: the best bottleneck of each, and the stage that reached it."""
 
@@ -35,7 +65,7 @@ class States:
         self.origin = np.zeros(kept.size, np.int64)  # of a state: the vector, type and column before, as one number
         self.changed = np.arange(len(ideals)) == 0  # columns reached, or reached better, since they were left
         shape = [count + 1 for count in vectors.counts]
-        self._grid = (*shape, -1)
+        self._grid = tuple(shape)
         self._first = np.where(kept.any(axis=1), kept.argmax(axis=1), len(ideals))
         self._last = np.where(kept.any(axis=1), len(ideals) - 1 - kept[:, ::-1].argmax(axis=1), -1)
 
@@ -43,54 +73,60 @@ class States:
         """Where the ideals kept from some indices on begin."""
         return np.searchsorted(self.ideals, ideals).tolist()
 
-    def reached(self, column: int) -> Ints:
-        """The vectors that reach an ideal; where devices may stay empty, those that no smaller one equals."""
-        best = self.best[:, column]
+    def beyond(self, columns: Ints) -> tuple[int, int]:
+        """Where the columns begin and end that may be kept with one device more than reaches some ideals."""
+        numbers = np.isfinite(self.best[:, columns]).any(axis=1)
+        more = self.vectors.more[:, numbers]
+        more = more[more >= 0]
+        return int(self._first[more].min(initial=len(self.ideals))), int(self._last[more].max(initial=-1)) + 1
+
+    def moves(self, columns: Ints, first: int, most: int) -> Moves:
+        """From each vector that reaches some ideals on to what may be kept with one device more, of each type left.
+
+        Args:
+            columns: of the ideals.
+            first: where the columns of their targets begin.
+            most: where these end.
+        """
+        more = self.vectors.more
+        rows, kinds, numbers = (self._reached(columns).T[:, None] & (more >= 0)).nonzero()
+        after = more[kinds, numbers]
+        starts = np.maximum(self._first[after], first)
+        return Moves(rows, kinds, numbers, starts, np.maximum(np.minimum(self._last[after] + 1, most) - starts, 0))
+
+    def _reached(self, columns: Ints) -> Bits:
+        """[vectors, columns] Which vectors reach which ideals; where devices may stay empty, those that no smaller one
+        equals."""
+        best = self.best[:, columns]
         if self.vectors.exactly is not None:
-            return np.flatnonzero(np.isfinite(best))
-        if len(self.vectors.counts) == 1:
-            return (best < np.minimum.accumulate(np.concatenate(([np.inf], best[:-1])))).nonzero()[0]
-        grid = best.reshape(self._grid[:-1])
+            return np.isfinite(best)
+        grid = best.reshape(*self._grid, len(columns))
         lower = np.full(grid.shape, np.inf)
-        for axis in range(grid.ndim):
+        for axis in range(len(self._grid)):
             ahead = [slice(None)] * grid.ndim
             behind = list(ahead)
             ahead[axis], behind[axis] = slice(1, None), slice(None, -1)
             np.minimum(lower[tuple(ahead)], grid[tuple(behind)], out=lower[tuple(ahead)])
-        for axis in range(grid.ndim):
+        for axis in range(len(self._grid)):
             np.minimum.accumulate(lower, axis=axis, out=lower)
-        return (grid < lower).ravel().nonzero()[0]
+        return (grid < lower).reshape(best.shape)
 
-    def worthwhile(self, kinds: Ints, numbers: Ints, columns: Ints) -> tuple[Ints, Ints]:
-        """Places in `numbers` and in `columns`: from each vector the ideals that may be kept with one device more.
-
-        Args:
-            kinds: the types of the device, one for each vector.
-            numbers: of the vectors.
-            columns: ascending.
-        """
-        more = self.vectors.more[kinds, numbers]
-        starts = columns.searchsorted(self._first[more])
-        count = np.maximum(columns.searchsorted(self._last[more], "right") - starts, 0)
-        places: Ints = np.arange(len(numbers)).repeat(count)
-        shift: Ints = (starts - count.cumsum() + count).repeat(count)
-        return places, np.arange(len(places)) + shift
-
-    def offer(self, column: int, states: tuple[Ints, Ints, Ints], value: Floats) -> None:
-        """Reach some ideals with one device more at these values; of equal ones the first type of device stays.
+    def offer(self, states: tuple[Ints, Ints, Ints], columns: Ints, value: Floats) -> None:
+        """Reach some ideals with one device more at these values; of equal ones the first stays.
 
         Args:
-            column: from where.
-            states: the vector before, the type of the device, and the column of each; types ascending.
+            states: the column and the vector before, and the type of the device.
+            columns: that are reached.
             value: at each of them.
         """
-        numbers, kinds, columns = states
+        before, numbers, kinds = states
         at = self.vectors.more[kinds, numbers] * len(self.ideals) + columns
         better = ((value < self._flat[at]) & self._kept[at]).nonzero()[0]
         np.minimum.at(self._flat, at[better], value[better])
         best = better[value[better] == self._flat[at[better]]][::-1]  # of several writes to one place the last stays
         self.changed[columns[best]] = True
-        self.origin[at[best]] = (numbers[best] * len(self.vectors.counts) + kinds[best]) * len(self.ideals) + column
+        origin = (numbers[best] * len(self.vectors.counts) + kinds[best]) * len(self.ideals) + before[best]
+        self.origin[at[best]] = origin
 
     def chain(self) -> Chain | None:
         """The best chain to the last ideal: of equal ones that with the fewest devices."""
