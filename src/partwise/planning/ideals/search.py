@@ -16,12 +16,13 @@ from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice
 from partwise.planning.ideals.loads import Loads
 from partwise.planning.ideals.memory import Peaks, memory_channels
-from partwise.planning.ideals.states import Chain, States, Step
+from partwise.planning.ideals.states import Chain, States, Step, extent
 from partwise.planning.ideals.vectors import Vectors
 
 __all__ = ["Question", "Search"]
 
 _CELLS = 2_000_000  # stages priced at once; some 100 MB with all channels
+_OFFERED = 50_000  # stages offered at once; some 3 MB, which caches hold
 _REMEMBERED = 20_000_000  # stages whose prices are kept
 
 
@@ -126,8 +127,9 @@ class Search:
             forbidden: stages that are impossible.
         """
         at, first, most = columns
-        table.changed[at] = False
         low, high = table.beyond(at)
+        at = at[: max(1, int(at.searchsorted(low)))]  # the others may yet be reached, or reached better, from these
+        table.changed[at] = False
         first, most = max(first, low), min(most, high)
         if first >= most:
             return
@@ -163,17 +165,17 @@ class Search:
             loads: [types, starts, ends] of the stages, infinite for none.
             limit: of what a chain costs, the rest included.
         """
-        moves = table.moves(at, first, first + loads.shape[2])
-        if moves.total > _CELLS and len(at) > 1:
-            for rows in np.array_split(np.arange(len(at)), 2):
-                self._offer(table, at[rows], first, loads[:, rows], limit)
-            return
-        which, columns = moves.stages()
-        rows, kinds, numbers = moves.rows[which], moves.kinds[which], moves.numbers[which]
-        stage, before = loads[kinds, rows, columns - first], table.best[numbers, at[rows]]
-        value = stage + before if self.instance.adds else np.maximum(stage, before)
-        below = np.flatnonzero(value + self._rest[table.ideals[columns]] < limit)
-        table.offer((at[rows[below]], numbers[below], kinds[below]), columns[below], value[below])
+        _, starts, ends = loads.shape
+        for moves in table.moves(at, *(first + place for place in extent(loads < np.inf))).parts(_OFFERED):
+            columns = moves.columns()
+            row = (moves.kinds * starts + moves.rows) * ends - first
+            stage, before = loads.ravel()[columns + moves.each(row)], moves.each(moves.value)
+            if self.instance.adds:
+                value = stage + before
+                value[value + self._rest[table.ideals[columns]] >= limit] = np.inf
+            else:
+                value = np.maximum(stage, before)
+            table.offer(moves, columns, value)
 
     def _range(self, block: int, limit: float) -> tuple[int, int, int]:
         """The first ideal of a block, the first of the next, and one above all whose stage from here has less work

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from partwise.planning.arrays import Bits, Floats, Ints
 from partwise.planning.ideals.vectors import Vectors
 
-__all__ = ["Chain", "States", "Step"]
+__all__ = ["Chain", "Moves", "States", "Step", "extent"]
 
+T = TypeVar("T", bound=np.generic)
 Step = tuple[int, int, int]
 """A stage: the ideals at its ends and the type of its device."""
 
@@ -24,34 +29,48 @@ class Chain:
     steps: tuple[Step, ...]
 
 
+def extent(bits: Bits) -> tuple[Ints, Ints]:
+    """Of each row of a table: where its first one is, and the place after its last one; beyond all, and 0, of none."""
+    there, size = bits.any(axis=-1), bits.shape[-1]
+    return np.where(there, bits.argmax(axis=-1), size), np.where(there, size - bits[..., ::-1].argmax(axis=-1), 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Ways on from some ideals: with which vector, on which type of device, to which columns.
+    """Ways on from some states: on which type of device, to which columns.
 
     Attributes:
-        rows: [moves] the places of the ideals among those asked about, ascending.
+        rows: [moves] the places of their ideals among those asked about, ascending.
         kinds: [moves] the types of the device, ascending for each of them.
-        numbers: [moves] of the vectors.
+        origins: [moves] the state and the type, as one number.
+        value: [moves] of the state.
+        targets: [moves] where the states with one device more begin in the table.
         starts: [moves] the first column.
         counts: [moves] how many columns follow one another.
     """
 
     rows: Ints
     kinds: Ints
-    numbers: Ints
+    origins: Ints
+    value: Floats
+    targets: Ints
     starts: Ints
     counts: Ints
 
-    @property
-    def total(self) -> int:
-        """How many stages these are."""
-        return int(self.counts.sum())
+    def parts(self, most: int) -> Iterator[Moves]:
+        """The same in parts of about so many stages."""
+        part = self.counts.cumsum() // most
+        ends = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(part)]
+        for here in (slice(*pair) for pair in pairwise(ends)):
+            yield Moves(*(getattr(self, field.name)[here] for field in fields(self)))
 
-    def stages(self) -> tuple[Ints, Ints]:
-        """[stages] Of each stage the number of its move, and the column where it ends."""
-        which = np.arange(len(self.counts)).repeat(self.counts)
-        shift = self.starts - self.counts.cumsum() + self.counts
-        return which, np.arange(len(which)) + shift[which]
+    def each(self, amounts: NDArray[T]) -> NDArray[T]:
+        """[stages] What each of the stages has of its move."""
+        return amounts.repeat(self.counts)
+
+    def columns(self) -> Ints:
+        """[stages] Where each ends."""
+        return np.arange(int(self.counts.sum())) + self.each(self.starts - self.counts.cumsum() + self.counts)
 
 
 class States:
@@ -66,8 +85,7 @@ class States:
         self.changed = np.arange(len(ideals)) == 0  # columns reached, or reached better, since they were left
         shape = [count + 1 for count in vectors.counts]
         self._grid = tuple(shape)
-        self._first = np.where(kept.any(axis=1), kept.argmax(axis=1), len(ideals))
-        self._last = np.where(kept.any(axis=1), len(ideals) - 1 - kept[:, ::-1].argmax(axis=1), -1)
+        self._first, self._after = extent(kept)
 
     def columns(self, *ideals: int) -> list[int]:
         """Where the ideals kept from some indices on begin."""
@@ -78,21 +96,24 @@ class States:
         numbers = np.isfinite(self.best[:, columns]).any(axis=1)
         more = self.vectors.more[:, numbers]
         more = more[more >= 0]
-        return int(self._first[more].min(initial=len(self.ideals))), int(self._last[more].max(initial=-1)) + 1
+        return int(self._first[more].min(initial=len(self.ideals))), int(self._after[more].max(initial=0))
 
-    def moves(self, columns: Ints, first: int, most: int) -> Moves:
+    def moves(self, columns: Ints, first: Ints, after: Ints) -> Moves:
         """From each vector that reaches some ideals on to what may be kept with one device more, of each type left.
 
         Args:
             columns: of the ideals.
-            first: where the columns of their targets begin.
-            most: where these end.
+            first: [types, columns] where the columns of their targets begin.
+            after: [types, columns] where these end.
         """
         more = self.vectors.more
         rows, kinds, numbers = (self._reached(columns).T[:, None] & (more >= 0)).nonzero()
-        after = more[kinds, numbers]
-        starts = np.maximum(self._first[after], first)
-        return Moves(rows, kinds, numbers, starts, np.maximum(np.minimum(self._last[after] + 1, most) - starts, 0))
+        other = more[kinds, numbers]
+        starts = np.maximum(self._first[other], first[kinds, rows])
+        counts = np.maximum(np.minimum(self._after[other], after[kinds, rows]) - starts, 0)
+        origins = (numbers * len(more) + kinds) * len(self.ideals) + columns[rows]
+        value = self.best[numbers, columns[rows]]
+        return Moves(rows, kinds, origins, value, other * len(self.ideals), starts, counts)
 
     def _reached(self, columns: Ints) -> Bits:
         """[vectors, columns] Which vectors reach which ideals; where devices may stay empty, those that no smaller one
@@ -111,22 +132,23 @@ class States:
             np.minimum.accumulate(lower, axis=axis, out=lower)
         return (grid < lower).reshape(best.shape)
 
-    def offer(self, states: tuple[Ints, Ints, Ints], columns: Ints, value: Floats) -> None:
+    def offer(self, moves: Moves, columns: Ints, value: Floats) -> None:
         """Reach some ideals with one device more at these values; of equal ones the first stays.
 
         Args:
-            states: the column and the vector before, and the type of the device.
-            columns: that are reached.
-            value: at each of them.
+            moves: from where.
+            columns: [stages] that are reached.
+            value: [stages] at each of them.
         """
-        before, numbers, kinds = states
-        at = self.vectors.more[kinds, numbers] * len(self.ideals) + columns
-        better = ((value < self._flat[at]) & self._kept[at]).nonzero()[0]
-        np.minimum.at(self._flat, at[better], value[better])
-        best = better[value[better] == self._flat[at[better]]][::-1]  # of several writes to one place the last stays
-        self.changed[columns[best]] = True
-        origin = (numbers[best] * len(self.vectors.counts) + kinds[best]) * len(self.ideals) + before[best]
-        self.origin[at[best]] = origin
+        at = moves.each(moves.targets) + columns
+        better = (value < self._flat[at]).nonzero()[0]
+        better = better[self._kept[at[better]]]
+        at, value = at[better], value[better]
+        np.minimum.at(self._flat, at, value)
+        best = (value == self._flat[at]).nonzero()[0][::-1]  # of several writes to one place the last stays
+        self.changed[columns[better[best]]] = True
+        move = moves.counts.cumsum().searchsorted(better[best], "right")
+        self.origin[at[best]] = moves.origins[move]
 
     def chain(self) -> Chain | None:
         """The best chain to the last ideal: of equal ones that with the fewest devices."""
