@@ -59,8 +59,9 @@ class Ranges:
         most = np.minimum(limit - self._fixed, self._whole)
         inner = np.maximum((most - self._paid.sum(axis=0)) / self._scale, self._short)
         spare = float((self._paid / self._scale).max(axis=1).sum()) + _ROUNDING  # at both ends of the whole nobody pays
-        first = self._ends.searchsorted(self._ends[-1] - vectors.left @ inner - spare)
-        last = self._ends[:-1].searchsorted(vectors.used @ inner + spare, "right")
+        left: Floats = self._ends[-1] - vectors.left @ inner - spare
+        used: Floats = vectors.used @ inner + spare
+        first, last = self._ends.searchsorted(left), self._ends[:-1].searchsorted(used, "right")
         return [self.between(*ends) for ends in zip(first.tolist(), last.tolist(), strict=True)]
 
     def between(self, first: int, last: int) -> Range:

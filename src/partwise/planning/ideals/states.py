@@ -32,7 +32,9 @@ class Chain:
 def extent(bits: Bits) -> tuple[Ints, Ints]:
     """Of each row of a table: where its first one is, and the place after its last one; beyond all, and 0, of none."""
     there, size = bits.any(axis=-1), bits.shape[-1]
-    return np.where(there, bits.argmax(axis=-1), size), np.where(there, size - bits[..., ::-1].argmax(axis=-1), 0)
+    first: Ints = bits.argmax(axis=-1)
+    after: Ints = size - bits[..., ::-1].argmax(axis=-1)
+    return np.where(there, first, size), np.where(there, after, 0)
 
 
 @dataclass(frozen=True, slots=True)
