@@ -128,10 +128,12 @@ class Search:
         """
         at, first, most = columns
         low, high = table.beyond(at)
-        at = at[: max(1, int(at.searchsorted(low)))]  # the others may yet be reached, or reached better, from these
-        table.changed[at] = False
-        first, most = max(first, low), min(most, high)
+        if at[-1] < low:  # none of these ideals is reached from another one
+            parts, first, most = [slice(None)], max(first, low), min(most, high)
+        else:
+            parts = [slice(row, row + 1) for row in range(len(at))]
         if first >= most:
+            table.changed[at] = False
             return
         starts, ends = table.ideals[at], table.ideals[first:most]
         price, fits = self._priced(block, starts, ends, question)
@@ -141,7 +143,10 @@ class Search:
             fits = fits.copy()
         for start, end, kind in forbidden:
             fits[kind][np.ix_(starts == start, ends == end)] = False
-        self._offer(table, at, first, np.where(fits, price, np.inf), question.limit)
+        loads = np.where(fits, price, np.inf)
+        for part in parts:
+            table.changed[at[part]] = False
+            self._offer(table, at[part], first, loads[:, part], question.limit)
 
     def _priced(self, block: int, starts: Ints, ends: Ints, question: Question) -> tuple[Floats, Bits]:
         """[types, starts, ends] What stages cost, and which are possible."""
