@@ -30,6 +30,17 @@ def _external(location: str) -> Any:
     return model
 
 
+def _sparse(location: str) -> Any:
+    """A constant whose values, stored sparsely, lie in a file."""
+    model = _text("{ w = Constant <value_float = 1.0> ()  y = Add (x, w) }")
+    value = model.graph.node[0].attribute[0]
+    value.Clear()
+    value.name, value.type = "sparse_value", onnx.AttributeProto.SPARSE_TENSOR
+    value.sparse_tensor.CopyFrom(onnx.SparseTensorProto(dims=[4], values=_external(location).graph.initializer[0]))
+    value.sparse_tensor.indices.CopyFrom(onnx.numpy_helper.from_array(np.arange(4)))
+    return model
+
+
 def _sized(*dims: int) -> Any:
     model = _text("{ y = Add (x, w) }")
     model.graph.initializer.add(name="w", data_type=1, dims=dims)
@@ -88,6 +99,11 @@ _FILES: dict[str, tuple[Callable[[], Any], type[InputError], str]] = {
     "absolute file": (lambda: _external("/etc/passwd"), UnsafeFileError, "outside the model's folder"),
     "file above, in disguise": (lambda: _external("sub/../../secret"), UnsafeFileError, "outside the model's folder"),
     "file above, for Windows": (lambda: _external("..\\secret"), UnsafeFileError, "outside the model's folder"),
+    "file above, of a sparse constant": (
+        lambda: _sparse("../../secret"),
+        UnsafeFileError,
+        "outside the model's folder",
+    ),
     "link to a file": (lambda: _external("link"), UnsafeFileError, "external data"),
     "function that calls itself": (_recursive, ModelError, "recursive"),
     "endless name": (lambda: _external("w" * 5000), ModelError, "missing"),

@@ -194,7 +194,8 @@ def _guard(site: Site) -> Callable[[Request, Handler], Awaitable[Response]]:
         given = request.headers.get("authorization", "").encode()
         if site.is_local and not _LOCAL_NAME.match(request.headers.get("host", "")):
             return _json({"error": "this server answers to names of its own machine alone"}, 400)
-        if wanted is not None and request.url.path not in _FREE and not hmac.compare_digest(given, wanted):
+        path = request.scope["path"]  # what is routed by; `request.url` is put together with what the Host header says
+        if wanted is not None and path not in _FREE and not hmac.compare_digest(given, wanted):
             return _json({"error": "a key is needed: Authorization: Bearer KEY"}, 401, {"WWW-Authenticate": "Bearer"})
         return await call_next(request)
 

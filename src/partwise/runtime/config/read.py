@@ -36,14 +36,15 @@ def parse_config(data: bytes, subject: str) -> Config:
     """The same from bytes; `subject` is what an error is about."""
     try:
         given: Any = msgspec.yaml.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(subject, f"is no YAML ({' '.join(str(error).split())})") from None
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # ValueError: a date that is none, a huge number
+        raise InputError(subject, f"is no YAML ({' '.join(str(error).split())[:200]})") from None
     if not isinstance(given, dict):
         raise InputError(subject, "holds no sections", expected=f"version: {CONFIG_VERSION}, and sections")
     known = cast(dict[Any, Any], given)
     version = known.get("version")
     if version != CONFIG_VERSION:
-        raise InputError(subject, "is of another version", expected=f"version: {CONFIG_VERSION}", got=version)
+        got = version if isinstance(version, str) else type(version).__name__  # never shown: YAML's aliases may grow
+        raise InputError(subject, "is of another version", expected=f"version: {CONFIG_VERSION}", got=got)
     _refuse_unknown(known, Config, subject, "")
     try:
         return msgspec.convert(_without_empty(known), Config)

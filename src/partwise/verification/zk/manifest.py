@@ -33,6 +33,8 @@ __all__ = [
 PROOF_VERSION = "partwise.proof/1"
 _LONGEST = 1000
 """Characters of a name. Assumed: exporters write scopes of a few hundred."""
+_MOST_NESTED = 64
+"""Pieces within pieces: each has about half the layers of what it is of, and one layer at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +209,10 @@ def _is_name(text: str) -> bool:
     return 0 < len(text) <= _LONGEST and text.isprintable() and text not in (".", "..")
 
 
-def _segment_problems(number: int, segment: ProvedSegment) -> Iterator[str]:
+def _segment_problems(number: int, segment: ProvedSegment, depth: int = 0) -> Iterator[str]:
+    if depth > _MOST_NESTED:
+        yield f"segment {number} has pieces within pieces without end"
+        return
     if not segment.outputs:
         yield f"segment {number} gives nothing"
     tensors = [wire.tensor for wire in segment.inputs]
@@ -224,7 +229,7 @@ def _segment_problems(number: int, segment: ProvedSegment) -> Iterator[str]:
         if segment.circuit and (wire.scale is None or not 0 <= wire.scale <= 60):
             yield f"segment {number}, `{wire.tensor}` has an impossible scale"
     for piece in segment.pieces:
-        yield from (f"a piece of {problem}" for problem in _segment_problems(number, piece))
+        yield from (f"a piece of {problem}" for problem in _segment_problems(number, piece, depth + 1))
 
 
 def _wire_problems(
