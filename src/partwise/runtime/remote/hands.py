@@ -215,22 +215,31 @@ class Hands:
             case _:
                 return None
 
-    def _failed(self, worker: int, ticket: int, fault: Fault, frames: list[memoryview]) -> Event:
-        known = self._tasks.pop(ticket, None)
+    def _given(self, worker: int, ticket: int) -> _Given | None:
+        """The task under a ticket, if it is this worker's: who answers another's would put the blame on that one."""
+        known = self._tasks.get(ticket)
+        if known is None or known.task.worker != worker:
+            return None  # its own task has a deadline
+        return self._tasks.pop(ticket)
+
+    def _failed(self, worker: int, ticket: int, fault: Fault, frames: list[memoryview]) -> Event | None:
+        if self._given(worker, ticket) is None:
+            return None
         try:
             packet = decode_packet(frames)[0]
-            if known is None or known.task.worker != worker or not isinstance(packet, Failure):
+            if not isinstance(packet, Failure):
                 raise RunError(f"worker {worker}", "answers what nobody asked")
         except PartwiseError as error:
             return self._lied(worker, ticket, error)
         return Failed(ticket, fault, self.crew.errors.note(worker, error_of(packet, RunError)))
 
-    def _done(self, worker: int, done: wire.Done, frames: list[memoryview]) -> Event:
+    def _done(self, worker: int, done: wire.Done, frames: list[memoryview]) -> Event | None:
         """A result, which is looked at before it is believed."""
-        known = self._tasks.pop(done.ticket, None)
+        if (known := self._given(worker, done.ticket)) is None:
+            return None
         try:
             packet, values = decode_packet(frames)
-            if known is None or known.task.worker != worker or not isinstance(packet, Result):
+            if not isinstance(packet, Result):
                 raise RunError(f"worker {worker}", "answers what nobody asked")
             task = known.task
             if (packet.run, packet.package) != (self._run, self._package.digest):

@@ -178,6 +178,7 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
         if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            fp.close()
             raise urllib.error.URLError(f"it sends on to another host, {new.scheme}://{new.netloc}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
