@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
 from partwise.errors import InputError
+from partwise.hardware import parse_cluster
+from partwise.planning.constraints.records import parse_constraints
 from partwise.runtime.config import parse_config
 from partwise.runtime.config.schema import CONFIG_VERSION
 from partwise.verification.zk.command_prover import parse_templates
@@ -49,3 +52,14 @@ def test_hostile_templates(step: str) -> None:
         parse_templates(_laughs(step), "templates", is_yaml=True)
     assert len(str(refused.value)) < 1000
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("parse", [parse_cluster, parse_constraints])
+@pytest.mark.parametrize(
+    "text",
+    ["x = " + "9" * 5000, "x = 2026-99-99", "x = " + "[" * 5000, "[a.b" + ".b" * 5000 + "]", "x = 1\nx = 2", "\0"],
+)
+def test_hostile_toml(text: str, parse: Callable[[str, str], object]) -> None:
+    with pytest.raises(InputError) as refused:
+        parse(text, "file")
+    assert len(str(refused.value)) < 6000
