@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 import onnx_models
-from partwise.errors import InputError, ModelError, UnsafeFileError, UnsupportedOpError
+from partwise.errors import EngineError, InputError, ModelError, UnsafeFileError, UnsupportedOpError
 from partwise.extras import require
 from partwise.frontends.onnx.model import OnnxModel
 from partwise.frontends.source import CaptureOptions
+from partwise.ir import Format
+from partwise.packaging import Segment
+from partwise.runtime.engines import make_engine
 
 onnx = require("onnx")
 
@@ -163,3 +166,37 @@ def test_no_model(data: bytes | str | None, words: str, tmp_path: Path) -> None:
 def test_a_folder_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="Is a directory"):
         OnnxModel(tmp_path, CaptureOptions()).capture()
+
+
+def _segment(model: Any, weights: dict[str, np.ndarray]) -> Segment:
+    return Segment(name="segment 0", format=Format.ONNX, graph=model.SerializeToString(), weights=weights)
+
+
+def _twice() -> Any:
+    """A weight of the package, and another of its name that lies in a file."""
+    model = _external("secret")
+    model.graph.initializer.add().CopyFrom(model.graph.initializer[0])
+    return model
+
+
+def _sparse_weight() -> Any:
+    model = _text("{ y = Add (x, w) }")
+    sparse = onnx.SparseTensorProto(dims=[4], values=_external("secret").graph.initializer[0])
+    sparse.indices.CopyFrom(onnx.numpy_helper.from_array(np.arange(4)))
+    model.graph.sparse_initializer.append(sparse)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "weights"),
+    [(lambda: _sparse("secret"), ()), (_sparse_weight, ()), (_twice, ("w",)), (lambda: _external("secret"), ())],
+)
+def test_a_segment_reads_no_file_of_its_readers(
+    make: Callable[[], Any], weights: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the folder that `partwise run` happens to be called in gets into a result."""
+    (tmp_path / "secret").write_bytes(np.full(4, 7, np.float32).tobytes())
+    monkeypatch.chdir(tmp_path)
+    given = {name: np.zeros(4, np.float32) for name in weights}
+    with pytest.raises(EngineError, match="reads a file|not those of its package"):
+        make_engine("onnxruntime", 1).load(_segment(make(), given))
