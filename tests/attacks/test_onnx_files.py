@@ -198,5 +198,5 @@ def test_a_segment_reads_no_file_of_its_readers(
     (tmp_path / "secret").write_bytes(np.full(4, 7, np.float32).tobytes())
     monkeypatch.chdir(tmp_path)
     given = {name: np.zeros(4, np.float32) for name in weights}
-    with pytest.raises(EngineError, match="reads a file|not those of its package"):
+    with pytest.raises(EngineError, match=r"reads a file|not those of its package"):
         make_engine("onnxruntime", 1).load(_segment(make(), given))
