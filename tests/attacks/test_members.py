@@ -18,7 +18,7 @@ pytest.importorskip("zmq")
 
 from packages import small_package, stream
 from partwise.digest import sha256_digest
-from partwise.errors import PackageError
+from partwise.errors import PackageError, RunError
 from partwise.packaging import Descriptor, Package
 from partwise.runtime.executors import Options
 from partwise.runtime.packet import Frame
@@ -147,19 +147,27 @@ def test_values_of_another_task_from_another_worker(
     fields: dict[str, object], package: Package, right: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Names fit, the values are somebody else's: noticed at once by whoever asked, and asked for again."""
-    answer, spoilt = Inbox.answer, list[int]()
+    answer, spoilt, asked = Inbox.answer, list[tuple[int, int]](), list[tuple[int, int]]()
 
     def lie(self: Inbox, number: int, request: int, stage: int, names: tuple[str, ...]) -> list[Frame]:
         head, *packet = answer(self, number, request, stage, names)
+        asked.append((request, stage))
         if spoilt or not packet:
             return [head, *packet]
-        spoilt.append(1)
+        spoilt.append((request, stage))
         return [head, *_with(packet, **fields)]
 
     monkeypatch.setattr(Inbox, "answer", lie)
     with Remote(package, OPTIONS, Threads(2, tmp_path)) as executor:
         assert answers(executor) == right
-    assert spoilt
+    assert asked.count(spoilt[0]) > 1
+
+
+@pytest.mark.parametrize("offset", [-1, 1 << 63, -(1 << 62)])
+def test_no_bytes_are_asked_for_before_the_first(offset: int) -> None:
+    """A file cannot be read from there: the thread of all links would end with the error."""
+    with pytest.raises(RunError, match="none of a member's"):
+        wire.decode([memoryview(b"".join(map(bytes, wire.encode(wire.Ask("sha256:" + "0" * 64, offset)))))])
 
 
 # Stores.
