@@ -138,8 +138,8 @@ def test_a_truncated_shard_is_named(folder: Path, graph: Graph) -> None:
 )
 def test_a_shard_whose_header_lies(shape: list[Any], offsets: list[Any], folder: Path, graph: Graph) -> None:
     header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}).encode()
-    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
-    with pytest.raises(ModelError, match=r"lies|not described|another number of bytes"):
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(offsets[1]))
+    with pytest.raises(ModelError, match=r"lies|not described"):
         open_model(folder).weights(graph)
 
 

@@ -28,7 +28,7 @@ def guarded(name: str, target: Any) -> Any:
         target: the overload.
     """
     if name in _UNWRITTEN:
-        return lambda *args, **kwargs: target(*args, **kwargs).zero_()
+        return _written(target)
     check = _GUARDS.get(name)
     if check is None:
         return target
@@ -41,6 +41,13 @@ def guarded(name: str, target: Any) -> Any:
         if not fits:
             raise EngineError(name, "is given arguments that do not fit each other")
         return target(*args, **kwargs)
+
+    return call
+
+
+def _written(target: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return target(*args, **kwargs).zero_()
 
     return call
 
