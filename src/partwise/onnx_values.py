@@ -6,6 +6,7 @@ Nothing is copied where numpy knows the type; bfloat16 and float8 travel as the 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
 from typing import Any
 
 import ml_dtypes
@@ -19,6 +20,7 @@ __all__ = [
     "dtype_of",
     "element_type",
     "from_ort_value",
+    "held_tensors",
     "is_plain",
     "op_domain",
     "op_name",
@@ -54,9 +56,22 @@ _ELEMENT_TYPES = {
     DType.INT4: (22, "int4"),
 }
 """Ours -> (TensorProto.DataType, onnxruntime's word). Source: onnx/onnx.proto, onnx 1.23.2."""
+_TENSOR, _NO_TENSORS = "onnx.TensorProto", frozenset({"onnx.TypeProto", "onnx.StringStringEntryProto"})
 _BY_NUMBER = {number: dtype for dtype, (number, _) in _ELEMENT_TYPES.items()}
 _BY_WORD = {word: dtype for dtype, (_, word) in _ELEMENT_TYPES.items()}
 _SAME_BITS = {DType.BFLOAT16: np.uint16} | {dtype: np.uint8 for dtype in DType if dtype.value.startswith("float8")}
+
+
+def held_tensors(message: Any) -> Iterator[Any]:
+    """Every tensor with data within a message, wherever it stands: weights, attributes, bodies, sparse ones."""
+    if message.DESCRIPTOR.full_name == _TENSOR:
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is None or field.message_type.full_name in _NO_TENSORS:
+            continue
+        for item in (value,) if hasattr(value, "ListFields") else value:
+            yield from held_tensors(item)
 
 
 def op_name(domain: str, op_type: str) -> str:

@@ -123,6 +123,27 @@ def test_a_truncated_shard_is_named(folder: Path, graph: Graph) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shape", "offsets"),
+    [
+        ([0, 2**62, 2**62], [0, 0]),
+        ([1] * 65, [0, 4]),
+        ([10**30, 10**30], [0, 4]),
+        ([True], [0, 4]),
+        ([1], [False, 4]),
+        ([-1], [0, 4]),
+        ([1], [0, 8]),
+        ([1], [-4, 0]),
+        ([1.0], [0, 4]),
+    ],
+)
+def test_a_shard_whose_header_lies(shape: list[Any], offsets: list[Any], folder: Path, graph: Graph) -> None:
+    header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(offsets[1]))
+    with pytest.raises(ModelError, match=r"lies|not described"):
+        open_model(folder).weights(graph)
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"intermediate_size": -1},

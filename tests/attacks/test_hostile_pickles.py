@@ -223,6 +223,29 @@ def test_lying_archives(change: Any, message: str, tmp_path: Path) -> None:
         to_safetensors(path, tmp_path / "out")
 
 
+def test_a_file_of_two_kinds(tmp_path: Path) -> None:
+    """A pickle with an archive behind it: torch would read the first, zip readers the second."""
+    path = tmp_path / "w.pt"
+    torch.save({"a": torch.ones(4)}, path)
+    for front in (pickle.dumps({"a": np.zeros(4)}), b"\0"):
+        (tmp_path / "two.pt").write_bytes(front + path.read_bytes())
+        with pytest.raises(ModelError, match="something before its archive"):
+            to_safetensors(tmp_path / "two.pt", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({3: torch.ones(1), "3": torch.zeros(1)}, "two tensors of one name"),
+        ({"a\udc80": torch.ones(1)}, "no text"),
+    ],
+)
+def test_names_that_are_none(weights: dict[Any, Any], message: str, tmp_path: Path) -> None:
+    torch.save(weights, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=message):
+        to_safetensors(tmp_path / "w.pt", tmp_path / "out")
+
+
 def test_a_flipped_byte_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "w.pt"
     torch.save({"a": torch.full((64,), 3.0)}, path)

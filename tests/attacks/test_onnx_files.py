@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 import onnx_models
-from partwise.errors import InputError, ModelError, UnsafeFileError, UnsupportedOpError
+from partwise.errors import EngineError, InputError, ModelError, UnsafeFileError, UnsupportedOpError
 from partwise.extras import require
 from partwise.frontends.onnx.model import OnnxModel
 from partwise.frontends.source import CaptureOptions
+from partwise.ir import Format
+from partwise.packaging import Segment
+from partwise.runtime.engines import make_engine
 
 onnx = require("onnx")
 
@@ -27,6 +30,17 @@ def _external(location: str) -> Any:
     model = _text("{ y = Add (x, w) }")
     weight = model.graph.initializer.add(name="w", data_type=1, dims=[4], data_location=1)
     weight.external_data.add(key="location", value=location)
+    return model
+
+
+def _sparse(location: str) -> Any:
+    """A constant whose values, stored sparsely, lie in a file."""
+    model = _text("{ w = Constant <value_float = 1.0> ()  y = Add (x, w) }")
+    value = model.graph.node[0].attribute[0]
+    value.Clear()
+    value.name, value.type = "sparse_value", onnx.AttributeProto.SPARSE_TENSOR
+    value.sparse_tensor.CopyFrom(onnx.SparseTensorProto(dims=[4], values=_external(location).graph.initializer[0]))
+    value.sparse_tensor.indices.CopyFrom(onnx.numpy_helper.from_array(np.arange(4)))
     return model
 
 
@@ -88,6 +102,11 @@ _FILES: dict[str, tuple[Callable[[], Any], type[InputError], str]] = {
     "absolute file": (lambda: _external("/etc/passwd"), UnsafeFileError, "outside the model's folder"),
     "file above, in disguise": (lambda: _external("sub/../../secret"), UnsafeFileError, "outside the model's folder"),
     "file above, for Windows": (lambda: _external("..\\secret"), UnsafeFileError, "outside the model's folder"),
+    "file above, of a sparse constant": (
+        lambda: _sparse("../../secret"),
+        UnsafeFileError,
+        "outside the model's folder",
+    ),
     "link to a file": (lambda: _external("link"), UnsafeFileError, "external data"),
     "function that calls itself": (_recursive, ModelError, "recursive"),
     "endless name": (lambda: _external("w" * 5000), ModelError, "missing"),
@@ -147,3 +166,37 @@ def test_no_model(data: bytes | str | None, words: str, tmp_path: Path) -> None:
 def test_a_folder_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="Is a directory"):
         OnnxModel(tmp_path, CaptureOptions()).capture()
+
+
+def _segment(model: Any, weights: dict[str, np.ndarray]) -> Segment:
+    return Segment(name="segment 0", format=Format.ONNX, graph=model.SerializeToString(), weights=weights)
+
+
+def _twice() -> Any:
+    """A weight of the package, and another of its name that lies in a file."""
+    model = _external("secret")
+    model.graph.initializer.add().CopyFrom(model.graph.initializer[0])
+    return model
+
+
+def _sparse_weight() -> Any:
+    model = _text("{ y = Add (x, w) }")
+    sparse = onnx.SparseTensorProto(dims=[4], values=_external("secret").graph.initializer[0])
+    sparse.indices.CopyFrom(onnx.numpy_helper.from_array(np.arange(4)))
+    model.graph.sparse_initializer.append(sparse)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make", "weights"),
+    [(lambda: _sparse("secret"), ()), (_sparse_weight, ()), (_twice, ("w",)), (lambda: _external("secret"), ())],
+)
+def test_a_segment_reads_no_file_of_its_readers(
+    make: Callable[[], Any], weights: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the folder that `partwise run` happens to be called in gets into a result."""
+    (tmp_path / "secret").write_bytes(np.full(4, 7, np.float32).tobytes())
+    monkeypatch.chdir(tmp_path)
+    given = {name: np.zeros(4, np.float32) for name in weights}
+    with pytest.raises(EngineError, match=r"reads a file|not those of its package"):
+        make_engine("onnxruntime", 1).load(_segment(make(), given))

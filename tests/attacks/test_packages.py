@@ -182,6 +182,11 @@ LIES = {
     "unknown dtype": lie("segments.0.weights.0.dtype", "object"),
     "string weight": lie("segments.0.weights.0.dtype", "string"),
     "shape": lie("segments.0.weights.0.shape", [4, 5]),
+    "huge graph": lie("segments.0.graph.size", 10**12),
+    "huge plan": lie("plan.size", 10**12),
+    "empty weight of no shape": lambda m: m["segments"][0]["weights"][0].update(
+        shape=[0, 2**62, 2**62], order=[0, 1, 2], blob={**m["segments"][0]["weights"][0]["blob"], "size": 0}
+    ),
     "negative shape": lie("segments.0.weights.0.shape", [-4, -4]),
     "huge shape": lie("segments.0.weights.0.shape", [10**30, 10**30]),
     "order": lie("segments.0.weights.0.order", [0, 0]),
@@ -294,6 +299,9 @@ ABSURD = {
     "square": node("aten.eye.default", [10**9]),
     "sides": node("aten.eye.m", [10**9, 10**9]),
     "steps": node("aten.linspace.default", [0, 1, 10**15]),
+    "powers": node("aten.logspace.default", [0, 1, 10**15]),
+    "frequencies": node("aten.fft_fftfreq.default", [10**15, {"float": (1e-30).hex()}]),
+    "half the frequencies": node("aten.fft_rfftfreq.default", [], {"n": 10**15, "d": {"float": "0x0p+0"}}),
     "new": node("aten.new_zeros.default", [X, [10**9, 10**9]]),
     "symbolic": node("aten.zeros.default", [[{"sym": "batch*10000000000000000"}, 4]]),
     "repeated": node("aten.repeat.default", [X, [10**12, 1]]),
@@ -362,6 +370,7 @@ GRAPHS = {
     "another version": other("version", "partwise.graph/9"),
     "a lying constant": constant([1000], base64.b64encode(b"1234").decode()),
     "a huge constant": constant([1 << 20], base64.b64encode(bytes(4 << 20)).decode()),
+    "an empty constant of no shape": constant([0, 2**62, 2**62], ""),
     "a constant that is no base64": constant([1], "@@@@"),
     "a constant without a shape": constant(["batch"], base64.b64encode(b"12341234").decode()),  # type: ignore[list-item]
 }  # fmt: skip

@@ -122,6 +122,13 @@ def test_a_lying_length_is_refused(data: bytes, said: str) -> None:
         split_frames(data)
 
 
+def test_no_tensor_without_elements_has_an_absurd_shape() -> None:
+    """Its bytes are as promised, none; numpy refuses such a shape with an error of its own, on the link's thread."""
+    frames = changed(shape=[0, 2**48, 2**48], order=[0, 1, 2], size=0, digest=None)
+    with pytest.raises(RunError, match="that of no tensor"):
+        decode_packet([frames[0], b"", *frames[2:]])
+
+
 def test_a_receiver_may_take_less() -> None:
     with pytest.raises(RunError, match="larger than the 10 bytes"):
         decode_packet(changed(), max_bytes=10)

@@ -169,10 +169,10 @@ def parse_cluster(text: str, subject: str) -> Cluster:
     try:
         data = tomllib.loads(text)
         row = msgspec.convert(data, _File, strict=True)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise DeviceError(subject, f"is no TOML ({error})") from None
     except msgspec.ValidationError as error:
         raise DeviceError(subject, f"is no cluster ({error})", hint="see docs/planning.md for the format.") from None
+    except (ValueError, RecursionError) as error:
+        raise DeviceError(subject, f"is no TOML ({error})") from None
     _refuse_unknown(data, subject)
     known = _known(row, subject)
     pools = {name: _bytes(f"{subject}, pool `{name}`", amount) for name, amount in row.pools.items()}

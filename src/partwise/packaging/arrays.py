@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from math import prod
 
@@ -13,13 +14,21 @@ from partwise.digest import canonical_json
 from partwise.ir import DType
 
 __all__ = [
-    "ALIGNMENT", "aligned_bytes", "aligned_empty", "dense", "from_bytes", "numpy_dtype", "own", "stride_order",
-    "tensor_digest", "view_bytes",
+    "ALIGNMENT", "aligned_bytes", "aligned_empty", "dense", "from_bytes", "is_possible", "numpy_dtype", "own",
+    "stride_order", "tensor_digest", "view_bytes",
 ]  # fmt: skip
 
 ALIGNMENT = 64
 """Bytes. An address off a cache line changes which path a kernel takes, and so the last bits of its result
 (measured: docs/capture.md)."""
+_MOST_DIMS, _MOST_ELEMENTS = 64, 1 << 56
+"""numpy's own limits, the second for elements of up to 64 bytes; it counts a dim of size 0 as one of size 1."""
+
+
+def is_possible(shape: Iterable[int]) -> bool:
+    """Whether an array can have this shape; one without elements may lie as well: [0, 2^62, 2^62] is none."""
+    sizes = tuple(shape)
+    return len(sizes) <= _MOST_DIMS and min(sizes, default=0) >= 0 and prod(max(n, 1) for n in sizes) <= _MOST_ELEMENTS
 
 
 @cache

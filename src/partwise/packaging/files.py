@@ -78,6 +78,8 @@ def read_blob(folder: Path, path: Path, descriptor: Descriptor) -> np.ndarray:
                 )
             data = aligned_bytes(size)
             handle.readinto(data.data)
+    except MemoryError:
+        raise PackageError(str(path), f"does not fit into memory ({descriptor.size} bytes)") from None
     except OSError as error:
         raise PackageError(str(path), f"cannot be read ({error.strerror})", hint=_HINT) from None
     found = sha256_digest(data.data)

@@ -10,12 +10,14 @@ from partwise.digest import is_digest
 from partwise.errors import GraphError, ManifestError
 from partwise.ir import DType, Format
 from partwise.ir.dims import symbols_of
-from partwise.packaging.arrays import numpy_dtype
+from partwise.packaging.arrays import is_possible, numpy_dtype
 from partwise.packaging.manifest import MANIFEST_VERSION, Manifest, Port, SegmentEntry, WeightEntry
 from partwise.strict_json import json_record
 
-__all__ = ["is_name", "manifest_from_bytes"]
+__all__ = ["GRAPH_BYTES", "is_name", "manifest_from_bytes"]
 
+GRAPH_BYTES = 1 << 28
+"""Of a graph's file, or the plan's, neither of which holds weights: as much as a manifest may have. Assumed."""
 _NO_BYTES = frozenset({DType.STRING, DType.OPAQUE})
 
 
@@ -63,8 +65,10 @@ def _check(manifest: Manifest, subject: str) -> None:
 
 
 def _check_digests(manifest: Manifest, subject: str) -> None:
-    descriptors = [manifest.plan, manifest.whole, *(s.graph for s in manifest.segments)]
-    descriptors += [weight.blob for segment in manifest.segments for weight in segment.weights]
+    graphs = [manifest.plan, manifest.whole, *(s.graph for s in manifest.segments)]
+    if (largest := max(graph.size for graph in graphs)) > GRAPH_BYTES:
+        raise ManifestError(subject, "promises an absurdly large graph", expected=f"≤ {GRAPH_BYTES} bytes", got=largest)
+    descriptors = [*graphs, *(weight.blob for segment in manifest.segments for weight in segment.weights)]
     for descriptor in descriptors:
         if not is_digest(descriptor.digest) or descriptor.size < 0:
             raise ManifestError(
@@ -120,7 +124,7 @@ def _check_senders(manifest: Manifest, number: int, segment: SegmentEntry, subje
 
 def _check_weight(weight: WeightEntry, subject: str) -> None:
     subject = f"{subject}, weight `{weight.tensor}`"
-    if sorted(weight.order) != list(range(len(weight.shape))) or any(size < 0 for size in weight.shape):
+    if sorted(weight.order) != list(range(len(weight.shape))) or not is_possible(weight.shape):
         raise ManifestError(subject, "has an impossible layout", got=f"{weight.shape} ordered {weight.order}"[:200])
     if weight.dtype in _NO_BYTES:
         raise ManifestError(subject, "has a type that no blob can hold", got=weight.dtype)

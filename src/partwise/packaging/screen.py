@@ -13,6 +13,7 @@ from partwise.errors import ManifestError, UnsafeFileError
 from partwise.ir import Argument, Constant, DType, Enum, Format, Graph, Node, Sym, graph_from_data, operator
 from partwise.ir.dims import parse
 from partwise.ir.operators.limits import refuse_absurd
+from partwise.packaging.arrays import is_possible
 from partwise.packaging.manifest import Manifest, WeightEntry
 from partwise.packaging.parse import is_name
 from partwise.strict_json import json_value
@@ -114,8 +115,9 @@ def _screen_argument(value: Argument, subject: str) -> None:
 def _screen_constant(graph: Graph, constant: Constant, subject: str) -> None:
     subject = f"{subject}, constant `{constant.tensor}`"
     dtype, shape = _spec(graph, constant.tensor)
-    if shape is None or not all(isinstance(size, int) for size in shape):
-        raise ManifestError(subject, "has no fixed shape", got=shape)
+    fixed = tuple(size for size in shape or () if isinstance(size, int))
+    if shape is None or fixed != shape or not is_possible(fixed):
+        raise ManifestError(subject, "has no fixed shape", got=str(shape)[:80])
     try:
         data = base64.b64decode(constant.data, validate=True)
     except (binascii.Error, ValueError):

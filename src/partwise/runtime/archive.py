@@ -77,7 +77,10 @@ def stored_names(path: Path) -> dict[str, str]:
             members = [name for name in archive.namelist() if name.endswith(".npy")]
     except _BROKEN as error:
         raise _unreadable(path, error) from None
-    return {_split(member.removesuffix(".npy"))[0]: member for member in members}
+    found = {_split(member.removesuffix(".npy"))[0]: member for member in members}
+    if len(found) < len(members):  # one reader would take the first of them, another the last
+        raise InputError(str(path), "holds two arrays of one name", got=", ".join(members)[:200])
+    return found
 
 
 def read_members(path: Path, members: Mapping[str, str]) -> Iterator[tuple[str, np.ndarray]]:

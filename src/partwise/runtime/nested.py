@@ -15,9 +15,11 @@ from partwise.packaging import Manifest, Port
 from partwise.packaging.arrays import numpy_dtype
 from partwise.strict_json import json_object
 
-__all__ = ["array_of", "read_json", "read_lists"]
+__all__ = ["array_of", "in_type", "read_json", "read_lists"]
 
 Shape = tuple[Dim, ...]
+_EXACT = 1 << 53
+"""From here on float64 skips whole numbers. **Source**: IEEE 754, binary64."""
 
 
 def read_json(path: Path, manifest: Manifest) -> dict[str, np.ndarray]:
@@ -64,6 +66,8 @@ def array_of(value: object, port: Port | None, subject: str) -> np.ndarray:
         array = np.array(value)
     except (ValueError, OverflowError, RecursionError):
         raise InputError(subject, "is no regular array: lists of one level must have one length") from None
+    if array.dtype == np.float64 and np.abs(array).max(initial=0) >= _EXACT and not _are_floats(value):
+        raise InputError(subject, "holds a whole number that no float64 is, among decimals")
     if array.size == 0 and array.dtype == np.float64:
         array = array.astype(np.int64)  # an empty list says nothing of its type
     if array.dtype.kind not in "biuf":
@@ -71,13 +75,35 @@ def array_of(value: object, port: Port | None, subject: str) -> np.ndarray:
     return array if port is None else _cast(array, numpy_dtype(port.dtype), subject)
 
 
-def _cast(array: np.ndarray, dtype: np.dtype[np.generic], subject: str) -> np.ndarray:
+def _are_floats(value: object) -> bool:
+    """Whether nested lists hold no whole number that float64 would change."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            pending += cast(list[object], item)
+        elif isinstance(item, int) and abs(item) >= _EXACT and int(float(item)) != item:
+            return False
+    return True
+
+
+def in_type(array: np.ndarray, dtype: np.dtype[np.generic]) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers in another type, and which of them it cannot hold; a decimal becomes the nearest float.
+
+    A sign that changes tells where the way back would bring the number again: -1 is 2^64 - 1 and -1 again.
+    """
     with np.errstate(all="ignore"):
         found = array.astype(dtype)
         if array.dtype.kind == "f" and dtype.kind not in "biu":
-            wrong = np.isfinite(array) & ~np.isfinite(found.astype(np.float64))
-        else:
-            wrong = found.astype(array.dtype) != array
+            return found, np.isfinite(array) & ~np.isfinite(found.astype(np.float64))
+        changed = found.astype(array.dtype) != array
+        if array.dtype.kind in "iu" and dtype.kind in "iu":
+            changed = changed | (np.sign(found) != np.sign(array))
+    return found, changed
+
+
+def _cast(array: np.ndarray, dtype: np.dtype[np.generic], subject: str) -> np.ndarray:
+    found, wrong = in_type(array, dtype)
     if wrong.any():
         number = array[wrong].reshape(-1)[0]
         raise InterfaceMismatchError(subject, f"{number} does not fit the input's type", expected=dtype.name)

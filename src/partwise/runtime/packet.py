@@ -17,11 +17,11 @@ import numpy as np
 
 from partwise.errors import RunError
 from partwise.ir import DType
-from partwise.packaging.arrays import dense, from_bytes, numpy_dtype, stride_order, tensor_digest
+from partwise.packaging.arrays import dense, from_bytes, is_possible, numpy_dtype, stride_order, tensor_digest
 from partwise.runtime.engines.engine import EngineSettings
 
 __all__ = [
-    "LIMITS", "PACKET_VERSION", "Failure", "Frame", "Packet", "Result", "TensorHead", "Work", "decode_packet",
+    "LIMITS", "PACKET_VERSION", "Failure", "Frame", "Number", "Packet", "Result", "TensorHead", "Work", "decode_packet",
     "encode_packet", "join_frames", "packet_schema", "split_frames", "tensor_heads",
 ]  # fmt: skip
 
@@ -225,6 +225,8 @@ def _check(head: TensorHead, length: int) -> None:
     if head.size != expected or length != expected:
         raise RunError(subject, "its bytes are not those of its shape", expected=expected,
                        got=f"{head.size} stated, {length} sent")  # fmt: skip
+    if not is_possible(head.shape):
+        raise RunError(subject, "its shape is that of no tensor", got=list(head.shape))
 
 
 def _value(head: TensorHead, frame: memoryview) -> np.ndarray:

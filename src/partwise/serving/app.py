@@ -192,9 +192,13 @@ def _guard(site: Site) -> Callable[[Request, Handler], Awaitable[Response]]:
 
     async def guard(request: Request, call_next: Handler) -> Response:
         given = request.headers.get("authorization", "").encode()
+        if "transfer-encoding" in request.headers and "content-length" in request.headers:
+            what = "the body's length is told in two ways"  # RFC 9112, section 6.1: and the connection must end
+            return _json({"error": what}, 400, {"Connection": "close"})
         if site.is_local and not _LOCAL_NAME.match(request.headers.get("host", "")):
             return _json({"error": "this server answers to names of its own machine alone"}, 400)
-        if wanted is not None and request.url.path not in _FREE and not hmac.compare_digest(given, wanted):
+        path = request.scope["path"]  # what is routed by; `request.url` is put together with what the Host header says
+        if wanted is not None and path not in _FREE and not hmac.compare_digest(given, wanted):
             return _json({"error": "a key is needed: Authorization: Bearer KEY"}, 401, {"WWW-Authenticate": "Bearer"})
         return await call_next(request)
 

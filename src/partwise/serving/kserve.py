@@ -18,7 +18,7 @@ import numpy as np
 from partwise.errors import InputError, InterfaceMismatchError
 from partwise.ir import DType
 from partwise.packaging import Manifest, Port
-from partwise.packaging.arrays import from_bytes, numpy_dtype
+from partwise.packaging.arrays import from_bytes, is_possible, numpy_dtype
 from partwise.runtime.nested import array_of
 
 __all__ = ["DATATYPES", "Asked", "Wanted", "decode_request", "encode_response", "model_metadata"]
@@ -31,7 +31,7 @@ DATATYPES = {
 """The protocol's names of element types; the others have none."""
 _UNSUPPORTED = frozenset({"shared_memory_region", "classification", "sequence_id"})
 """Parameters of other servers' extensions that would change what the answer is."""
-_MAX_DIMS = 64  # numpy's own
+_SHOWN = 65  # sizes in an error: one more than a shape may have
 
 
 class _Tensor(msgspec.Struct):
@@ -170,8 +170,8 @@ def _value(tensor: _Tensor, port: Port, rest: memoryview) -> tuple[np.ndarray, m
     _refuse_unsupported(subject, tensor.parameters)
     if tensor.datatype != datatype:
         raise InterfaceMismatchError(subject, "has another datatype", expected=datatype, got=tensor.datatype)
-    if len(tensor.shape) > _MAX_DIMS or any(size < 0 for size in tensor.shape):
-        raise InputError(subject, "has no shape that a tensor can have", got=list(tensor.shape)[: _MAX_DIMS + 1])
+    if not is_possible(tensor.shape):
+        raise InputError(subject, "has no shape that a tensor can have", got=list(tensor.shape)[:_SHOWN])
     size: Any = tensor.parameters.get("binary_data_size")
     if size is None:
         array = array_of(tensor.data, port, subject)
@@ -180,7 +180,7 @@ def _value(tensor: _Tensor, port: Port, rest: memoryview) -> tuple[np.ndarray, m
                              got=array.size)  # fmt: skip
         return np.ascontiguousarray(array).reshape(tensor.shape), rest
     expected = prod(tensor.shape) * numpy_dtype(port.dtype).itemsize
-    if tensor.data is not None or size != expected or size > len(rest):
+    if type(size) is not int or tensor.data is not None or size != expected or size > len(rest):
         got = "data as well" if tensor.data is not None else f"{size}, {len(rest)} left in the body"
         raise InputError(subject, "its bytes are not those of its shape", expected=expected, got=got)
     if port.dtype is DType.BOOL and (np.frombuffer(rest[:size], np.uint8) > 1).any():

@@ -172,10 +172,12 @@ def _run(
     import uvicorn
 
     from partwise.serving.app import make_app
+    from partwise.serving.patience import PatientProtocol
 
     config = uvicorn.Config(
-        make_app(site), log_level="warning", access_log=False, server_header=False, lifespan="off", ws="none",
-        timeout_graceful_shutdown=max(1, round(options.drain_s)), limit_concurrency=options.max_queue + _SPARE,
+        make_app(site), http=PatientProtocol, log_level="warning", access_log=False, server_header=False,
+        lifespan="off", ws="none", timeout_graceful_shutdown=max(1, round(options.drain_s)),
+        limit_concurrency=options.max_queue + _SPARE,
     )  # fmt: skip
     server = uvicorn.Server(config)
     feed = site.feed

@@ -11,10 +11,9 @@ from typing import Any
 import partwise.ir as ir
 from partwise.errors import ModelError, UnsafeFileError, UnsupportedOpError
 from partwise.extras import require
-from partwise.frontends.onnx.bodies import subgraphs
 from partwise.frontends.onnx.infer import inferred_model
 from partwise.ir.operators import ONNX_RANDOM
-from partwise.onnx_values import op_name
+from partwise.onnx_values import held_tensors, op_name
 
 __all__ = ["ABSURD_BYTES", "check_sizes", "read_model"]
 
@@ -38,11 +37,11 @@ def read_model(path: Path) -> Any:
     model = _parse(path)
     if not model.graph.output:
         raise ModelError(str(path), "holds no graph: no outputs are defined")
-    for tensor in _tensors(model):
+    for tensor in held_tensors(model):
         _check_external(path, tensor)
     _check_operators(model)
     _check_ends(path, model.graph)
-    for tensor in _tensors(model):
+    for tensor in [*held_tensors(model)]:
         _check_tensor(path, tensor)
         _drop_payload(tensor)
     check_sizes(model, str(path))
@@ -74,28 +73,6 @@ def _parse(path: Path) -> Any:
         raise ModelError(
             str(path), "is no ONNX file, or a truncated one", hint="export or download it again."
         ) from None
-
-
-def _tensors(model: Any) -> Iterator[Any]:
-    """Every tensor with data: initializers and attributes, in bodies and functions too."""
-    for graph in subgraphs(model.graph):
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-        yield from _attribute_tensors(graph.node)
-    for function in model.functions:
-        yield from _attribute_tensors(function.node)
-        for node in function.node:
-            for graph in (g for a in node.attribute if a.HasField("g") for g in subgraphs(a.g)):
-                yield from graph.initializer
-                yield from _attribute_tensors(graph.node)
-
-
-def _attribute_tensors(nodes: Any) -> Iterator[Any]:
-    for node in nodes:
-        for attribute in node.attribute:
-            yield from ([attribute.t] if attribute.HasField("t") else [])
-            yield from attribute.tensors
 
 
 def _check_external(path: Path, tensor: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from partwise.errors import ModelError
 from partwise.frontends.untrusted import as_dict, as_list
+from partwise.packaging.arrays import is_possible
 from partwise.strict_json import json_value
 
 __all__ = ["check_safetensors", "read_header"]
@@ -69,7 +70,8 @@ def read_header(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
 def _is_entry(entry: Any) -> bool:
     match entry:
         case {"dtype": str(dtype), "shape": list(), "data_offsets": [int(), int()]}:
-            return dtype in _BITS and all(type(size) is int and size >= 0 for size in as_list(entry["shape"]))
+            numbers = [*as_list(entry["shape"]), *as_list(entry["data_offsets"])]
+            return dtype in _BITS and all(type(n) is int for n in numbers) and is_possible(as_list(entry["shape"]))
         case _:
             return False
 

@@ -28,8 +28,12 @@ _PARAMETERS = {
     "aten.arange.start_step": ("start", "end", "step"),
     "aten.eye.default": ("n",),
     "aten.eye.m": ("n", "m"),
+    "aten.fft_fftfreq.default": ("n", "d"),
+    "aten.fft_rfftfreq.default": ("n", "d"),
     "aten.linspace.default": ("start", "end", "steps"),
+    "aten.logspace.default": ("start", "end", "steps", "base"),
 }
+_COUNTS = ("n", "m", "steps")
 """Leading parameters of the factories that take no shape, since each may be given by name.
 Source: native_functions.yaml of PyTorch."""
 
@@ -70,7 +74,7 @@ def _made(node: Node, bindings: Mapping[str, int]) -> float:
     if "end" in found and "steps" not in found:
         length = (found["end"] or 0) - (found.get("start") or 0)
         return abs(length) // abs(found.get("step") or 1)  # of whole numbers exact, however large
-    return prod(abs(found[name] or 0) for name in ("n", "m", "steps") if name in found) ** (2 if names == ("n",) else 1)
+    return prod(abs(found[name] or 0) for name in _COUNTS if name in found) ** (2 if names == ("n",) else 1)
 
 
 def _growth(node: Node, bindings: Mapping[str, int]) -> list[float]:

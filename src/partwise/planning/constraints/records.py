@@ -64,10 +64,10 @@ def parse_constraints(text: str, subject: str) -> Constraints:
     try:
         data = tomllib.loads(text)
         row = msgspec.convert(data, _File, strict=True)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(subject, f"is no TOML ({error})") from None
     except msgspec.ValidationError as error:
         raise InputError(subject, f"holds no constraints ({error})", expected="together, uncut, [pins]") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(subject, f"is no TOML ({error})") from None
     if unknown := sorted(set(data) - set(_File.__dataclass_fields__)):
         raise InputError(subject, "has an unknown key", expected="together, uncut, [pins]", got=unknown[0])
     for group in row.together:

@@ -41,7 +41,8 @@ def parse_config(data: bytes, subject: str) -> Config:
     known = cast(dict[Any, Any], given)
     version = known.get("version")
     if version != CONFIG_VERSION:
-        raise InputError(subject, "is of another version", expected=f"version: {CONFIG_VERSION}", got=version)
+        got = version if isinstance(version, str) else type(version).__name__  # never shown: YAML's aliases may grow
+        raise InputError(subject, "is of another version", expected=f"version: {CONFIG_VERSION}", got=got)
     _refuse_unknown(known, Config, subject, "")
     try:
         return msgspec.convert(_without_empty(known), Config)

@@ -9,7 +9,7 @@ from typing import Any
 import partwise.ir as ir
 from partwise.errors import EngineError
 from partwise.extras import require
-from partwise.onnx_values import op_name
+from partwise.onnx_values import held_tensors, op_name
 from partwise.packaging import Segment
 
 __all__ = ["check_segment"]
@@ -36,18 +36,18 @@ def check_segment(segment: Segment) -> str | None:
     _check_weights(segment, model.graph)
     for node in _nodes(model.graph):
         ir.operator(op_name(node.domain, node.op_type), f"node `{node.name}` of {segment.name}")
-        for tensor in (a.t for a in node.attribute if a.HasField("t")):
-            if tensor.data_location == _EXTERNAL:
-                raise EngineError(segment.name, f"node `{node.name}` reads a file")
+    if sum(tensor.data_location == _EXTERNAL for tensor in held_tensors(model)) > len(segment.weights):
+        raise EngineError(segment.name, "reads a file: a tensor that is no weight of its package lies elsewhere")
     _check_sizes(segment.name, model)
     return next((entry.value for entry in model.metadata_props if entry.key == "partwise.machine"), None)
 
 
 def _check_weights(segment: Segment, graph: Any) -> None:
-    named = {tensor.name: tensor for tensor in graph.initializer if tensor.data_location == _EXTERNAL}
+    outer = [tensor for tensor in graph.initializer if tensor.data_location == _EXTERNAL]
+    named = {tensor.name: tensor for tensor in outer}
     inner = [t.name for g in _graphs(graph) if g is not graph for t in g.initializer if t.data_location == _EXTERNAL]
-    if inner or named.keys() != segment.weights.keys():
-        strange = sorted(inner or named.keys() ^ segment.weights.keys())
+    if inner or len(named) < len(outer) or named.keys() != segment.weights.keys():
+        strange = sorted(inner or (named.keys() ^ segment.weights.keys()) or named)
         raise EngineError(segment.name, "its weights are not those of its package", got=", ".join(strange)[:200])
     for name, tensor in named.items():
         if tuple(tensor.dims) != segment.weights[name].shape:

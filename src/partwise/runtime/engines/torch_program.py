@@ -20,6 +20,7 @@ from partwise.ir.arguments import references
 from partwise.ir.dims import evaluate
 from partwise.packaging.arrays import from_bytes
 from partwise.runtime.engines.engine import NodeObserver
+from partwise.runtime.engines.torch_guards import guarded
 from partwise.torch_arrays import from_numpy
 
 __all__ = ["TorchProgram", "framework_constant", "literal_tensor", "makes_from_nothing", "overload_of"]
@@ -162,7 +163,7 @@ class _Slots:
         several = len(returns) != 1 or str(returns[0].type) != "Tensor"
         return _Call(
             name=node.name,
-            target=target,
+            target=guarded(node.op, target),
             args=args,
             kwargs=kwargs,
             lists=tuple(lists),

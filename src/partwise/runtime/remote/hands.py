@@ -67,6 +67,8 @@ class Hands:
         """Begun so far, by request and stage."""
         self._since_s: dict[tuple[int, int], float] = {}
         """Of loads, by worker and stage: when each began."""
+        self._loading = set[tuple[int, int]]()
+        """Loads that a worker has not answered: only they have an answer."""
         self._values = Whereabouts()
         self._link = Link(self._hear)
         self.crew = Crew(package, options, self._link, self._forget)
@@ -82,6 +84,7 @@ class Hands:
         self._next(timeout_s)
 
     def _forget(self, worker: int) -> None:
+        self._loading = {load for load in self._loading if load[0] != worker}
         self._tasks = {ticket: known for ticket, known in self._tasks.items() if known.task.worker != worker}
 
     # Instructions
@@ -95,6 +98,7 @@ class Hands:
 
     def load(self, worker: int, stage: int, *, on_cpu: bool) -> None:
         self._since_s[worker, stage] = time.monotonic()
+        self._loading.add((worker, stage))
         engine = self._interfaces.engine(self._options, stage, on_cpu=on_cpu)
         threads, weights = self._options.threads, self._options.weights
         self.crew.post(worker, wire.Load(stage, engine, threads, weights, self._interfaces.piece(stage)))
@@ -195,42 +199,58 @@ class Hands:
                 return self._done(worker, word, frames)
             case wire.Pong():
                 return Heard(worker)
+            case wire.Ready() | wire.Refused() if (worker, word.stage) not in self._loading:
+                return None  # what nobody asked for; the schedule would take it for a fault of its own
             case wire.Ready(stage, settings, fetched):
+                self._loading.discard((worker, stage))
                 self.settings[stage] = settings
                 self.fetched[worker, stage] = fetched
                 self._note_load(worker, stage)
                 return Loaded(worker, stage)
             case wire.Refused():
+                self._loading.discard((worker, word.stage))
                 return Refused(worker, word.stage, word.fault, self.crew.errors.note(worker, error_of(word, RunError)))
             case wire.Failed(ticket, fault):
                 return self._failed(worker, ticket, fault, frames)
             case _:
                 return None
 
-    def _failed(self, worker: int, ticket: int, fault: Fault, frames: list[memoryview]) -> Event:
-        known = self._tasks.pop(ticket, None)
+    def _given(self, worker: int, ticket: int) -> _Given | None:
+        """The task under a ticket, if it is this worker's: who answers another's would put the blame on that one."""
+        known = self._tasks.get(ticket)
+        if known is None or known.task.worker != worker:
+            return None  # its own task has a deadline
+        return self._tasks.pop(ticket)
+
+    def _failed(self, worker: int, ticket: int, fault: Fault, frames: list[memoryview]) -> Event | None:
+        if self._given(worker, ticket) is None:
+            return None
         try:
             packet = decode_packet(frames)[0]
-            if known is None or known.task.worker != worker or not isinstance(packet, Failure):
+            if not isinstance(packet, Failure):
                 raise RunError(f"worker {worker}", "answers what nobody asked")
         except PartwiseError as error:
             return self._lied(worker, ticket, error)
         return Failed(ticket, fault, self.crew.errors.note(worker, error_of(packet, RunError)))
 
-    def _done(self, worker: int, done: wire.Done, frames: list[memoryview]) -> Event:
+    def _done(self, worker: int, done: wire.Done, frames: list[memoryview]) -> Event | None:
         """A result, which is looked at before it is believed."""
-        known = self._tasks.pop(done.ticket, None)
+        if (known := self._given(worker, done.ticket)) is None:
+            return None
         try:
             packet, values = decode_packet(frames)
-            if known is None or known.task.worker != worker or not isinstance(packet, Result):
+            if not isinstance(packet, Result):
                 raise RunError(f"worker {worker}", "answers what nobody asked")
             task = known.task
+            if (packet.run, packet.package) != (self._run, self._package.digest):
+                raise RunError(f"the answer to ticket {done.ticket}", "is of another run")
             checked(self._interfaces, task, known.sizes, done, packet)
         except PartwiseError as error:
             return self._lied(worker, done.ticket, error)
         self._values.keep(task.request, task.stage, worker, (head.name for head in done.heads), values)
         self._trace(worker, done, known.sent_s)
-        return Finished(done.ticket, done.segment.end_s - done.segment.start_s)
+        taken_s, at_most_s = done.segment.end_s - done.segment.start_s, time.monotonic() - known.sent_s
+        return Finished(done.ticket, taken_s if 0 <= taken_s <= at_most_s else at_most_s)  # deadlines follow from it
 
     def _lied(self, worker: int, ticket: int, error: PartwiseError) -> Event:
         return Failed(ticket, Fault.LIED, self.crew.errors.note(worker, error))

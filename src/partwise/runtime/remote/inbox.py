@@ -127,10 +127,10 @@ class Inbox:
         del self._asked[number]
         source, asked_s = known.missing.pop(number)
         start_s = time.monotonic()
-        _, values = decode_packet(frames)
-        if set(values) != set(source.names):
+        try:
+            values = _wanted(frames, known.work, source)
+        except RunError as error:
             self._leave(known)
-            error = RunError(source.endpoint, "sends other values than were wanted", expected=", ".join(source.names))
             self._fail(known.ticket, known.work, Fault.ERROR, error)
             return
         known.values.update(values)
@@ -192,6 +192,21 @@ class Inbox:
     def _held(self, request: int, stage: int) -> tuple[Result, Mapping[str, np.ndarray]] | None:
         with self._lock:
             return self._values.get((request, stage))
+
+
+def _wanted(frames: list[memoryview], work: Work, source: Source) -> dict[str, np.ndarray]:
+    """What another worker sends, if it is what it was asked for.
+
+    Raises:
+        RunError: it is no packet, of another task, or has other values.
+    """
+    packet, values = decode_packet(frames)
+    asked = (work.run, work.package, work.request, source.stage)
+    if not isinstance(packet, Result) or (packet.run, packet.package, packet.request, packet.stage) != asked:
+        raise RunError(source.endpoint, "sends what another task has made")
+    if set(values) != set(source.names):
+        raise RunError(source.endpoint, "sends other values than were wanted", expected=", ".join(source.names))
+    return values
 
 
 def _span(

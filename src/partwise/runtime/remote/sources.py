@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from partwise.digest import is_digest, sha256_digest
 from partwise.errors import InputError, PackageError, PartwiseError
@@ -149,7 +149,7 @@ class HttpStore:
 
     def _get(self, place: str, offset: int) -> http.client.HTTPResponse:
         request = urllib.request.Request(f"{self.name}/{place}", headers={"Range": f"bytes={offset}-"})
-        return urllib.request.urlopen(request, timeout=_PATIENCE_S)
+        return _OPENER.open(request, timeout=_PATIENCE_S)
 
     def _package_files(self) -> dict[str, str]:
         """Where a package has what is no blob, by digest; nothing where there is no package."""
@@ -168,6 +168,22 @@ class HttpStore:
             self._files = {digest: segment_path(Path(), n, suffix).as_posix() for n, digest in graphs}
             self._files[sha256_digest(data)] = MANIFEST_NAME
         return self._files
+
+
+class _SameHost(urllib.request.HTTPRedirectHandler):
+    """Follows a store to other places of its own, never elsewhere: it would choose what this machine reaches."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
+        if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            fp.close()
+            raise urllib.error.URLError(f"it sends on to another host, {new.scheme}://{new.netloc}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_SameHost)
 
 
 class OverLink:

@@ -16,7 +16,7 @@ import msgspec
 
 from partwise.errors import RunError
 from partwise.runtime.engines.engine import EngineSettings
-from partwise.runtime.packet import Frame, TensorHead
+from partwise.runtime.packet import Frame, Number, TensorHead
 from partwise.runtime.piece import PieceFile
 from partwise.runtime.schedule import Fault
 from partwise.runtime.stage import Weights
@@ -176,15 +176,15 @@ class Ask(_Word, frozen=True):
     """Bytes of a blob are wanted."""
 
     digest: str
-    offset: int
+    offset: Number
 
 
 class Part(_Word, frozen=True):
     """Here are some; `size` is that of the whole blob."""
 
     digest: str
-    offset: int
-    size: int
+    offset: Number
+    size: Number
 
 
 class NoBlob(_Word, frozen=True):

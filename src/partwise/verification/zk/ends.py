@@ -8,6 +8,7 @@ import numpy as np
 
 from partwise.errors import InputError
 from partwise.packaging.arrays import numpy_dtype
+from partwise.runtime.nested import in_type
 from partwise.verification.zk.field import Values, quantize
 from partwise.verification.zk.manifest import ProofManifest, Wire
 
@@ -29,9 +30,7 @@ def requested(manifest: ProofManifest, given: Mapping[str, np.ndarray] | None) -
     for number, segment in enumerate(manifest.segments):
         for wire in segment.inputs:
             if wire.source is None and wire.scale is not None and segment.circuit is not None:
-                array = _shaped("input", wire.tensor, given[wire.tensor], wire)
-                with np.errstate(all="ignore"):
-                    array = array.astype(numpy_dtype(wire.dtype))
+                array = _typed(_shaped("input", wire.tensor, given[wire.tensor], wire), wire)
                 yield number, wire.tensor, wire.tensor, quantize(array, wire.scale, f"input `{wire.tensor}`")
 
 
@@ -59,11 +58,23 @@ def exact_values(array: np.ndarray, scale: int, subject: str) -> Values:
         InputError: a value lies between two that the circuit can give.
     """
     values = quantize(array, scale, subject)
+    if array.dtype.kind in "iu":
+        return values
     exact = array.astype(np.float64).reshape(-1) * 2.0**scale
-    if any(float(value) != number for value, number in zip(values, exact, strict=True)):
+    wider = array.dtype.itemsize > exact.dtype.itemsize and bool((array.astype(np.float64) != array).any())
+    if wider or any(float(value) != number for value, number in zip(values, exact, strict=True)):
         raise InputError(subject, f"holds a value that is no multiple of 2^-{scale}",
                          hint="claim what the run gave: its output.json.")  # fmt: skip
     return values
+
+
+def _typed(array: np.ndarray, wire: Wire) -> np.ndarray:
+    """A request in the model's type, which must hold it: 300 is not proved by a run on 44, nor 1.7 by one on 1."""
+    found, wrong = in_type(array, numpy_dtype(wire.dtype))
+    if wrong.any():
+        number = array[wrong].reshape(-1)[0]
+        raise InputError(f"input `{wire.tensor}`", f"{number} does not fit the input's type", expected=wire.dtype)
+    return found
 
 
 def _same_names(kind: str, given: Mapping[str, np.ndarray], wanted: list[str]) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from partwise.verification.zk.ezkl_settings import (
     explain_refusal,
     explain_witness,
     fewest_rows,
+    plausible,
     prover_scale,
     read_settings,
     run_args,
@@ -44,6 +46,8 @@ _PRIVATE = ("model.compiled", "pk.key")
 _FULL_BLOCK = "index out of bounds"
 """How setup panics when the last block is almost exactly full; one row more helps (facts of issue "Prove")."""
 _TRIES = 3
+_VERIFY_S, _VERIFY_BYTES = 120.0, 8 << 30
+"""Of one proof. Assumed: it takes 12 to 72 ms (facts of issue "Prove"), and far less memory."""
 _UNCHECKED = "its circuit does not check the range of its inputs and outputs"
 
 
@@ -121,7 +125,7 @@ class EzklProver:
 
     def check(self, keys: Mapping[str, Path], sizes: Sizes, proof: bytes, subject: str) -> Finding:
         try:
-            used = used_settings(CircuitSettings(), read_settings(keys["settings.json"]))
+            used = used_settings(CircuitSettings(), plausible(read_settings(keys["settings.json"])))
             paths = {"settings_path": keys["settings.json"], "vk_path": keys["vk.key"], "srs_path": keys[VERIFIER_SRS]}
         except (KeyError, TypeError, AttributeError, ValueError, InputError) as error:
             return Finding(boundary=None, refused=f"has no key or settings that can be read ({str(error)[:120]})")
@@ -131,7 +135,7 @@ class EzklProver:
         instances, data, boundary = found
         with tempfile.TemporaryDirectory() as scratch:
             whole, shorter = proof_files(Path(scratch), instances, data)
-            answer = _Calls(subject, self._limits).call(
+            answer = _Calls(subject, _of_verifying(self._limits)).call(
                 "verify",
                 proof_path=whole,
                 shorter_path=shorter,
@@ -222,6 +226,12 @@ class EzklProver:
                 raise
             return self._make_keys(segment, logrows[1:], folder, calls)
         return srs
+
+
+def _of_verifying(limits: CallLimits) -> CallLimits:
+    """Keys may come from anybody, where nothing is pinned: they keep the verifier busy for so long at most."""
+    memory = _VERIFY_BYTES if limits.memory_bytes is None else min(limits.memory_bytes, _VERIFY_BYTES)
+    return replace(limits, seconds=min(limits.seconds, _VERIFY_S), memory_bytes=memory)
 
 
 class _Calls:

@@ -18,6 +18,7 @@ __all__ = [
     "explain_refusal",
     "explain_witness",
     "fewest_rows",
+    "plausible",
     "prover_scale",
     "read_settings",
     "run_args",
@@ -33,6 +34,11 @@ _BLINDING = 7
 """Rows of a column that hold no value. Source: the cells formula of facts, issue "Prove"."""
 _BLOCKS = 3
 """More blocks of einsum cells cost more than linearly (the same facts)."""
+_MOST_LOGROWS, _MOST_COLUMNS, _MOST_BLOCKS = 26, 64, 1000
+"""Assumed: the public SRS ends at 2^26, and plans take 2 to 8 columns and at most three blocks of einsum cells."""
+_COUNTS = (
+    "total_dynamic_col_size", "total_shuffle_col_size", "total_const_size", "num_dynamic_lookups", "num_shuffles",
+)  # fmt: skip
 _START = 17
 """k while the settings are drawn up; the circuit's own is chosen afterwards."""
 _UNSUPPORTED = re.compile(r"Unimplemented\((\w+)\)|Unknown op: (\w+)|[Uu]nsupported op\w*:? ?`?(\w+)?")
@@ -91,6 +97,25 @@ def used_settings(asked: CircuitSettings, known: dict[str, Any]) -> CircuitSetti
         boundary_checks=not args["ignore_range_check_inputs_outputs"],
         product_checks=not args["disable_freivalds"],
     )
+
+
+def plausible(known: dict[str, Any]) -> dict[str, Any]:
+    """Settings from anywhere that a circuit may have: ezkl lays out as many columns and blocks as they say.
+
+    Raises:
+        ValueError: no circuit has so many.
+    """
+    logrows, columns = known["run_args"]["logrows"], known["run_args"]["num_inner_cols"]
+    counts = [known[name] for name in ("total_assignments", *_COUNTS)]
+    if not all(type(number) is int and number >= 0 for number in (logrows, columns, *counts)):
+        raise ValueError("counts that are none")
+    cells = columns << min(logrows, _MOST_LOGROWS)
+    tables = sum(high - low for low, high in [known["run_args"]["lookup_range"], *known["required_range_checks"]])
+    if not (1 <= logrows <= _MOST_LOGROWS and 1 <= columns <= _MOST_COLUMNS and 0 <= tables <= _MOST_BLOCKS * cells):
+        raise ValueError("more rows, columns or table entries than any circuit has")
+    if sum(counts) > _MOST_BLOCKS * cells:
+        raise ValueError("more blocks than any circuit has")
+    return known
 
 
 def fewest_rows(known: dict[str, Any]) -> int:

@@ -55,6 +55,9 @@ def quantize(array: np.ndarray, scale: int, subject: str) -> Values:
         raise InputError(subject, "cannot enter a circuit", expected="numbers", got=array.dtype.name)
     if array.size == 0:
         raise InputError(subject, "is empty: a circuit has at least one value")
+    whole = [int(value) << scale for value in array.reshape(-1)] if array.dtype.kind in "iu" else []
+    if whole and max(map(abs, whole)) <= _LARGEST:
+        return tuple(whole)  # float64 skips whole numbers from 2^53 on
     scaled = array.astype(np.float64).reshape(-1) * 2.0**scale
     if not np.isfinite(scaled).all() or np.abs(scaled).max() > _LARGEST:
         raise InputError(subject, f"holds a value that no circuit holds at scale {scale}",

@@ -33,6 +33,9 @@ class Reader:
             Broken: neither format, or a part that lies about its size or place.
         """
         if zipfile.is_zipfile(self._file):
+            self._file.seek(0)
+            if self._file.read(4) != b"PK\x03\x04":  # torch looks at the beginning, and would read what stands there
+                raise Broken("has something before its archive")
             return self._archive()
         self._file.seek(0)
         return self._stream(self._file, None)

@@ -47,7 +47,17 @@ def named_tensors(root: Any) -> tuple[dict[str, Tensor], list[str]]:
 
 def _tensors(root: Any) -> dict[str, Tensor]:
     values = ((name, v.tensor if isinstance(v, Array) else v) for name, v in as_dict(root).items())
-    return {str(name): v for name, v in values if isinstance(v, Tensor)}
+    found = [(str(name), v) for name, v in values if isinstance(v, Tensor)]
+    if len(names := dict(found)) < len(found):  # 3 and "3": which of the two is meant?
+        raise Broken("has two tensors of one name")
+    if not all(_is_text(name) for name in names):
+        raise Broken("has a tensor whose name is no text")
+    return names
+
+
+def _is_text(name: str) -> bool:
+    """Without halves of characters, which no file can hold."""
+    return name.encode(errors="replace").decode() == name
 
 
 def write_safetensors(tensors: dict[str, Tensor], source: IO[bytes], size: int, out: IO[bytes]) -> None:

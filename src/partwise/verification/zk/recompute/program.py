@@ -66,7 +66,8 @@ def read_program(model: bytes) -> Program:
     constants = {held.name: onnx.numpy_helper.to_array(held) for held in graph.initializer}
     shapes: dict[str, tuple[int, ...]] = {name: array.shape for name, array in constants.items()}
     for value in (*graph.input, *graph.value_info, *graph.output):
-        shapes[value.name] = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+        if value.name not in constants:  # whose shapes are those of their data, whatever the file says beside them
+            shapes[value.name] = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
     operations = list[Operation]()
     for node in graph.node:
         if node.op_type not in _RULES:

@@ -52,6 +52,8 @@ _PROMISE = (
     "recompute proofs are not zero-knowledge and not succinct: the verifier held the weights, saw the opened values "
     "and computed them again"
 )
+_MOST_LEAVES = 1 << 20
+"""Of a circuit that is spot-checked: 67 million values. Assumed; of one that is recomputed, as many as are opened."""
 _RANGE_BITS = 252
 """Values lie within ± 2^252, below half of the field's order: nothing else limits them."""
 
@@ -150,6 +152,8 @@ def _checked(keys: Mapping[str, Path], sizes: Sizes, proof: bytes) -> Finding:
     opening = parse_opening(proof, leaves)
     if isinstance(opening, str):
         return Finding(boundary=None, refused=opening)
+    if leaves.count > (_MOST_LEAVES if rules.queries is not None else len(opening.leaves)):
+        return Finding(boundary=None, refused="does not open as many leaves as its circuit has, or that one is absurd")
     drawn = challenged(leaves, file_digest(keys[MODEL]), opening.root, rules.queries)
     if reason := _wrong(program, leaves, opening, drawn):
         return Finding(boundary=None, refused=reason)
@@ -177,7 +181,8 @@ def _unreadable() -> tuple[type[Exception], ...]:
     """What a model that is none, or lies about its shapes, raises."""
     message = importlib.import_module("google.protobuf.message")
     found = (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, RuntimeError)
-    return (*found, msgspec.DecodeError, PartwiseError, message.DecodeError)
+    inference = importlib.import_module("onnx.shape_inference")
+    return (*found, msgspec.DecodeError, PartwiseError, message.DecodeError, inference.InferenceError)
 
 
 def _refuse_unfit(settings: CircuitSettings, subject: str) -> None:
