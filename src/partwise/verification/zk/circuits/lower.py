@@ -13,6 +13,7 @@ from partwise.extras import require
 from partwise.verification.zk.circuits.division import rounded
 from partwise.verification.zk.circuits.drawing import Circuit, CircuitPort, Value
 from partwise.verification.zk.circuits.fuse import fuse_gelu
+from partwise.verification.zk.circuits.fuse_norm import fuse_norm
 from partwise.verification.zk.circuits.gelu import GELU
 from partwise.verification.zk.circuits.movement import MOVEMENT
 from partwise.verification.zk.circuits.norm import NORM
@@ -57,6 +58,7 @@ def lower(
     proto = _inferred(model)
     constants = _constants(proto.graph)
     fuse_gelu(proto.graph, constants)
+    fuse_norm(proto.graph, constants)
     sheet = Sheet(
         digits=weight_bits,
         constants=constants,
