@@ -25,10 +25,12 @@ __all__ = [
     "replaced",
     "sliced",
     "split_operator",
+    "unshare_joins",
 ]
 
 ELEMENTWISE = frozenset("Add Cast Div Erf Gelu Identity Mul Relu Sigmoid Sub Tanh".split())
 """Operators that compute each element from its own place alone."""
+_JOINED = "/joined"
 _CHANNELWISE = frozenset("Relu MaxPool AveragePool".split())
 
 
@@ -62,9 +64,41 @@ def split_operator(model: bytes, node: str, parts: int) -> bytes:
     last = 1 if target.op_type == "Conv" else -1
     for value in _exits(proto.graph, region):
         names = [f"{value}/{number}" for number in range(parts)]
-        made.append(onnx.helper.make_node("Concat", names, [value], name=f"{value}/joined", axis=last))
+        made.append(onnx.helper.make_node("Concat", names, [value], name=value + _JOINED, axis=last))
     replaced(proto.graph, region, made)
     return proto.SerializeToString(deterministic=True)
+
+
+def unshare_joins(model: bytes) -> bytes:
+    """A model in which each node that reads parts put together puts them together itself, so that only parts cross."""
+    proto = require("onnx").load_from_string(model)
+    made = list[Any]()
+    reads = [name for node in proto.graph.node for name in set(node.input)]
+    returned = {output.name for output in proto.graph.output}
+    shared = {name for name in reads if reads.count(name) > 1} - returned
+    joins = {n.output[0]: n for n in proto.graph.node if n.name.endswith(_JOINED) and n.output[0] in shared}
+    for node in proto.graph.node:
+        if node.output[0] in joins:
+            continue
+        for name in sorted(set(node.input) & set(joins)):
+            join = _copied(joins[name])
+            join.output[0] = f"{name}/for/{node.output[0]}"
+            join.name = join.output[0] + _JOINED
+            made.append(join)
+        copy = _copied(node)
+        for place, name in enumerate(node.input):
+            if name in joins:
+                copy.input[place] = f"{name}/for/{node.output[0]}"
+        made.append(copy)
+    del proto.graph.node[:]
+    proto.graph.node.extend(made)
+    return proto.SerializeToString(deterministic=True)
+
+
+def _copied(node: Any) -> Any:
+    copy = type(node)()
+    copy.CopyFrom(node)
+    return copy
 
 
 def hold_constants(graph: Any) -> None:
@@ -141,8 +175,7 @@ def _part(proto: Any, region: list[Any], held: dict[str, Any], piece: tuple[int,
     """One part of a product and of what follows it, under names of its own."""
     inside, made = {node.output[0] for node in region}, list[Any]()
     for node in region:
-        copy = type(node)()
-        copy.CopyFrom(node)
+        copy = _copied(node)
         copy.name, copy.output[0] = f"{node.name}/{number}", f"{node.output[0]}/{number}"
         for place, name in enumerate(node.input):
             if name in inside:

@@ -1,0 +1,220 @@
+"""Divide a segment whose proof needs too much memory: its largest operators in parts, parts in segments, by price.
+
+An operator that alone needs more than the limit is split: a product by its outputs, with what follows element by
+element; a normalization into the root of its variance and what is made with it. Then of all divisions of the atoms
+into consecutive circuits the one of least CPU time is taken, each circuit within the limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import inf
+from typing import Any
+
+from partwise.dsperse.atoms import Atom, Atoms, Values, atoms_of
+from partwise.errors import InfeasibleError, UnsupportedOpError
+from partwise.extras import require
+from partwise.profiling.proof import ProofStep, ProofWork
+from partwise.profiling.proof_choice import choose_settings
+from partwise.verification.zk.circuits.split import followers, hold_constants, split_operator, unshare_joins
+from partwise.verification.zk.circuits.split_norm import split_norm
+
+__all__ = ["Division", "divide_segment"]
+
+_MOST_SPLITS = 64
+"""Operators of one segment that are split before it is given up. Assumed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Division:
+    """A segment, or what it was divided into."""
+
+    model: bytes
+    """ONNX: the segment as it is, or with some operators in parts."""
+    groups: tuple[tuple[str, ...], ...]
+    """Of each new segment, the outputs of its nodes; one group where nothing was divided."""
+    made: tuple[Values, ...]
+    """By example: the integers of its outputs."""
+    digits: Mapping[str, int]
+    """Of its outputs."""
+    range_bits: Mapping[str, int]
+
+
+def divide_segment(
+    subject: str, model: bytes, digits: Mapping[str, int], scale: int, examples: Sequence[Values], peak_bytes: int
+) -> Division:
+    """A segment as circuits each of which is predicted to be proved within a peak.
+
+    Args:
+        subject: what errors are about.
+        model: ONNX.
+        digits: binary digits after the point of its inputs.
+        scale: the same of its weights.
+        examples: integers of its inputs.
+        peak_bytes: what the prover's process may take.
+
+    Raises:
+        InfeasibleError: an operator that needs more and cannot be split so far.
+        UnsupportedOpError: an operator that integers cannot compute exactly.
+    """
+    held = _held(model)
+    atoms = atoms_of(held, digits, scale, examples)
+    if _seconds(atoms, 0, len(atoms.atoms), peak_bytes) < inf:
+        return _division(atoms, model, [(0, len(atoms.atoms))])
+    for _ in range(_MOST_SPLITS):
+        if (heavy := _heavy(atoms, peak_bytes)) is None:
+            return _division(atoms, atoms.model, _packed(subject, atoms, peak_bytes))
+        atoms = atoms_of(unshare_joins(_split(subject, atoms, heavy, peak_bytes)), digits, scale, examples)
+    raise InfeasibleError(subject, "still has operators that need more memory", expected=f"at most {peak_bytes} bytes",
+                          got=f"{_MOST_SPLITS} split", hint="a higher --memory.")  # fmt: skip
+
+
+def _held(model: bytes) -> bytes:
+    proto = require("onnx").load_from_string(model)
+    hold_constants(proto.graph)
+    return proto.SerializeToString(deterministic=True)
+
+
+def _division(atoms: Atoms, model: bytes, spans: Sequence[tuple[int, int]]) -> Division:
+    groups = (tuple(name for atom in atoms.atoms[first:last] for name in atom.members) for first, last in spans)
+    return Division(
+        model=model, groups=tuple(groups), made=atoms.made, digits=atoms.digits, range_bits=atoms.range_bits
+    )
+
+
+def _seconds(atoms: Atoms, first: int, last: int, peak_bytes: int) -> float:
+    """CPU time of some atoms as one circuit; infinite where it cannot keep the limit."""
+    work, range_bits = atoms.work(first, last)
+    return _priced(_counted(work), range_bits, peak_bytes)
+
+
+def _counted(work: Sequence[ProofWork]) -> tuple[ProofWork, ...]:
+    """Equal steps together: there are few kinds. Tables and checked products stay one by one."""
+    found, apart = dict[tuple[ProofStep, int], int](), list[ProofWork]()
+    for each in work:
+        if each.step in (ProofStep.LOOKUP, ProofStep.CHECKED):
+            apart.append(each)
+        else:
+            found[each.step, each.depth] = found.get((each.step, each.depth), 0) + each.count
+    return (*(ProofWork(step, count, depth) for (step, depth), count in found.items()), *apart)
+
+
+@lru_cache(maxsize=4096)
+def _priced(work: tuple[ProofWork, ...], range_bits: int, peak_bytes: int) -> float:
+    try:
+        return choose_settings(work, range_bits, peak_bytes=peak_bytes).cost.cpu_s
+    except InfeasibleError:
+        return inf
+
+
+def _heavy(atoms: Atoms, peak_bytes: int) -> int | None:
+    """The first atom that no circuit within the limit can have; one that only moves values is none."""
+    places = (place for place, atom in enumerate(atoms.atoms) if atom.work)
+    return next((place for place in places if _seconds(atoms, place, place + 1, peak_bytes) == inf), None)
+
+
+def _packed(subject: str, atoms: Atoms, peak_bytes: int) -> list[tuple[int, int]]:
+    """Consecutive atoms as circuits, at least CPU time in all: a dynamic program over where the last one begins."""
+    count = len(atoms.atoms)
+    best: list[tuple[float, int]] = [(0.0, 0)]
+    for last in range(1, count + 1):
+        options = ((best[first][0] + _seconds(atoms, first, last, peak_bytes), first) for first in range(last))
+        best.append(min(options))
+        if best[-1][0] == inf and atoms.atoms[last - 1].work:
+            raise _too_large(subject, atoms, last - 1, peak_bytes, "")
+    spans, last = list[tuple[int, int]](), count
+    while last:
+        spans.append((best[last][1], last))
+        last = best[last][1]
+    return spans[::-1]
+
+
+def _split(subject: str, atoms: Atoms, place: int, peak_bytes: int) -> bytes:
+    """The model with one operator, or the product that it follows, in parts.
+
+    Raises:
+        InfeasibleError: it cannot be split, or not so far.
+    """
+    onnx, atom = require("onnx"), atoms.atoms[place]
+    graph = onnx.load_from_string(atoms.model).graph
+    held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    node = next(node for node in graph.node if node.output[0] == atom.output)
+    try:
+        if node.op_type == "LayerNormalization":
+            return split_norm(atoms.model, atom.output)
+        product, region = _region(graph, held, atom)
+        if product is not None and (parts := _fewest(atoms, product, region, held, peak_bytes)):
+            return split_operator(atoms.model, product.output[0], parts)
+    except UnsupportedOpError as error:
+        raise _too_large(subject, atoms, place, peak_bytes, error.what) from None
+    raise _too_large(subject, atoms, place, peak_bytes, "")
+
+
+def _region(graph: Any, held: dict[str, Any], atom: Atom) -> tuple[Any | None, set[str]]:
+    """The product with constant weights that an atom is, or that it follows, and all that follows it."""
+    for node in graph.node:
+        if node.op_type in ("Conv", "Gemm", "MatMul") and node.input[1] in held:
+            region = {node.output[0], *(each.output[0] for each in followers(graph, node, held))}
+            if atom.output in region:
+                return node, region
+    return None, set()
+
+
+def _fewest(atoms: Atoms, product: Any, region: set[str], held: dict[str, Any], peak_bytes: int) -> int | None:
+    """In how many parts each atom of a region keeps the limit; None where no number does."""
+    affected = [atom for atom in atoms.atoms if atom.output in region and atom.work]
+    weight = held[product.input[1]]
+    first = product.op_type == "Conv" or (product.op_type == "Gemm" and _transposed(product))
+    size = weight.shape[0 if first else -1]
+
+    def keeps(parts: int) -> bool:
+        return all(
+            _priced(_counted(work), range_bits, peak_bytes) < inf
+            for work, range_bits in (_shared(atoms, atom, parts, region, product.op_type) for atom in affected)
+        )
+
+    return next((parts for parts in range(2, size + 1) if keeps(parts)), None)
+
+
+def _transposed(gemm: Any) -> bool:
+    return any(attribute.name == "transB" and attribute.i for attribute in gemm.attribute)
+
+
+def _shared(atoms: Atoms, atom: Atom, parts: int, region: set[str], op: str) -> tuple[list[ProofWork], int]:
+    """What the largest of so many parts of an atom is as one circuit, and its range."""
+
+    def share(count: int) -> int:
+        return -(-count // parts)
+
+    found = [
+        ProofWork(ProofStep.GIVEN, share(atoms.elements[name]) if name in region else atoms.elements[name])
+        for name in atom.reads
+    ]
+    for each in atom.work:
+        rows, columns = each.sides
+        if each.step is ProofStep.CHECKED:
+            sides = (share(rows), columns) if op == "Conv" else (rows, share(columns))
+            found.append(ProofWork(each.step, each.count, each.depth, sides))
+        else:
+            found.append(ProofWork(each.step, share(each.count), each.depth))
+    found.append(ProofWork(ProofStep.RESULT, share(atoms.elements[atom.output])))
+    return found, max(atom.range_bits, *(atoms.range_bits[name] for name in (*atom.reads, atom.output)))
+
+
+def _too_large(subject: str, atoms: Atoms, place: int, peak_bytes: int, why: str) -> InfeasibleError:
+    """The error that an operator alone needs more than the limit."""
+    work, range_bits = atoms.work(place, place + 1)
+    name = atoms.atoms[place].output
+    try:
+        need = f"{choose_settings(_counted(work), range_bits).cost.peak_bytes / 1e6:.0f} MB"
+    except InfeasibleError as error:
+        need = str(error.got)
+    return InfeasibleError(
+        f"{subject}, `{name}`",
+        "needs more memory to prove, and cannot be split so far" + (f" ({why})" if why else ""),
+        expected=f"at most {peak_bytes / 1e6:.0f} MB predicted",
+        got=need,
+        hint="a higher --memory.",
+    )
