@@ -18,13 +18,13 @@ from partwise.errors import InfeasibleError, UnsupportedOpError
 from partwise.extras import require
 from partwise.profiling.proof import ProofStep, ProofWork
 from partwise.profiling.proof_choice import choose_settings
-from partwise.verification.zk.circuits.split import followers, hold_constants, split_operator, unshare_joins
+from partwise.verification.zk.circuits.split import JOINED, followers, hold_constants, split_operator, unshare_joins
 from partwise.verification.zk.circuits.split_norm import split_norm
 
 __all__ = ["Division", "divide_segment"]
 
-_MOST_SPLITS = 64
-"""Operators of one segment that are split before it is given up. Assumed."""
+_MOST_ROUNDS = 8
+"""In which operators of one segment are split before it is given up. Assumed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +63,15 @@ def divide_segment(
     atoms = atoms_of(held, digits, scale, examples)
     if _seconds(atoms, 0, len(atoms.atoms), peak_bytes) < inf:
         return _division(atoms, model, [(0, len(atoms.atoms))])
-    for _ in range(_MOST_SPLITS):
-        if (heavy := _heavy(atoms, peak_bytes)) is None:
+    for _ in range(_MOST_ROUNDS):
+        if not (heavy := _heavy(atoms, peak_bytes)):
             return _division(atoms, atoms.model, _packed(subject, atoms, peak_bytes))
-        atoms = atoms_of(unshare_joins(_split(subject, atoms, heavy, peak_bytes)), digits, scale, examples)
+        split = atoms.model
+        for place in heavy:
+            split = _split(subject, atoms, place, split, peak_bytes)
+        atoms = atoms_of(unshare_joins(split), digits, scale, examples)
     raise InfeasibleError(subject, "still has operators that need more memory", expected=f"at most {peak_bytes} bytes",
-                          got=f"{_MOST_SPLITS} split", hint="a higher --memory.")  # fmt: skip
+                          got=f"{_MOST_ROUNDS} rounds of splits", hint="a higher --memory.")  # fmt: skip
 
 
 def _held(model: bytes) -> bytes:
@@ -86,6 +89,11 @@ def _division(atoms: Atoms, model: bytes, spans: Sequence[tuple[int, int]]) -> D
 
 def _seconds(atoms: Atoms, first: int, last: int, peak_bytes: int) -> float:
     """CPU time of some atoms as one circuit; infinite where it cannot keep the limit."""
+    return _price(atoms, first, last, peak_bytes)[0]
+
+
+def _price(atoms: Atoms, first: int, last: int, peak_bytes: int) -> tuple[float, int]:
+    """CPU time and cells of some atoms as one circuit."""
     work, range_bits = atoms.work(first, last)
     return _priced(_counted(work), range_bits, peak_bytes)
 
@@ -102,51 +110,55 @@ def _counted(work: Sequence[ProofWork]) -> tuple[ProofWork, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _priced(work: tuple[ProofWork, ...], range_bits: int, peak_bytes: int) -> float:
+def _priced(work: tuple[ProofWork, ...], range_bits: int, peak_bytes: int) -> tuple[float, int]:
     try:
-        return choose_settings(work, range_bits, peak_bytes=peak_bytes).cost.cpu_s
+        cost = choose_settings(work, range_bits, peak_bytes=peak_bytes).cost
     except InfeasibleError:
-        return inf
+        return inf, 0
+    return cost.cpu_s, cost.assignments
 
 
-def _heavy(atoms: Atoms, peak_bytes: int) -> int | None:
-    """The first atom that no circuit within the limit can have; one that only moves values is none."""
+def _heavy(atoms: Atoms, peak_bytes: int) -> list[int]:
+    """The atoms that no circuit within the limit can have; one that only moves values is none."""
     places = (place for place, atom in enumerate(atoms.atoms) if atom.work)
-    return next((place for place in places if _seconds(atoms, place, place + 1, peak_bytes) == inf), None)
+    return [place for place in places if _seconds(atoms, place, place + 1, peak_bytes) == inf]
 
 
 def _packed(subject: str, atoms: Atoms, peak_bytes: int) -> list[tuple[int, int]]:
-    """Consecutive atoms as circuits, at least CPU time in all: a dynamic program over where the last one begins."""
+    """Consecutive atoms as circuits, at least CPU time in all, then fewest cells: a dynamic program over
+    where the last one begins."""
     count = len(atoms.atoms)
-    best: list[tuple[float, int]] = [(0.0, 0)]
+    best: list[tuple[float, int, int]] = [(0.0, 0, 0)]
     for last in range(1, count + 1):
-        options = ((best[first][0] + _seconds(atoms, first, last, peak_bytes), first) for first in range(last))
-        best.append(min(options))
+        prices = ((first, _price(atoms, first, last, peak_bytes)) for first in range(last))
+        best.append(min((best[first][0] + cpu_s, best[first][1] + cells, first) for first, (cpu_s, cells) in prices))
         if best[-1][0] == inf and atoms.atoms[last - 1].work:
             raise _too_large(subject, atoms, last - 1, peak_bytes, "")
     spans, last = list[tuple[int, int]](), count
     while last:
-        spans.append((best[last][1], last))
-        last = best[last][1]
+        spans.append((best[last][2], last))
+        last = best[last][2]
     return spans[::-1]
 
 
-def _split(subject: str, atoms: Atoms, place: int, peak_bytes: int) -> bytes:
-    """The model with one operator, or the product that it follows, in parts.
+def _split(subject: str, atoms: Atoms, place: int, model: bytes, peak_bytes: int) -> bytes:
+    """The model with one operator, or the product that it follows, in parts; as it is where that is done already.
 
     Raises:
         InfeasibleError: it cannot be split, or not so far.
     """
     onnx, atom = require("onnx"), atoms.atoms[place]
-    graph = onnx.load_from_string(atoms.model).graph
+    graph = onnx.load_from_string(model).graph
     held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    node = next(node for node in graph.node if node.output[0] == atom.output)
+    node = next((node for node in graph.node if node.output[0] == atom.output), None)
+    if node is None or node.name.endswith(JOINED):
+        return model
     try:
         if node.op_type == "LayerNormalization":
-            return split_norm(atoms.model, atom.output)
+            return split_norm(model, atom.output)
         product, region = _region(graph, held, atom)
         if product is not None and (parts := _fewest(atoms, product, region, held, peak_bytes)):
-            return split_operator(atoms.model, product.output[0], parts)
+            return split_operator(model, product.output[0], parts)
     except UnsupportedOpError as error:
         raise _too_large(subject, atoms, place, peak_bytes, error.what) from None
     raise _too_large(subject, atoms, place, peak_bytes, "")
@@ -171,7 +183,7 @@ def _fewest(atoms: Atoms, product: Any, region: set[str], held: dict[str, Any], 
 
     def keeps(parts: int) -> bool:
         return all(
-            _priced(_counted(work), range_bits, peak_bytes) < inf
+            _priced(_counted(work), range_bits, peak_bytes)[0] < inf
             for work, range_bits in (_shared(atoms, atom, parts, region, product.op_type) for atom in affected)
         )
 

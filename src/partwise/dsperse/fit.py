@@ -97,16 +97,7 @@ def _joined(whole: bytes, models: Sequence[bytes]) -> bytes:
     nodes, weights = dict[str, Any](), dict[str, Any]()
     for number, model in enumerate(models):
         graph = onnx.load_from_string(model).graph
-        renamed = dict[str, str]()
-        for tensor in graph.initializer:
-            held = weights.get(tensor.name)
-            if (
-                held is not None
-                and onnx.numpy_helper.to_array(held).tobytes() != onnx.numpy_helper.to_array(tensor).tobytes()
-            ):
-                renamed[tensor.name] = f"{tensor.name}/of/{number}"
-                tensor.name = renamed[tensor.name]
-            weights[tensor.name] = tensor
+        renamed = _collect(graph.initializer, weights, number)
         for node in graph.node:
             for place, read in enumerate(node.input):
                 node.input[place] = renamed.get(read, read)
@@ -116,3 +107,16 @@ def _joined(whole: bytes, models: Sequence[bytes]) -> bytes:
     proto.graph.node.extend(nodes.values())
     proto.graph.initializer.extend(weights.values())
     return onnx.shape_inference.infer_shapes(proto).SerializeToString(deterministic=True)
+
+
+def _collect(tensors: Any, weights: dict[str, Any], number: int) -> dict[str, str]:
+    """Add a segment's weights to those of the others; new names of those whose name is taken by other bytes."""
+    to_array = require("onnx").numpy_helper.to_array
+    renamed = dict[str, str]()
+    for tensor in tensors:
+        held = weights.get(tensor.name)
+        if held is not None and to_array(held).tobytes() != to_array(tensor).tobytes():
+            before, tensor.name = tensor.name, f"{tensor.name}/of/{number}"
+            renamed[before] = tensor.name
+        weights[tensor.name] = tensor
+    return renamed

@@ -17,6 +17,7 @@ from partwise.extras import require
 
 __all__ = [
     "ELEMENTWISE",
+    "JOINED",
     "dealt",
     "find_node",
     "followers",
@@ -30,7 +31,8 @@ __all__ = [
 
 ELEMENTWISE = frozenset("Add Cast Div Erf Gelu Identity Mul Relu Sigmoid Sub Tanh".split())
 """Operators that compute each element from its own place alone."""
-_JOINED = "/joined"
+JOINED = "/joined"
+"""What the name of a node ends in that puts parts together."""
 _CHANNELWISE = frozenset("Relu MaxPool AveragePool".split())
 
 
@@ -64,7 +66,7 @@ def split_operator(model: bytes, node: str, parts: int) -> bytes:
     last = 1 if target.op_type == "Conv" else -1
     for value in _exits(proto.graph, region):
         names = [f"{value}/{number}" for number in range(parts)]
-        made.append(onnx.helper.make_node("Concat", names, [value], name=value + _JOINED, axis=last))
+        made.append(onnx.helper.make_node("Concat", names, [value], name=value + JOINED, axis=last))
     replaced(proto.graph, region, made)
     return proto.SerializeToString(deterministic=True)
 
@@ -76,14 +78,14 @@ def unshare_joins(model: bytes) -> bytes:
     reads = [name for node in proto.graph.node for name in set(node.input)]
     returned = {output.name for output in proto.graph.output}
     shared = {name for name in reads if reads.count(name) > 1} - returned
-    joins = {n.output[0]: n for n in proto.graph.node if n.name.endswith(_JOINED) and n.output[0] in shared}
+    joins = {n.output[0]: n for n in proto.graph.node if n.name.endswith(JOINED) and n.output[0] in shared}
     for node in proto.graph.node:
         if node.output[0] in joins:
             continue
         for name in sorted(set(node.input) & set(joins)):
             join = _copied(joins[name])
             join.output[0] = f"{name}/for/{node.output[0]}"
-            join.name = join.output[0] + _JOINED
+            join.name = join.output[0] + JOINED
             made.append(join)
         copy = _copied(node)
         for place, name in enumerate(node.input):
