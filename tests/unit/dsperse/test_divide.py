@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import onnx
 import pytest
@@ -32,7 +34,7 @@ def peaks(found: Division, given: list[Values]) -> list[float]:
     members = [name for atom in atoms.atoms for name in atom.members]
     place = {name: number for number, atom in enumerate(atoms.atoms) for name in atom.members}
     assert members == [name for group in found.groups for name in group], "each node once, in order"
-    spans = [(place[members[first]], place[members[last - 1]] + 1) for first, last in zip(ends, ends[1:], strict=False)]
+    spans = [(place[members[first]], place[members[last - 1]] + 1) for first, last in pairwise(ends)]
     return [choose_settings(*atoms.work(*span), peak_bytes=120 * MB).cost.peak_bytes for span in spans]
 
 
