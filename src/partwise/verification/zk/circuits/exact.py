@@ -111,7 +111,8 @@ class _Walk:
             return found
         if node.op_type != "Add" or len(places) > 1:
             raise UnsupportedOpError(f"node `{node.name}`", f"{node.op_type} has no exact rule at a scale")
-        quotient = divided(found[0], max(places)), divided(found[1], max(places))
+        low = divided(found[0], max(places))
+        quotient = low, low if found[0] is found[1] else divided(found[1], max(places))
         self._check(node, max(1 << max(places), _reach(quotient)))
         return quotient
 
