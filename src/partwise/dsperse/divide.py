@@ -17,7 +17,7 @@ from partwise.dsperse.atoms import Atom, Atoms, Values, atoms_of
 from partwise.errors import InfeasibleError, UnsupportedOpError
 from partwise.extras import require
 from partwise.profiling.proof import ProofStep, ProofWork
-from partwise.profiling.proof_choice import choose_settings
+from partwise.profiling.proof_choice import PEAK_MARGIN, choose_settings
 from partwise.verification.zk.circuits.split import JOINED, followers, hold_constants, split_operator, unshare_joins
 from partwise.verification.zk.circuits.split_norm import split_norm
 
@@ -133,7 +133,7 @@ def _packed(subject: str, atoms: Atoms, peak_bytes: int) -> list[tuple[int, int]
         prices = ((first, _price(atoms, first, last, peak_bytes)) for first in range(last))
         best.append(min((best[first][0] + cpu_s, best[first][1] + cells, first) for first, (cpu_s, cells) in prices))
         if best[-1][0] == inf and atoms.atoms[last - 1].work:
-            raise _too_large(subject, atoms, last - 1, peak_bytes, "")
+            raise _too_large(subject, atoms.atoms[last - 1].output, atoms.work(last - 1, last), peak_bytes)
     spans, last = list[tuple[int, int]](), count
     while last:
         spans.append((best[last][2], last))
@@ -157,11 +157,12 @@ def _split(subject: str, atoms: Atoms, place: int, model: bytes, peak_bytes: int
         if node.op_type == "LayerNormalization":
             return split_norm(model, atom.output)
         product, region = _region(graph, held, atom)
-        if product is not None and (parts := _fewest(atoms, product, region, held, peak_bytes)):
+        if product is not None:
+            parts = _fewest(subject, atoms, product, region, held, peak_bytes)
             return split_operator(model, product.output[0], parts)
     except UnsupportedOpError as error:
-        raise _too_large(subject, atoms, place, peak_bytes, error.what) from None
-    raise _too_large(subject, atoms, place, peak_bytes, "")
+        raise _too_large(subject, atom.output, atoms.work(place, place + 1), peak_bytes, error.what) from None
+    raise _too_large(subject, atom.output, atoms.work(place, place + 1), peak_bytes)
 
 
 def _region(graph: Any, held: dict[str, Any], atom: Atom) -> tuple[Any | None, set[str]]:
@@ -174,20 +175,30 @@ def _region(graph: Any, held: dict[str, Any], atom: Atom) -> tuple[Any | None, s
     return None, set()
 
 
-def _fewest(atoms: Atoms, product: Any, region: set[str], held: dict[str, Any], peak_bytes: int) -> int | None:
-    """In how many parts each atom of a region keeps the limit; None where no number does."""
+def _fewest(subject: str, atoms: Atoms, product: Any, region: set[str], held: dict[str, Any], peak_bytes: int) -> int:
+    """In how many parts each atom of a region keeps the limit.
+
+    Raises:
+        InfeasibleError: some atom keeps it in no number of parts.
+    """
     affected = [atom for atom in atoms.atoms if atom.output in region and atom.work]
     weight = held[product.input[1]]
     first = product.op_type == "Conv" or (product.op_type == "Gemm" and _transposed(product))
     size = weight.shape[0 if first else -1]
 
-    def keeps(parts: int) -> bool:
-        return all(
-            _priced(_counted(work), range_bits, peak_bytes)[0] < inf
-            for work, range_bits in (_shared(atoms, atom, parts, region, product.op_type) for atom in affected)
-        )
+    def too_large(parts: int) -> Atom | None:
+        for atom in affected:
+            work, range_bits = _shared(atoms, atom, parts, region, product.op_type)
+            if _priced(_counted(work), range_bits, peak_bytes)[0] == inf:
+                return atom
+        return None
 
-    return next((parts for parts in range(2, size + 1) if keeps(parts)), None)
+    for parts in range(2, size + 1):
+        if too_large(parts) is None:
+            return parts
+    atom = too_large(size) or affected[0]
+    work = _shared(atoms, atom, size, region, product.op_type)
+    raise _too_large(subject, atom.output, work, peak_bytes, f"nor in {size} parts")
 
 
 def _transposed(gemm: Any) -> bool:
@@ -215,18 +226,19 @@ def _shared(atoms: Atoms, atom: Atom, parts: int, region: set[str], op: str) -> 
     return found, max(atom.range_bits, *(atoms.range_bits[name] for name in (*atom.reads, atom.output)))
 
 
-def _too_large(subject: str, atoms: Atoms, place: int, peak_bytes: int, why: str) -> InfeasibleError:
-    """The error that an operator alone needs more than the limit."""
-    work, range_bits = atoms.work(place, place + 1)
-    name = atoms.atoms[place].output
+def _too_large(
+    subject: str, output: str, work: tuple[list[ProofWork], int], peak_bytes: int, why: str = ""
+) -> InfeasibleError:
+    """The error that an operator, or a part of it, needs more than the limit."""
     try:
-        need = f"{choose_settings(_counted(work), range_bits).cost.peak_bytes / 1e6:.0f} MB"
+        choose_settings(_counted(work[0]), work[1], peak_bytes=0)
+        need = ""
     except InfeasibleError as error:
         need = str(error.got)
     return InfeasibleError(
-        f"{subject}, `{name}`",
+        f"{subject}, `{output}`",
         "needs more memory to prove, and cannot be split so far" + (f" ({why})" if why else ""),
-        expected=f"at most {peak_bytes / 1e6:.0f} MB predicted",
+        expected=f"at most {peak_bytes} bytes predicted, which is the limit less {PEAK_MARGIN - 1:.0%} for errors",
         got=need,
         hint="a higher --memory.",
     )
