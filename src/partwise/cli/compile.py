@@ -54,10 +54,13 @@ def compile(
     if memory is not None and (layers is not None or not settings.integer):
         raise click.UsageError("--memory divides all segments, in integer mode: with --integer, without --layers.")
     chosen = None if memory is not None else parse_layers(layers, segment_count(layout))
+    before = segment_count(layout)
     with counted("compiled") as on_progress:
         done = compile_slices(
             layout, prover, settings, layers=chosen, inputs=inputs, memory_bytes=memory, on_progress=on_progress
         )
+    if (after := len(done.manifest.segments)) != before:
+        click.echo(f"divided: {before} segments into {after}, to keep --memory", err=True)
     if as_json:
         print_json(compiled_to_data(done))
     else:

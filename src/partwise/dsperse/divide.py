@@ -1,8 +1,8 @@
 """Divide a segment whose proof needs too much memory: its largest operators in parts, parts in segments, by price.
 
 An operator that alone needs more than the limit is split: a product by its outputs, with what follows element by
-element; a normalization into the root of its variance and what is made with it. Then of all divisions of the atoms
-into consecutive circuits the one of least CPU time is taken, each circuit within the limit.
+element, or by the parts of its input; a normalization into the root of its variance and what is made with it. Then of
+all divisions of the atoms into consecutive circuits the one of least CPU time is taken, each circuit within the limit.
 """
 
 from __future__ import annotations
@@ -19,10 +19,16 @@ from partwise.extras import require
 from partwise.profiling.proof import ProofStep, ProofWork
 from partwise.profiling.proof_choice import PEAK_MARGIN, choose_settings
 from partwise.verification.zk.circuits.split import JOINED, followers, hold_constants, split_operator, unshare_joins
+from partwise.verification.zk.circuits.split_inner import split_inner
 from partwise.verification.zk.circuits.split_norm import split_norm
 
 __all__ = ["Division", "divide_segment"]
 
+_MOST_PARTS = 4
+"""Times as many parts of an operator as it needs at least, which are priced too: smaller ones share circuits with what
+follows them. Assumed."""
+_NEARLY = 1.05
+"""Times the least price: the fewest parts within it are taken. Prices err by more (docs/proof-cost.md)."""
 _MOST_ROUNDS = 8
 """In which operators of one segment are split before it is given up. Assumed."""
 
@@ -158,11 +164,24 @@ def _split(subject: str, atoms: Atoms, place: int, model: bytes, peak_bytes: int
             return split_norm(model, atom.output)
         product, region = _region(graph, held, atom)
         if product is not None:
-            parts = _fewest(subject, atoms, product, region, held, peak_bytes)
-            return split_operator(model, product.output[0], parts)
+            return _split_product(subject, atoms, product, region, model, peak_bytes)
     except UnsupportedOpError as error:
         raise _too_large(subject, atom.output, atoms.work(place, place + 1), peak_bytes, error.what) from None
     raise _too_large(subject, atom.output, atoms.work(place, place + 1), peak_bytes)
+
+
+def _split_product(subject: str, atoms: Atoms, product: Any, region: set[str], model: bytes, peak_bytes: int) -> bytes:
+    """By its outputs; where even one output needs too much, by what its input is put together of."""
+    onnx = require("onnx")
+    held = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load_from_string(model).graph.initializer}
+    try:
+        parts = _best_parts(subject, atoms, product, region, held, peak_bytes)
+    except InfeasibleError as error:
+        try:
+            return split_inner(model, product.output[0])
+        except UnsupportedOpError:
+            raise error from None
+    return split_operator(model, product.output[0], parts)
 
 
 def _region(graph: Any, held: dict[str, Any], atom: Atom) -> tuple[Any | None, set[str]]:
@@ -175,8 +194,10 @@ def _region(graph: Any, held: dict[str, Any], atom: Atom) -> tuple[Any | None, s
     return None, set()
 
 
-def _fewest(subject: str, atoms: Atoms, product: Any, region: set[str], held: dict[str, Any], peak_bytes: int) -> int:
-    """In how many parts each atom of a region keeps the limit.
+def _best_parts(
+    subject: str, atoms: Atoms, product: Any, region: set[str], held: dict[str, Any], peak_bytes: int
+) -> int:
+    """In how many parts a product and what follows it cost the least CPU time, each part in circuits within the limit.
 
     Raises:
         InfeasibleError: some atom keeps it in no number of parts.
@@ -186,44 +207,53 @@ def _fewest(subject: str, atoms: Atoms, product: Any, region: set[str], held: di
     first = product.op_type == "Conv" or (product.op_type == "Gemm" and _transposed(product))
     size = weight.shape[0 if first else -1]
 
-    def too_large(parts: int) -> Atom | None:
-        for atom in affected:
-            work, range_bits = _shared(atoms, atom, parts, region, product.op_type)
-            if _priced(_counted(work), range_bits, peak_bytes)[0] == inf:
-                return atom
-        return None
+    def price(parts: int, circuit: Sequence[Atom]) -> float:
+        work, range_bits = _shared(atoms, circuit, parts, region, product.op_type)
+        return _priced(_counted(work), range_bits, peak_bytes)[0]
 
-    for parts in range(2, size + 1):
-        if too_large(parts) is None:
-            return parts
-    atom = too_large(size) or affected[0]
-    work = _shared(atoms, atom, size, region, product.op_type)
-    raise _too_large(subject, atom.output, work, peak_bytes, f"nor in {size} parts")
+    def total(parts: int) -> float:
+        best = [0.0]
+        for last in range(1, len(affected) + 1):
+            best.append(min(best[start] + price(parts, affected[start:last]) for start in range(last)))
+        return parts * best[-1]
+
+    fewest = next((parts for parts in range(2, size + 1) if total(parts) < inf), None)
+    if fewest is not None:
+        prices = {parts: total(parts) for parts in range(fewest, min(_MOST_PARTS * fewest, size) + 1)}
+        return next(parts for parts, price in prices.items() if price <= _NEARLY * min(prices.values()))
+    worst = max(affected, key=lambda atom: price(size, [atom]))
+    work = _shared(atoms, [worst], size, region, product.op_type)
+    raise _too_large(subject, worst.output, work, peak_bytes, f"nor in {size} parts")
 
 
 def _transposed(gemm: Any) -> bool:
     return any(attribute.name == "transB" and attribute.i for attribute in gemm.attribute)
 
 
-def _shared(atoms: Atoms, atom: Atom, parts: int, region: set[str], op: str) -> tuple[list[ProofWork], int]:
-    """What the largest of so many parts of an atom is as one circuit, and its range."""
+def _shared(
+    atoms: Atoms, circuit: Sequence[Atom], parts: int, region: set[str], op: str
+) -> tuple[list[ProofWork], int]:
+    """What the largest of so many parts of some atoms is as one circuit, and its range."""
 
     def share(count: int) -> int:
         return -(-count // parts)
 
-    found = [
-        ProofWork(ProofStep.GIVEN, share(atoms.elements[name]) if name in region else atoms.elements[name])
-        for name in atom.reads
-    ]
-    for each in atom.work:
+    made = {atom.output for atom in circuit}
+    others = {name for atom in atoms.atoms if atom.output not in made for name in atom.reads} | set(atoms.outputs)
+    given = list(dict.fromkeys(name for atom in circuit for name in atom.reads if name not in made))
+    results = [name for name in made if name in others]
+    sizes = [share(atoms.elements[name]) if name in region else atoms.elements[name] for name in given]
+    found = [ProofWork(ProofStep.GIVEN, size) for size in sizes]
+    for each in (work for atom in circuit for work in atom.work):
         rows, columns = each.sides
         if each.step is ProofStep.CHECKED:
             sides = (share(rows), columns) if op == "Conv" else (rows, share(columns))
             found.append(ProofWork(each.step, each.count, each.depth, sides))
         else:
             found.append(ProofWork(each.step, share(each.count), each.depth))
-    found.append(ProofWork(ProofStep.RESULT, share(atoms.elements[atom.output])))
-    return found, max(atom.range_bits, *(atoms.range_bits[name] for name in (*atom.reads, atom.output)))
+    found += [ProofWork(ProofStep.RESULT, share(atoms.elements[name])) for name in results]
+    ranges = [*(atom.range_bits for atom in circuit), *(atoms.range_bits[name] for name in (*given, *results))]
+    return found, max(ranges)
 
 
 def _too_large(

@@ -82,6 +82,20 @@ def test_a_convolution_is_divided_by_its_channels() -> None:
     assert same_integers(model, found, given)
 
 
+def test_a_product_of_many_inputs_is_divided_along_them() -> None:
+    """Where even one output needs more than the limit: partial sums of integers, each linked to the next."""
+    random = np.random.default_rng(1)
+    weights = {"u": random.normal(size=(16, 2000)) / 4, "v": random.normal(size=(4, 2000)) / 40, "b": np.ones(4) / 3}
+    nodes = [("MatMul", ["x", "u"], "a", {}), ("Relu", ["a"], "r", {}), ("Gemm", ["r", "v", "b"], "y", {"transB": 1})]
+    model, given = chain([1, 16], nodes, weights), examples(1, 16)
+    found = divided(model, given, 100 * MB)
+    assert same_integers(model, found, given)
+    partial = [[name for name in group if name.startswith("y/inner")] for group in found.groups]
+    assert len([names for names in partial if names]) > 1, "no circuit reads all inputs"
+    x = given[0]["x"].astype(float) / 2**BITS
+    assert np.abs(run(found.model, x) - run(model, x)).max() < 1e-4
+
+
 def test_what_cannot_be_divided_so_far_is_named_with_its_need() -> None:
     model, given = feed_forward(48, 192), examples(1, 48)
     told = r"segment 3, `y/root`: needs more memory .* at most 50000000 bytes .* got at least \d+"

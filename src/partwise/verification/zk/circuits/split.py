@@ -188,7 +188,7 @@ def _part(proto: Any, region: list[Any], held: dict[str, Any], piece: tuple[int,
     return made
 
 
-def sliced(proto: Any, name: str, piece: tuple[int, slice], number: int) -> str:
+def sliced(proto: Any, name: str, piece: tuple[int, slice], number: int | str) -> str:
     """A slice of a weight along an axis; a bias along its last, whole where it is one for all."""
     onnx = require("onnx")
     array = onnx.numpy_helper.to_array(next(t for t in proto.graph.initializer if t.name == name))

@@ -18,6 +18,7 @@ from partwise.verification.zk.circuits.exact_rules import Big
 from partwise.verification.zk.circuits.gelu import gap_table
 from partwise.verification.zk.circuits.split import split_operator, unshare_joins
 from partwise.verification.zk.circuits.split_hidden import split_hidden
+from partwise.verification.zk.circuits.split_inner import split_inner
 from partwise.verification.zk.circuits.split_norm import split_norm
 from partwise.verification.zk.circuits.step import Precision, Sheet
 
@@ -177,6 +178,22 @@ def test_a_product_takes_what_follows_element_by_element_with_it() -> None:
     assert [node.output[0] for node in nodes if node.op_type == "Erf"] == ["e/0", "e/1", "e/2"]
     joins = [node for node in nodes if node.op_type == "Concat" and list(node.input) == ["g/0", "g/1", "g/2"]]
     assert len(joins) == 2, "each part of the second product puts its input together itself"
+
+
+def test_partial_products_add_up_to_the_same_integers() -> None:
+    split = split_inner(split_operator(feed_forward(), "up", 3), "down")
+    x = np.random.default_rng(2).normal(size=(1, 8))
+    assert np.abs(run(split, x) - run(feed_forward(), x)).max() < 1e-6
+    given = {"x": np.rint(x * 2**BITS).astype(int)}
+    whole, parts = (evaluate(lower(m, weight_bits=BITS, input_bits=BITS), given)["y"] for m in (feed_forward(), split))
+    assert whole.tolist() == parts.tolist()
+    nodes = onnx.load_from_string(split).graph.node
+    assert "Concat" not in [node.op_type for node in nodes], "nothing reads the parts put together any more"
+    assert [node.input[0] for node in nodes if node.name.startswith("down/inner")] == ["g/0", "g/1", "g/2"]
+    with pytest.raises(UnsupportedOpError, match="does not read parts put together"):
+        split_inner(feed_forward(), "down")
+    with pytest.raises(UnsupportedOpError, match="no plain product"):
+        split_inner(feed_forward(), "y")
 
 
 def test_a_split_hidden_dim_gives_the_same_integers() -> None:
