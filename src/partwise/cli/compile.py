@@ -60,7 +60,7 @@ def compile(
             layout, prover, settings, layers=chosen, inputs=inputs, memory_bytes=memory, on_progress=on_progress
         )
     if (after := len(done.manifest.segments)) != before:
-        click.echo(f"divided: {before} segments into {after}, to keep --memory", err=True)
+        click.echo(f"divided to keep --memory: {before} → {after} segments", err=True)
     if as_json:
         print_json(compiled_to_data(done))
     else:
