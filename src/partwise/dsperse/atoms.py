@@ -19,6 +19,7 @@ from partwise.ir import Graph
 from partwise.profiling.proof import ProofStep, ProofWork
 from partwise.profiling.proof_work import node_work
 from partwise.verification.zk.circuits import Circuit, Drawn, checks, draw
+from partwise.verification.zk.circuits.split import hold_constants
 
 __all__ = ["MARGIN_BITS", "Atom", "Atoms", "atoms_of"]
 
@@ -49,7 +50,7 @@ class Atoms:
     """Of one segment, in an order in which they can be computed."""
 
     model: bytes
-    """ONNX."""
+    """ONNX, its constants among the initializers."""
     atoms: tuple[Atom, ...]
     elements: Mapping[str, int]
     """Of each tensor."""
@@ -69,6 +70,11 @@ class Atoms:
         later = {name for atom in self.atoms[last:] for name in atom.reads} | set(self.outputs)
         return given, [atom.output for atom in inside if atom.output in later]
 
+    def inner(self, first: int, last: int) -> tuple[list[ProofWork], int]:
+        """The same atoms without their boundary: what any circuit with them holds."""
+        inside = self.atoms[first:last]
+        return [work for atom in inside for work in atom.work], max(atom.range_bits for atom in inside)
+
     def work(self, first: int, last: int) -> tuple[list[ProofWork], int]:
         """What the same atoms are as one circuit, and the range of its values in bits."""
         given, results = self.boundary(first, last)
@@ -83,20 +89,22 @@ def atoms_of(model: bytes, digits: Mapping[str, int], scale: int, examples: Sequ
     """What a segment is made of.
 
     Args:
-        model: ONNX, its constants among the initializers.
+        model: ONNX.
         digits: binary digits after the point of its inputs.
         scale: the same of its weights.
         examples: integers of its inputs.
     """
-    circuit, drawn = draw(model, weight_bits=scale, input_bits=digits)
+    proto = require("onnx").load_from_string(model)
+    hold_constants(proto.graph)
+    held = proto.SerializeToString(deterministic=True)
+    circuit, drawn = draw(held, weight_bits=scale, input_bits=digits)
     traced = [checks(circuit, example) for example in examples]
     reach = {name: max(found[name] for _, found in traced) for name in traced[0][1]}
     tensors = {port.name: port.name for port in circuit.inputs} | {d.source: d.value for d in drawn}
     largest = {t: max(int(abs(values[v]).max()) for values, _ in traced) for t, v in tensors.items()}
-    nodes = list(require("onnx").load_from_string(model).graph.node)
     return Atoms(
-        model=model,
-        atoms=_atoms(nodes, [port.name for port in circuit.inputs], drawn, _work(circuit), reach),
+        model=held,
+        atoms=_atoms(list(proto.graph.node), [port.name for port in circuit.inputs], drawn, _work(circuit), reach),
         elements={tensor: traced[0][0][value].size for tensor, value in tensors.items()},
         range_bits={tensor: size.bit_length() + MARGIN_BITS for tensor, size in largest.items()},
         outputs=tuple(port.name for port in circuit.outputs),

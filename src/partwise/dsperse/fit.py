@@ -1,5 +1,5 @@
-"""Make a sliced model's segments small enough to prove within a memory limit: too large ones are divided, and the
-package is cut again with the new segments in their place.
+"""Make a sliced model's segments small enough to prove within a memory limit: where one is too large, the model is
+divided anew by price, its largest operators in parts, and the package is cut again.
 
 The new package's model is the old one with some operators in parts. Its integers are those that the undivided circuits
 would have, except that a divided normalization is rounded once more; its floats differ by the order of a sum.
@@ -10,16 +10,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from partwise import api
 from partwise.cutting.onnx_sealed import sealed_onnx
-from partwise.dsperse.divide import Division, divide_segment
+from partwise.dsperse.atoms import atoms_of
+from partwise.dsperse.divide import Division, divide_model, fits
 from partwise.dsperse.integers import entered
 from partwise.dsperse.layout import Layout, slice_metadata
 from partwise.dsperse.slice import describe, write_onnx
+from partwise.errors import UnsupportedOpError
 from partwise.extras import require
 from partwise.frontends import CaptureOptions, open_model
 from partwise.packaging import Package
@@ -52,37 +53,60 @@ def fit_slices(
         InfeasibleError: an operator that needs more and cannot be split so far; it names its segment.
         UnsupportedOpError: an operator that integers cannot compute exactly.
     """
-    segments = package.manifest.segments
     values = entered(package, requests, scale)
     digits = {port.tensor: scale for port in package.manifest.inputs}
-    divisions = list[Division]()
-    for number in range(len(segments)):
+    if _all_fit(layout, package, scale, values, peak_bytes, on_progress):
+        return package
+    if on_progress:
+        on_progress("division of the model", 0, None)
+    places = {
+        name: f"segment {number}"
+        for number in range(len(package.manifest.segments))
+        for name in _outputs(write_onnx(layout, package, number).read_bytes())
+    }
+    whole = sealed_onnx(package.whole())
+    return _cut_again(layout, divide_model(whole, digits, scale, values, peak_bytes, places))
+
+
+def _all_fit(
+    layout: Layout,
+    package: Package,
+    scale: int,
+    inputs: Sequence[Mapping[str, np.ndarray]],
+    peak_bytes: int,
+    on_progress: Progress | None,
+) -> bool:
+    """Whether each segment does as it is; one that cuts a Gelu in two does not."""
+    segments = package.manifest.segments
+    values, digits = [dict(known) for known in inputs], {port.tensor: scale for port in package.manifest.inputs}
+    for number, segment in enumerate(segments):
         if on_progress:
             on_progress(f"price of segment {number}", number, len(segments))
         model = write_onnx(layout, package, number).read_bytes()
-        given = [{port.tensor: known[port.tensor] for port in segments[number].inputs} for known in values]
-        theirs = {port.tensor: digits[port.tensor] for port in segments[number].inputs}
-        divisions.append(divide_segment(f"segment {number}", model, theirs, scale, given, peak_bytes))
-        digits |= divisions[-1].digits
-        for known, made in zip(values, divisions[-1].made, strict=True):
+        given = [{port.tensor: known[port.tensor] for port in segment.inputs} for known in values]
+        try:
+            atoms = atoms_of(model, {port.tensor: digits[port.tensor] for port in segment.inputs}, scale, given)
+        except UnsupportedOpError:
+            return False
+        if not fits(atoms, peak_bytes):
+            return False
+        digits |= atoms.digits
+        for known, made in zip(values, atoms.made, strict=True):
             known.update(made)
-    if all(len(division.groups) == 1 for division in divisions):
-        return package
-    return _cut_again(layout, package, divisions)
+    return True
 
 
-def _cut_again(layout: Layout, package: Package, divisions: Sequence[Division]) -> Package:
-    known = slice_metadata(layout)
-    name = Path(str(known.get("original_model", "model.onnx"))).name
-    groups = [group for division in divisions for group in division.groups]
+def _cut_again(layout: Layout, division: Division) -> Package:
+    name = Path(str(slice_metadata(layout).get("original_model", "model.onnx"))).name
     with tempfile.TemporaryDirectory(prefix="partwise-fit-") as folder:
         path = Path(folder) / name
-        path.write_bytes(_joined(sealed_onnx(package.whole()), [division.model for division in divisions]))
+        path.write_bytes(_named(division.model))
         source = open_model(str(path), CaptureOptions(optimize="off"))
         graph = source.capture()
-        known_nodes = {node.name for node in graph.nodes}
-        together = tuple(kept for group in groups if len(kept := tuple(n for n in group if n in known_nodes)) > 1)
-        plan = api.plan(graph, stages=len(groups), constraints=Constraints(together=together))
+        known = {node.name for node in graph.nodes}
+        together = (tuple(name for name in group if name in known) for group in division.groups)
+        constraints = Constraints(together=tuple(group for group in together if len(group) > 1))
+        plan = api.plan(graph, stages=len(division.groups), constraints=constraints)
         made = api.cut(source, plan, layout.package)
         for number in range(len(made.manifest.segments)):
             write_onnx(layout, made, number)
@@ -90,33 +114,15 @@ def _cut_again(layout: Layout, package: Package, divisions: Sequence[Division]) 
     return made
 
 
-def _joined(whole: bytes, models: Sequence[bytes]) -> bytes:
-    """The whole model again, out of its segments; each node is named after its output."""
+def _outputs(model: bytes) -> list[str]:
+    return [node.output[0] for node in require("onnx").load_from_string(model).graph.node]
+
+
+def _named(model: bytes) -> bytes:
+    """The model with each node named after its output, and with the shapes of its values."""
     onnx = require("onnx")
-    proto = onnx.load_from_string(whole)
-    nodes, weights = dict[str, Any](), dict[str, Any]()
-    for number, model in enumerate(models):
-        graph = onnx.load_from_string(model).graph
-        renamed = _collect(graph.initializer, weights, number)
-        for node in graph.node:
-            for place, read in enumerate(node.input):
-                node.input[place] = renamed.get(read, read)
-            node.name = node.output[0]
-            nodes.setdefault(node.output[0], node)
-    del proto.graph.node[:], proto.graph.initializer[:], proto.graph.value_info[:]
-    proto.graph.node.extend(nodes.values())
-    proto.graph.initializer.extend(weights.values())
+    proto = onnx.load_from_string(model)
+    for node in proto.graph.node:
+        node.name = node.output[0]
+    del proto.graph.value_info[:]
     return onnx.shape_inference.infer_shapes(proto).SerializeToString(deterministic=True)
-
-
-def _collect(tensors: Any, weights: dict[str, Any], number: int) -> dict[str, str]:
-    """Add a segment's weights to those of the others; new names of those whose name is taken by other bytes."""
-    to_array = require("onnx").numpy_helper.to_array
-    renamed = dict[str, str]()
-    for tensor in tensors:
-        held = weights.get(tensor.name)
-        if held is not None and to_array(held).tobytes() != to_array(tensor).tobytes():
-            before, tensor.name = tensor.name, f"{tensor.name}/of/{number}"
-            renamed[before] = tensor.name
-        weights[tensor.name] = tensor
-    return renamed

@@ -10,7 +10,7 @@ import pytest
 
 from circuit_models import chain, convolution, feed_forward, multilayer, run
 from partwise.dsperse.atoms import Values, atoms_of
-from partwise.dsperse.divide import Division, divide_segment
+from partwise.dsperse.divide import Division, divide_model, fits
 from partwise.errors import InfeasibleError
 from partwise.profiling.proof_choice import choose_settings
 from partwise.verification.zk.circuits import evaluate, lower
@@ -24,7 +24,7 @@ def examples(*shape: int) -> list[Values]:
 
 
 def divided(model: bytes, given: list[Values], peak: int) -> Division:
-    return divide_segment("segment 3", model, {"x": BITS}, BITS, given, peak)
+    return divide_model(model, {"x": BITS}, BITS, given, peak, {"y": "segment 3"})
 
 
 def peaks(found: Division, given: list[Values]) -> list[float]:
@@ -43,11 +43,12 @@ def same_integers(model: bytes, found: Division, given: list[Values]) -> bool:
     return whole.tolist() == parts.tolist() == found.made[0]["y"].tolist()
 
 
-def test_what_fits_is_left_as_it_is() -> None:
+def test_what_fits_stays_in_one() -> None:
     model, given = multilayer(), examples(1, 6)
     found = divided(model, given, 200 * MB)
+    assert fits(atoms_of(model, {"x": BITS}, BITS, given), 200 * MB)
     assert found.model == model
-    assert len(found.groups) == 1
+    assert len(found.groups) == 1, "one circuit is cheaper than two"
 
 
 def test_a_block_is_divided_until_each_circuit_keeps_the_limit() -> None:
