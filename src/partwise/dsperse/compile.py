@@ -34,7 +34,7 @@ from partwise.verification.zk.manifest import (
 )
 from partwise.verification.zk.pins import note_manifest, noted_manifest
 from partwise.verification.zk.prover import Circuit, Prover
-from partwise.verification.zk.settings import CircuitSettings
+from partwise.verification.zk.settings import CircuitSettings, Visibility
 
 __all__ = ["CompileResult", "circuit_entry", "compile_slices", "parse_layers", "wire_of"]
 
@@ -87,8 +87,8 @@ def compile_slices(
         settings: of all circuits, or of each.
         layers: numbers of segments; None for all. Circuits of other segments stay as they are.
         inputs: a request to size lookups by; seeded random values by default.
-        memory_bytes: that a proof of one segment may take, in integer mode: what is predicted to need more is divided,
-            and the package cut again. Of all segments only.
+        memory_bytes: that a proof of one segment may take, in integer mode: where one is predicted to need more, the
+            model is divided anew and the package cut again. Of all segments only.
         on_progress: called with (what is being done, how much is done, how much there is).
 
     Raises:
@@ -131,6 +131,9 @@ def _fitted(
 ) -> Package:
     if not isinstance(settings, CircuitSettings) or not settings.integer or layers is not None:
         raise InputError("--memory", "is for all segments in integer mode", expected="--integer, no --layers")
+    if settings.logrows is not None or settings.visibility is not Visibility.PUBLIC:
+        raise InputError("--memory", "is kept by predicted peaks, which are those of public values and chosen rows",
+                         expected="--visibility public, no --logrows")  # fmt: skip
     return fit_slices(layout, package, settings.scale, list(open_inputs(inputs, package)), peak_bytes, on_progress)
 
 
