@@ -11,7 +11,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ __all__ = ["Job", "Measured", "field_elements", "field_integers", "measure", "sr
 
 _FIELD = 21888242871839275222246405745257275088548364400416034343698204186575808495617
 """Order of bn254's scalar field; source: EIP-197."""
-STEPS = ("settings", "calibrate", "setup", "prove", "verify")
+STEPS = ("settings", "calibrate", "setup", "prove", "verify", "more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,8 @@ class Job:
 
     arguments: dict[str, Any]
     calibrate: bool = False
+    scales: tuple[int, ...] = ()
+    """That calibration may choose from; all that the prover has where there is none."""
     srs: str = ""
 
 
@@ -51,15 +53,17 @@ class Measured:
     """As the prover reads them back: integers over its output scale."""
     outputs: list[list[str]]
     """Field elements as ezkl writes them: hexadecimal, the least byte first."""
+    more_outputs: list[list[list[float]]]
+    """Of each further request, as `real_outputs`."""
 
     @property
     def cpu(self) -> float:
-        """Setup, witness, proof, verification [s]; calibration apart."""
-        return sum(seconds for step, seconds in self.cpu_s.items() if step != "calibrate")
+        """Settings, setup, witness, proof, verification [s]; calibration and further requests apart."""
+        return sum(seconds for step, seconds in self.cpu_s.items() if step not in ("calibrate", "more"))
 
     @property
     def peak(self) -> int:
-        return max(self.peak_bytes.values())
+        return max(found for step, found in self.peak_bytes.items() if step not in ("calibrate", "more"))
 
 
 def srs(folder: Path, logrows: int) -> Path:
@@ -84,15 +88,24 @@ def field_elements(integers: Iterable[int]) -> list[str]:
     return [(int(number) % _FIELD).to_bytes(32, "little").hex() for number in integers]
 
 
-def measure(folder: Path, model: bytes, inputs: list[list[float]] | list[list[str]], job: Job) -> Measured:
-    """Set up, prove and verify one model in an empty folder."""
+def measure(
+    folder: Path,
+    model: bytes,
+    inputs: list[list[float]] | list[list[str]],
+    job: Job,
+    more: Sequence[list[list[float]]] = (),
+) -> Measured:
+    """Set up, prove and verify one model in an empty folder; only the witnesses of `more` requests."""
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(model)
     (folder / "input.json").write_text(json.dumps({"input_data": inputs}))
     (folder / "job.json").write_text(json.dumps(asdict(job)))
+    (folder / "more").mkdir()
+    for number, given in enumerate(more):
+        (folder / "more" / f"{number}.json").write_text(json.dumps({"input_data": given}))
     found: dict[str, dict[str, Any]] = {}
     for step in STEPS:
-        if step == "calibrate" and not job.calibrate:
+        if (step == "calibrate" and not job.calibrate) or (step == "more" and not more):
             continue
         environment = {**os.environ, "RAYON_NUM_THREADS": "1", "RUST_BACKTRACE": "0"}
         command = ["nice", "-n", "10", sys.executable, __file__, step, str(folder)]
@@ -102,6 +115,7 @@ def measure(folder: Path, model: bytes, inputs: list[list[float]] | list[list[st
         found[step] = json.loads(done.stdout.strip().splitlines()[-1])
     settings = json.loads((folder / "settings.json").read_text())
     witness = json.loads((folder / "witness.json").read_text())
+    others = [json.loads((folder / "more" / f"witness_{n}.json").read_text()) for n in range(len(more))]
     einsum = settings.get("einsum_params") or {}
     return Measured(
         cpu_s={step: row["cpu_s"] for step, row in found.items()},
@@ -113,12 +127,17 @@ def measure(folder: Path, model: bytes, inputs: list[list[float]] | list[list[st
         proving_key_bytes=(folder / "pk.key").stat().st_size,
         verifying_key_bytes=(folder / "vk.key").stat().st_size,
         proof_bytes=(len(json.loads((folder / "proof.json").read_text())["hex_proof"]) - 2) // 2,
-        real_outputs=[
-            [number / 2**scale for number in field_integers(made)]
-            for made, scale in zip(witness["outputs"], settings["model_output_scales"], strict=True)
-        ],
+        real_outputs=_real(witness, settings),
         outputs=witness["outputs"],
+        more_outputs=[_real(other, settings) for other in others],
     )
+
+
+def _real(witness: dict[str, Any], settings: dict[str, Any]) -> list[list[float]]:
+    return [
+        [number / 2**scale for number in field_integers(made)]
+        for made, scale in zip(witness["outputs"], settings["model_output_scales"], strict=True)
+    ]
 
 
 def _child(step: str, folder: Path) -> None:
@@ -137,13 +156,17 @@ def _child(step: str, folder: Path) -> None:
             if not job["calibrate"]:
                 _pin(Path(name["settings"]), job["arguments"])
         case "calibrate":
-            ezkl.calibrate_settings(name["data"], name["model"], name["settings"], "resources")
+            scales = {"scales": job["scales"]} if job["scales"] else {}
+            ezkl.calibrate_settings(name["data"], name["model"], name["settings"], "resources", **scales)
         case "setup":
             ezkl.compile_circuit(name["model"], name["compiled"], name["settings"])
             ezkl.setup(name["compiled"], name["vk"], name["pk"], job["srs"])
         case "prove":
             ezkl.gen_witness(name["data"], name["compiled"], name["witness"])
             ezkl.prove(name["witness"], name["compiled"], name["pk"], name["proof"], job["srs"])
+        case "more":
+            for given in sorted((folder / "more").glob("[0-9]*.json")):
+                ezkl.gen_witness(str(given), name["compiled"], str(given.with_name(f"witness_{given.name}")))
         case _:
             ezkl.verify(name["proof"], name["settings"], name["vk"], job["srs"])
 

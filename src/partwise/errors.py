@@ -5,7 +5,7 @@ PartwiseError
 ├ PlanError (4)     InfeasibleError · StalePlanError
 ├ PackageError (5)  ManifestError · DigestMismatchError
 ├ RunError (6)      InterfaceMismatchError · EngineError (EngineMissingError · EngineMemoryError) · WorkerLostError
-├ VerifyError (7)   ProverError (ProverMemoryError); the tool itself failed: a rejected proof is a Verdict
+├ VerifyError (7)   ProverError (ProverMemoryError · ProverRefusedError); the tool failed: a rejected proof is a Verdict
 ├ RegistryError (8)
 └ MissingExtraError (9)
 
@@ -35,6 +35,7 @@ __all__ = [
     "PlanError",
     "ProverError",
     "ProverMemoryError",
+    "ProverRefusedError",
     "RegistryError",
     "RunError",
     "StalePlanError",
@@ -183,6 +184,10 @@ class ProverError(VerifyError):
 
 class ProverMemoryError(ProverError):
     """A circuit does not fit into the memory that its prover has."""
+
+
+class ProverRefusedError(ProverError):
+    """A prover that cannot do this at all, however often it is asked: no program, other keys, settings it lacks."""
 
 
 class RegistryError(PartwiseError):

@@ -13,16 +13,20 @@ import json
 import re
 from math import isfinite
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Annotated, Any, NoReturn, TypeVar, cast
 
 import msgspec
 
 from partwise.errors import InputError, PartwiseError
 
-__all__ = ["MOST_BYTES", "json_object", "json_record", "json_value"]
+__all__ = ["MOST_BYTES", "SharedInt", "json_object", "json_record", "json_value"]
 
 MOST_BYTES = 1 << 30
 """Of a file; assumed: lists of numbers take some 30 times as much memory. Larger tensors belong into an `.npz`."""
+
+_MOST_INT = (1 << 53) - 1
+SharedInt = Annotated[int, msgspec.Meta(ge=-_MOST_INT, le=_MOST_INT)]
+"""An integer that every reader has exactly; a record's field. **Source**: RFC 8259, section 6."""
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SHOWN = 200  # characters of a reason; a parser quotes what it read

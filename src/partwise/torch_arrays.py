@@ -7,9 +7,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from partwise.errors import EngineError
 from partwise.extras import require
 
-__all__ = ["from_numpy", "to_numpy"]
+__all__ = ["from_numpy", "refuse_default_type", "to_numpy"]
 
 _SAME_BITS = {
     "bfloat16": "int16",
@@ -18,6 +19,18 @@ _SAME_BITS = {
     "float8_e5m2": "uint8",
     "float8_e5m2fnuz": "uint8",
 }
+
+
+def refuse_default_type(dtype: Any) -> None:
+    """Raise unless torch makes float32 where a model's code names no type: its graph, run in another process, would
+    compute in another type.
+
+    Raises:
+        EngineError: the default was changed in this process.
+    """
+    if dtype is not require("torch").float32:
+        hint = "torch.set_default_dtype(torch.float32), and give the module its type by module.to(...)."
+        raise EngineError("torch's default dtype", "was changed", expected="torch.float32", got=dtype, hint=hint)
 
 
 def to_numpy(tensor: Any) -> np.ndarray:

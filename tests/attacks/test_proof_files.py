@@ -102,18 +102,32 @@ def test_every_record_survives_its_json(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize(
-    "start", [b'{"rows":1,', b'{"version":"partwise.proof/1",', b'{"segments":[],', b"{ ", b'{"x":0,']
+    ("start", "why"),
+    [
+        (b'{"version":"partwise.proof/1",', "'version' stands twice"),
+        (b'{"segments":[],', "'segments' stands twice"),
+        (b'{"rows":1,', "canonical JSON"),
+        (b"{ ", "canonical JSON"),
+        (b'{"x":0,', "canonical JSON"),
+    ],
 )
-def test_manifests_of_two_spellings(start: bytes, honest: Proved, bundle: Bundle, tmp_path: Path) -> None:
+def test_manifests_of_two_spellings(start: bytes, why: str, honest: Proved, bundle: Bundle, tmp_path: Path) -> None:
     """Fields twice (the last would count), unknown or spaced: what is pinned has one spelling."""
     twice = replace(bundle, manifest=start + bundle.manifest[1:])
-    rejected(judge(honest, twice, tmp_path), "manifest", "canonical JSON")
+    rejected(judge(honest, twice, tmp_path), "manifest", why)
 
 
-@pytest.mark.parametrize("start", [b'{"instances":[],', b'{"proof":"00",', b"{ "])
-def test_proofs_of_two_spellings(start: bytes, honest: Proved, bundle: Bundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("start", "why"),
+    [
+        (b'{"instances":[],', "'instances' stands twice"),
+        (b'{"proof":"00",', "'proof' stands twice"),
+        (b"{ ", "written in another way"),
+    ],
+)
+def test_proofs_of_two_spellings(start: bytes, why: str, honest: Proved, bundle: Bundle, tmp_path: Path) -> None:
     twice = start + bundle.proofs[1][1:]
-    rejected(judge(honest, with_proof(bundle, 1, twice), tmp_path), "segment 1", "written in another way")
+    rejected(judge(honest, with_proof(bundle, 1, twice), tmp_path), "segment 1", why)
 
 
 def test_a_claim_that_says_two_things(honest: Proved, bundle: Bundle, tmp_path: Path) -> None:
@@ -267,3 +281,58 @@ def test_range_checks_turned_off_in_silence(tmp_path: Path) -> None:
         verdict = verify_archive(tmp_path / "attack.zip", prover, manifest=pin, **known).verdict
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert "does not check the range" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("index", "why"),
+    [
+        (b'{"not_proved":[1],"not_proved":[]}', "stands twice"),
+        (b'{"not_proved":[NaN]}', "NaN is no JSON"),
+        (b'{"not_proved":[9007199254740992]}', "no index of proofs"),
+        (b'{"not_proved":[],"divided":' + b"[" * 100_000, "no JSON"),
+        (b'{"not_proved":[],"more":[]}', "no index of proofs"),
+        (b"\xff", "no JSON"),
+    ],
+)
+def test_an_index_that_two_readers_would_read_differently(
+    index: bytes, why: str, honest: Proved, bundle: Bundle, tmp_path: Path
+) -> None:
+    path = tmp_path / "attack.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("manifest.json", bundle.manifest)
+        archive.writestr("proofs.json", index)
+        for number_, proof in bundle.proofs.items():
+            archive.writestr(f"proofs/segment_{number_}", proof)
+        for digest, data in bundle.keys.items():
+            archive.writestr(f"keys/{digest.removeprefix('sha256:')}", data)
+    rejected(raw_judge(honest, path), "proofs.json", why)
+
+
+@pytest.mark.parametrize("depth", [65, 400, 900])
+def test_pieces_within_pieces_without_end(depth: int, honest: Proved, bundle: Bundle, tmp_path: Path) -> None:
+    """Deep enough to end a reader that follows them, under a pin that says the same."""
+    piece = f'{{"circuit":null,"inputs":[],"onnx":"sha256:{"0" * 64}","outputs":[],"pieces":['
+    text = bundle.manifest.decode().replace('"pieces":[]', '"pieces":[' + piece * depth + "]}" * depth + "]", 1)
+    deep = replace(bundle, manifest=text.encode())
+    rejected(judge(honest, deep, tmp_path, manifest=sha256_digest(deep.manifest)), "manifest", "deep")
+
+
+@pytest.mark.parametrize("start", ["NaN", "1e999", '{"version":"x","version":"y"}'])
+def test_settings_that_two_readers_would_read_differently(
+    start: str, honest: Proved, bundle: Bundle, tmp_path: Path
+) -> None:
+    """The circuit's own settings, under a pin that says the same."""
+    circuit = manifest_of(bundle).segments[1].circuit
+    assert circuit is not None
+    at, key = next((at, key) for at, key in enumerate(circuit.keys) if key.name == "settings.json")
+    data = b'{"timestamp":' + start.encode() + b"," + bundle.keys[key.digest][1:]
+
+    def swap(manifest: ProofManifest) -> ProofManifest:
+        keys = list(circuit.keys)
+        keys[at] = replace(key, digest=sha256_digest(data), size=len(data))
+        return with_segment(manifest, 1, circuit=replace(circuit, keys=tuple(keys)))
+
+    other = replace(rewritten(bundle, swap), keys={**bundle.keys, sha256_digest(data): data})
+    verdict = judge(honest, other, tmp_path, manifest=sha256_digest(other.manifest))
+    assert verdict.outcome is Outcome.REJECTED
+    assert any("no key or settings that can be read" in text for text in (verdict.reason, *verdict.notes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 
 from circuit_models import multilayer, run
-from partwise.errors import ProverError
+from partwise.errors import ProverRefusedError
 from partwise.verification.zk import CircuitSettings
-from partwise.verification.zk.command_prover import CommandProver, CommandTemplates
+from partwise.verification.zk.command_prover import CommandProver
+from partwise.verification.zk.command_templates import CommandTemplates
 from partwise.verification.zk.field import MODULUS, dequantize, element, quantize
 from partwise.verification.zk.prover import Circuit, Prover, Sizes
 from partwise.verification.zk.recompute import RecomputeProver
@@ -115,11 +117,20 @@ def test_another_boundary_is_refused(made: Made) -> None:
     assert made.finding(made.proof, sizes=Sizes(inputs=(3, 3), outputs=(3,))).boundary is None
 
 
-def test_a_witness_that_is_none_is_an_error(made: Made, tmp_path: Path) -> None:
-    (tmp_path / "witness").write_text("{")
-    with pytest.raises(ProverError):
+@pytest.mark.parametrize("text", ["{", '{"x": [], "x": []}', '{"x": [NaN]}', "[" * 100_000])
+def test_a_witness_that_is_none_is_refused_for_good(made: Made, tmp_path: Path, text: str) -> None:
+    (tmp_path / "witness").write_text(text)
+    with pytest.raises(ProverRefusedError):
         made.prover.prove(made.circuit, made.folder / "keys", tmp_path / "witness", tmp_path / "proof", "segment")
     assert not (tmp_path / "proof").exists()
+
+
+def test_keys_of_another_version_are_refused_for_good(made: Made, tmp_path: Path) -> None:
+    shutil.copytree(made.folder / "keys", tmp_path / "keys")
+    rules = json.loads((tmp_path / "keys" / "recompute.json").read_bytes())
+    (tmp_path / "keys" / "recompute.json").write_text(json.dumps(rules | {"format": "partwise.recompute/0"}))
+    with pytest.raises(ProverRefusedError, match=r"is of another version; expected partwise\.recompute/1"):
+        made.prover.prove(made.circuit, tmp_path / "keys", made.folder / "witness", tmp_path / "proof", "segment")
 
 
 def test_a_dishonest_prover_is_found_out(made: Made, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import partwise  # noqa: E402
-from partwise.errors import ModelError  # noqa: E402
+from partwise.errors import EngineError, ModelError  # noqa: E402
+from partwise.packaging.arrays import own  # noqa: E402
 
 
 class Odd(torch.nn.Module):
@@ -39,6 +40,27 @@ def _bound_anew(module: Odd, x: Any) -> Any:
     return module.linear(x) + module.kept
 
 
+def _rewritten(module: Odd, x: Any) -> Any:
+    module.linear.weight.mul_(2)
+    return module.linear(x)
+
+
+def _filled(module: Odd, x: Any) -> Any:
+    return module.linear(x) + torch.empty(8, 4).zero_()
+
+
+def _rarer(module: Odd, x: Any) -> Any:
+    y, places = module.linear(x), torch.tensor([0, 2])
+    ordered = torch.quantile(y, 0.3, dim=0), torch.nanquantile(y, 0.5), y.mode(0)[0], torch.nanmedian(y, 1)[0]
+    spread = *torch.std_mean(y), *torch.var_mean(y)
+    chosen = torch.isin(y.round(), x.round()), y.index_fill(1, places, y.sum()), torch.diagonal_copy(y)
+    reduced = (
+        y.scatter(0, places[:, None].expand(2, 4), 2.0, reduce="multiply"),
+        y.index_reduce(0, places, y[:2], "amax"),
+    )
+    return *ordered, *spread, *chosen, *reduced, torch.addr(y, y[:, 0], y[0]), torch.cross(y[:, :3], x[:, :3])
+
+
 def _spectrum(module: Odd, x: Any) -> Any:
     wave = module.linear(x).reshape(-1, 32)
     spectrum = torch.stft(wave, 8, 4, window=module.window, return_complex=True)
@@ -59,9 +81,28 @@ _CASES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "an assertion about data": (_checked, ("output",)),
     "a buffer that nothing reads": (_written, ("output",)),
     "a buffer bound anew": (_bound_anew, ("output",)),
+    "a parameter that is written": (_rewritten, ("output",)),
+    "zeros in place": (_filled, ("output",)),
+    "complex numbers in the code": (
+        lambda m, x: torch.view_as_real(torch.complex(m.linear(x), x) * (2 - 0.5j)),
+        ("output",),
+    ),
+    "rarer operators": (_rarer, tuple(f"output_{place}" for place in range(15))),
+    "products of no dims": (
+        lambda m, x: m.linear(x) * torch.dot(x[0], x[1]) + torch.einsum("ij,ij->", x, x),
+        ("output",),
+    ),
+    "spectral norm": (
+        lambda m, x: torch.nn.functional.linear(x, m.linear.weight / torch.vdot(m.cell.bias_ih[:4], x[0])),
+        ("output",),
+    ),
     "conjugates, spectra": (_spectrum, ("output_0", "output_1", "output_2")),
     "a cell": (lambda m, x: m.cell(m.linear(x), (x, x)), ("output_0", "output_1")),
 }
+
+
+def _state(module: Odd) -> list[tuple[str, Any]]:
+    return [*module.named_buffers(), *module.named_parameters()]
 
 
 @pytest.mark.parametrize("name", _CASES)
@@ -69,12 +110,12 @@ def test_exact(name: str, tmp_path: Path) -> None:
     function, names = _CASES[name]
     torch.manual_seed(0)
     module, x = Odd(function).eval(), torch.randn(8, 4)
-    buffers = {key: (id(value), value.clone()) for key, value in module.named_buffers()}
+    buffers = {key: (id(value), value.clone()) for key, value in _state(module)}
     graph = partwise.capture(module, (x,))
     package = partwise.cut(module, partwise.plan(graph, stages=2), tmp_path / "package")
     run = partwise.run(package, {"x": x.numpy()})
     assert partwise.verify(run, against=module).outcome == "accepted"
-    for key, value in module.named_buffers():
+    for key, value in _state(module):
         assert (id(value), value.tolist()) == (buffers[key][0], buffers[key][1].tolist())
     with torch.no_grad():
         expected = torch.utils._pytree.tree_leaves(module(x))
@@ -87,6 +128,50 @@ def test_multiply_accumulates_of_a_cell() -> None:
     module = Odd(lambda m, x: m.cell(x, (x, x))[0]).eval()
     graph = partwise.capture(module, (torch.randn(3, 4),))
     assert partwise.profile(graph).macs == 3 * (16 * 4 + 16 * 4)
+
+
+def test_a_result_that_is_an_input_is_a_copy(tmp_path: Path) -> None:
+    module, x = Odd(lambda m, x: (x.t(), m.linear.weight, torch.relu(m.linear(x)))).eval(), torch.randn(2, 4).numpy()
+    package = partwise.cut(
+        module, partwise.plan(partwise.capture(module, (torch.zeros(2, 4),)), stages=2), tmp_path / "package"
+    )
+    given = own(x)
+    first = partwise.run(package, {"x": given}, executor="in-process").outputs
+    for value in first.values():
+        assert not np.shares_memory(value, given)
+        value[...] = 7
+    assert np.array_equal(given, x)
+
+
+def test_another_default_type_is_refused(tmp_path: Path) -> None:
+    module, x = Odd(lambda m, x: m.linear(x) + torch.ones(4) / 3).eval(), torch.randn(2, 4)
+    package = partwise.cut(module, partwise.plan(partwise.capture(module, (x,)), stages=2), tmp_path / "package")
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(EngineError, match=r"torch's default dtype: was changed; expected torch.float32"):
+            partwise.capture(module, (x,))
+        with pytest.raises(EngineError, match="default dtype"):
+            partwise.run(package, {"x": x.numpy()}, executor="in-process")
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+class Scaled(torch.nn.Module):
+    """Numbers and text among its keywords."""
+
+    def forward(self, x: Any, *, scale: float, times: int, mode: str) -> Any:
+        return torch.relu(x) * scale + times if mode == "fast" else x
+
+
+def test_numbers_among_the_inputs_are_settings(tmp_path: Path) -> None:
+    module, x = Scaled().eval(), torch.randn(3, 4)
+    graph = partwise.capture(module, {"x": x, "scale": 0.1, "times": 3, "mode": "fast"})
+    package = partwise.cut(module, partwise.plan(graph, stages=2), tmp_path / "package")
+    run = partwise.run(package, {"x": x.numpy()})
+    assert np.array_equal(run.outputs["output"], module(x, scale=0.1, times=3, mode="fast").numpy())
+    assert partwise.verify(run, against=module).outcome == "accepted"
+    with pytest.raises(ModelError, match="`scale`: cannot be recorded; expected a tensor, string or finite number"):
+        partwise.capture(module, {"x": x, "scale": float("nan"), "times": 3, "mode": "fast"})
 
 
 class Namesakes(torch.nn.Module):

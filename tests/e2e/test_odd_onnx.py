@@ -86,6 +86,23 @@ def test_exact(name: str, tmp_path: Path) -> None:
         assert np.array_equal(output, value)
 
 
+def test_images_of_uneven_sides_run_where_the_model_rounds(tmp_path: Path) -> None:
+    model = _text(
+        """g (float[n,c,h,w] x) => (float[n,c,i,j] y) {
+            a = MaxPool <kernel_shape = [2,2], strides = [2,2]> (x)
+            b = Resize <mode = "nearest"> (a, , scales)  y = Sigmoid (b) }""",
+        scales=np.array([1, 1, 2, 2], np.float32),
+    )
+    path = onnx_models.save(model, tmp_path / "m.onnx")
+    plan = partwise.plan(partwise.capture(path, {"x": np.zeros((2, 3, 8, 8), np.float32)}), stages=2)
+    package = partwise.cut(path, plan, tmp_path / "package")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for shape in ((1, 1, 7, 9), (2, 3, 6, 11)):
+        x = np.resize(_X, shape)
+        output = partwise.run(package, {"x": x}).outputs["y"]
+        assert np.array_equal(output, session.run(None, {"x": x})[0])
+
+
 _TRAINED = "g (float[n,4] x{}) => (float[n,4] y) {{ r = Constant <value_float = 0.5> () {} }} {}"
 _YES = "t = Constant <value = bool {1}> ()"
 _INSIDE = '<domain: "own", opset_import: ["": 21]> f (x, t, r) => (y) { y = Dropout (x, r, t) }'

@@ -28,11 +28,12 @@ from partwise.dsperse import (
     verify_sliced_run,
 )
 from partwise.dsperse.layout import place_folder
-from partwise.errors import ProverError, RunError
+from partwise.errors import PackageError, ProverError, ProverRefusedError, RunError
 from partwise.runtime import Capacity, Policy
 from partwise.verification import Outcome
 from partwise.verification.zk import CircuitSettings, Prover, make_prover
-from partwise.verification.zk.command_prover import CommandTemplates
+from partwise.verification.zk.command_templates import CommandTemplates
+from partwise.verification.zk.compile import open_circuit
 from partwise.verification.zk.pins import note_manifest, noted_manifest
 from partwise.verification.zk.recompute import RecomputeProver
 from partwise.verification.zk.workers import PROVING, Farm
@@ -109,10 +110,13 @@ class Picky(RecomputeProver):
         (folder / "picky.py").write_text(PICKY)
         self._prove = (*before, sys.executable, str(folder / "picky.py"), "{folder}", "{witness}", "{proof}")
         self._log = folder / "log"
+        self.at_worker = "1"
 
     @property
     def options(self) -> dict[str, Any]:
-        templates = CommandTemplates(version="1", setup=(), witness=(), prove=(*self._prove, str(self._log)), verify=())
+        templates = CommandTemplates(
+            version=self.at_worker, setup=(), witness=(), prove=(*self._prove, str(self._log)), verify=()
+        )
         return {"templates": templates}
 
     @property
@@ -155,6 +159,52 @@ def test_a_layer_that_fails_everywhere_is_an_error_and_the_rest_is_kept(tmp_path
     way.prove()
     assert again.attempts[before:] == ["segment_1 1"], "what is finished is kept"
     assert way.outcome(way.pin) is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize("how", ["no program", "code 3", "other version"])
+def test_what_the_prover_never_does_is_tried_once(tmp_path: Path, how: str) -> None:
+    before = {"no program": (str(tmp_path / "none"),), "code 3": ("sh", "-c", "exit 3"), "other version": ()}[how]
+    prover = Picky(tmp_path, *before)
+    way = Way(tmp_path, exact_model(tmp_path / "model.onnx", 1), prover, CircuitSettings(scale=8))
+    if how == "other version":
+        prover.at_worker = "2"
+    why = {"no program": "cannot be run", "code 3": "failed with 3", "other version": "another version at a worker"}
+    with pytest.raises(ProverRefusedError, match=why[how]):
+        way.prove()
+    assert way.said() == ["failed"]
+    assert not way.left()
+
+
+def test_an_srs_that_is_gone_is_asked_for_once_and_changed_keys_never_reach_the_prover(tmp_path: Path) -> None:
+    """ezkl proves for ever with the key of another circuit, so it is not given one."""
+    prover = make_prover("ezkl", insecure=True)
+    way = Way(tmp_path, exact_model(tmp_path / "model.onnx", 2), prover, TINY, max_layers=1)
+    srs = tmp_path / "cache" / "partwise" / "srs"
+    srs.rename(tmp_path / "elsewhere")
+    with pytest.raises(ProverRefusedError, match="SRS: the one that the keys were made with is not here"):
+        way.prove(workers=1)
+    assert way.said() == ["failed"]
+    (tmp_path / "elsewhere").rename(srs)
+    keys = [way.layout.circuit(number, "ezkl") / "pk.key" for number in (0, 1)]
+    whole = keys[0].read_bytes()
+    for changed in (keys[1].read_bytes(), whole[:-1]):
+        keys[0].write_bytes(changed)
+        with pytest.raises(PackageError, match="segment 0: its keys were cut short or changed"):
+            way.prove(workers=1)
+
+
+@pytest.mark.parametrize("name", ["pk.key", "model.compiled", "witness.json"])
+def test_files_that_are_cut_short_are_refused_by_ezkl_for_good(tmp_path: Path, name: str) -> None:
+    way = Way(tmp_path, exact_model(tmp_path / "model.onnx", 1), make_prover("ezkl", insecure=True), TINY)
+    manifest, folder = read_manifest(way.layout), way.layout.circuit(0, "ezkl")
+    assert manifest is not None
+    circuit = open_circuit(folder, manifest.segments[0].onnx, way.prover)
+    assert circuit is not None
+    witness = way.run / "segment_0" / "witness.json"
+    path = witness if name == witness.name else folder / name
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ProverRefusedError, match="`prove` failed"):
+        way.prover.prove(circuit, folder, witness, tmp_path / "proof", "segment 0")
 
 
 def test_a_manifest_of_somebody_else_is_not_pinned_by_extending_it(tmp_path: Path) -> None:

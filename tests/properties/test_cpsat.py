@@ -68,6 +68,7 @@ def random_instance(seed: int, *, limits: bool = True) -> Instance:
         exactly=random.randint(1, sum(counts)) if limits and random.random() < 0.3 else None,
         working=np.zeros(units),
         is_simple=np.zeros(units, bool),
+        nodes=np.arange(units).repeat(2).reshape(-1, 2),
     )
 
 

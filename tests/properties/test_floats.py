@@ -42,6 +42,7 @@ def instance(seed: int, units: int, devices: int, price: float) -> Instance:
         value_bytes=nothing,
         working=nothing,
         is_simple=np.zeros(units, bool),
+        nodes=np.arange(units).repeat(2).reshape(-1, 2),
     )
 
 

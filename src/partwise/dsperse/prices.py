@@ -64,7 +64,7 @@ def too_large(subject: str, output: str, asked: Asked, peak_bytes: int, why: str
     return InfeasibleError(
         f"{subject}, `{output}`",
         "needs more memory to prove, and cannot be split so far" + (f" ({why})" if why else ""),
-        expected=f"at most {peak_bytes} bytes predicted, which is the limit less {PEAK_MARGIN - 1:.0%} for errors",
+        expected=f"at most {peak_bytes} bytes predicted, the limit divided by {PEAK_MARGIN} for errors",
         got=need,
         hint="a higher --memory.",
     )

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from partwise.dsperse.kept import Kept
 from partwise.dsperse.layout import Layout
+from partwise.dsperse.proof_bundle import write_proofs
 from partwise.dsperse.proving import Listener, Progress, Proving
 from partwise.dsperse.records import RunResult, read_result, write_result
 from partwise.dsperse.run import read_manifest
@@ -63,16 +65,15 @@ def prove_run(
     chosen = _chosen(result, layers)
     for stale in run.glob(".proving.*"):  # of a call that was killed
         shutil.rmtree(stale, ignore_errors=True)
+    kept = Kept(layout=layout, run=run, prover=prover, manifest=manifest, result=result)
     sized = farm is not None and farm.capacity.bytes is not None
-    proving = Proving(
-        layout, run, prover, manifest, result, chosen, sized=sized, on_progress=on_progress, on_incident=on_incident
-    )
+    proving = Proving(kept, chosen, sized=sized, on_progress=on_progress, on_incident=on_incident)
     if farm is None:
         _prove_here(proving, prover, run)
     elif proving.tasks:
         prove_all(proving, prover, farm, run)
-    proving.write_bundle(run / PROOFS)
-    write_result(run, msgspec.structs.replace(proving.result, pinned=proving.manifest.digest))
+    write_proofs(kept, run / PROOFS)
+    write_result(run, msgspec.structs.replace(kept.result, pinned=kept.manifest.digest))
     if out is not None:
         copy_whole(run / PROOFS, out)
     return read_result(run)

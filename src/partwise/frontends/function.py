@@ -46,15 +46,16 @@ class PretrainedModule:
     """A module of transformers in memory, at example inputs of the sizes asked for."""
 
     def __init__(self, module: Any, options: CaptureOptions) -> None:
-        from partwise.frontends.huggingface.inputs import example_inputs
-
-        inputs = example_inputs(type(module), module.config, options)
-        self._sizes = inputs.sizes
-        self._model = TorchModel(module, replace(options, example_inputs=inputs.values))
+        self._module, self._options = module, options
+        self._model = TorchModel(module, options)
 
     def capture(self) -> Graph:
-        """The graph; its settings tell the sizes."""
-        return with_settings(self._model.capture(), **self._sizes)
+        """The graph; its settings tell the sizes. Example inputs are made for it alone: cutting needs none."""
+        from partwise.frontends.huggingface.inputs import example_inputs
+
+        inputs = example_inputs(type(self._module), self._module.config, self._options)
+        model = TorchModel(self._module, replace(self._options, example_inputs=inputs.values))
+        return with_settings(model.capture(), **inputs.sizes)
 
     def weights(self, graph: Graph) -> Mapping[str, np.ndarray]:
         """The graph's weights, as the module holds them."""

@@ -55,7 +55,7 @@ def as_captured(graph: Graph, options: CaptureOptions | None = None) -> CaptureO
     return replace(options or CaptureOptions(), **kept)
 
 
-def with_settings(graph: Graph, **settings: str | int | bool | None) -> Graph:
+def with_settings(graph: Graph, **settings: str | int | float | bool | None) -> Graph:
     """A graph that also tells these settings of its capture."""
     return replace(graph, settings=tuple(sorted({**dict(graph.settings), **settings}.items())))
 

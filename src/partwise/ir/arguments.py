@@ -1,7 +1,7 @@
 """What a node's operator is called with: references, symbols, and literals that are plain data.
 
 JSON form: None, bools, ints and strings as they are; lists as lists; every other kind as an object with
-one key: {"ref": name} {"sym": expression} {"float": hex} {"enum": "dtype:float32"} {"slice": [..]}.
+one key: {"ref": name} {"sym": expression} {"float": hex} {"complex": [hex, hex]} {"enum": "dtype:float32"}.
 Floats are hexadecimal so that they survive to the last bit, infinities included.
 """
 
@@ -41,7 +41,7 @@ class Enum:
     name: str
 
 
-Argument: TypeAlias = "bool | int | float | str | Ref | Sym | Enum | tuple[Argument, ...] | None"
+Argument: TypeAlias = "bool | int | float | complex | str | Ref | Sym | Enum | tuple[Argument, ...] | None"
 _ENUM = re.compile(r"(dtype|memory_format):[a-z][a-z0-9_]*\Z")
 """An engine looks these names up in its framework, so they may not be any name."""
 
@@ -60,6 +60,8 @@ def encode(argument: Argument) -> object:
     match argument:
         case float():
             return {"float": argument.hex()}
+        case complex(real=real, imag=imaginary):
+            return {"complex": [real.hex(), imaginary.hex()]}
         case Ref(name):
             return {"ref": name}
         case Sym(expression):
@@ -89,6 +91,8 @@ def decode(data: object, depth: int = _MAX_DEPTH) -> Argument:
             return Sym(expression)
         case {"float": str(text)} if len(cast(dict[str, Any], data)) == 1:
             return _float(text)
+        case {"complex": [str(real), str(imaginary)]} if len(cast(dict[str, Any], data)) == 1:
+            return complex(_float(real), _float(imaginary))
         case {"enum": str(text)} if len(cast(dict[str, Any], data)) == 1 and _ENUM.match(text):
             space, _, name = text.partition(":")
             return Enum(space, name)

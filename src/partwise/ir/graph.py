@@ -133,7 +133,7 @@ class Graph:
 
     format: Format
     name: str
-    settings: tuple[tuple[str, str | int | bool | None], ...]
+    settings: tuple[tuple[str, str | int | float | bool | None], ...]
     """How it was captured (sizes asked for, dtype, optimizer level), sorted by name: the same source and
     settings give the same graph, byte for byte."""
     symbols: tuple[Symbol, ...]

@@ -35,7 +35,7 @@ class _GraphRow:
     version: str
     format: Format
     name: str
-    settings: dict[str, str | int | bool | None]
+    settings: dict[str, str | int | float | bool | None]
     symbols: tuple[Symbol, ...]
     inputs: tuple[str, ...]
     weights: tuple[Weight, ...]

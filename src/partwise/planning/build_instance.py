@@ -92,6 +92,7 @@ def build(
         exactly=limits.stages,
         working=unit_working_bytes(problem).astype(float),
         is_simple=np.array([len(nodes) == 1 for nodes in problem.units]),
+        nodes=np.array([(min(nodes), max(nodes)) for nodes in problem.units]).reshape(-1, 2),
     )
 
 

@@ -58,7 +58,7 @@ def products(kind: Kind, call: Call, macs: int) -> tuple[Product, ...]:
         call: the node at given sizes.
         macs: its multiply-accumulates, which the products have in all wherever their shape is exact.
     """
-    out = call.out()
+    out = tuple(call.out()) or (1,)  # a scalar product has one element
     if not macs or not prod(out):
         return ()
     exact = _RULES.get(kind, _unknown)(call, out, macs)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from partwise import capture, cut, plan, verify
 from partwise.errors import ModelError
 from partwise.frontends.function import build
 from partwise.frontends.open import open_model
@@ -62,3 +63,19 @@ def test_a_module_of_transformers_gets_inputs_of_the_sizes_asked_for(tmp_path: P
     assert graph.spec["input_ids"].shape == (3, 7)
     assert open_model(module, as_captured(graph)).capture() == graph
     assert len(open_model(module).weights(graph)) == len(graph.weights)
+
+
+def test_a_module_of_transformers_that_no_rule_has_inputs_for_is_cut_all_the_same(tmp_path: Path) -> None:
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.DecisionTransformerConfig(
+        state_dim=5, act_dim=3, hidden_size=16, n_layer=1, n_head=2, max_ep_len=9
+    )
+    module, steps = transformers.DecisionTransformerModel(config).eval(), (2, 4)
+    inputs = {name: torch.randn(*steps, size) for name, size in (("states", 5), ("actions", 3), ("returns_to_go", 1))}
+    inputs |= {"timesteps": torch.zeros(steps, dtype=torch.int64), "attention_mask": torch.ones(steps)}
+    graph = capture(module, inputs, static=True)
+    package = cut(module, plan(graph, stages=2), tmp_path / "package")
+    assert verify(package, against=module).outcome == "accepted"

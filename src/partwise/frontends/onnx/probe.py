@@ -59,6 +59,9 @@ def probe(session: Any, shapes: Mapping[str, Sequence[ir.Dim | None] | None], si
         return Seen({}, notes=(f"{len(unknown)} values have unknown sizes: a trial run at the sizes asked for failed",))
     seen = [(point, run) for point, run in zip(points, runs, strict=True) if run is not None]
     complete = len(seen) == len(points)
+    for point in _uneven(sizes):
+        if (run := _run(session, list(unknown), sizes, point)) is not None:
+            seen.append((point, run))
     for pattern in _OTHER_DATA:  # the same sizes again: what differs, the data decide
         if (again := _run(session, list(unknown), sizes, points[0], pattern)) is not None:
             seen.append((points[0], again))
@@ -141,6 +144,8 @@ def _affine(base: Point, changed: Sequence[Point], values: Sequence[int], name: 
     for stride in _STRIDES:
         for offset in range(-stride, stride + 1):
             yield f"({name} {'-' if offset < 0 else '+'} {abs(offset)})//{stride}"
+    for stride in _STRIDES:
+        yield f"{stride}*({name}//{stride})"
 
 
 def _points(sizes: Sizes) -> Iterator[Point]:
@@ -152,10 +157,23 @@ def _points(sizes: Sizes) -> Iterator[Point]:
         yield other
 
 
+def _uneven(sizes: Sizes) -> Iterator[Point]:
+    """Sizes of images that no stride divides, for a model that takes them: there it rounds."""
+    base = {name: symbol.hint for name, symbol in sizes.symbols.items()}
+    uneven = {name: symbol.hint - 1 for name, symbol in sizes.symbols.items() if _is_side(symbol, sizes)}
+    if uneven and min(uneven.values()) > 0:
+        yield base | uneven
+
+
+def _is_side(symbol: ir.Symbol, sizes: Sizes) -> bool:
+    """Whether it is the height or the width of an image."""
+    rank = len(sizes.inputs[symbol.input or ""])
+    return rank >= 4 and symbol.dim is not None and symbol.dim >= rank - 2
+
+
 def _other(symbol: ir.Symbol, sizes: Sizes) -> int:
     """Another size, rather smaller: a model may have a longest sequence."""
-    rank = len(sizes.inputs[symbol.input or ""])
-    if rank >= 4 and symbol.dim is not None and symbol.dim >= rank - 2:
+    if _is_side(symbol, sizes):
         return symbol.hint - _IMAGE_STEP if symbol.hint > 2 * _IMAGE_STEP else symbol.hint + _IMAGE_STEP
     return symbol.hint - 3 if symbol.hint > 4 else symbol.hint + 1
 

@@ -19,6 +19,8 @@ _BATCH = re.compile(r"batch|batch_?size|bs|b|n", re.IGNORECASE)
 _SEQUENCE = re.compile(r"seq|seq_?len|seq_?length|sequence|sequence_?length|s|l", re.IGNORECASE)
 _NAMELESS = re.compile(r"|\?|none|unknown|unk__\d+|s\d+|dim_?\d*|dynamic\w*", re.IGNORECASE)
 """What exporters write when nobody gave a name."""
+_NUMBERED = re.compile(r"s\d+")
+"""What torch's exporter writes when nobody gave a name: other numbers are other sizes."""
 _DEFAULT_BATCH, _DEFAULT_SEQUENCE, _DEFAULT_IMAGE = 1, 16, 224
 
 
@@ -65,7 +67,8 @@ def read_sizes(inputs: Sequence[tuple[str, ir.DType, Sequence[int | str] | None]
         if dims is None and name in examples:
             dims = [""] * len(examples[name])
         if dims is not None:
-            sizes.inputs[name] = tuple(_dim(sizes, name, dtype, dims, place, options) for place in range(len(dims)))
+            shape = tuple(_dim(sizes, name, dtype, dims, place, options, examples) for place in range(len(dims)))
+            sizes.inputs[name] = shape
     for name, symbol in sizes.symbols.items():
         shape = examples.get(symbol.input or "", ())
         given = shape[symbol.dim] if symbol.dim is not None and symbol.dim < len(shape) else None
@@ -74,7 +77,13 @@ def read_sizes(inputs: Sequence[tuple[str, ir.DType, Sequence[int | str] | None]
 
 
 def _dim(
-    sizes: Sizes, name: str, dtype: ir.DType, dims: Sequence[int | str], place: int, options: CaptureOptions
+    sizes: Sizes,
+    name: str,
+    dtype: ir.DType,
+    dims: Sequence[int | str],
+    place: int,
+    options: CaptureOptions,
+    examples: Mapping[str, tuple[int, ...]],
 ) -> ir.Dim:
     dim = dims[place]
     if isinstance(dim, int):
@@ -83,7 +92,7 @@ def _dim(
     if known is not None:
         return known
     symbol = _role(dim, dtype, len(dims), place)
-    if symbol is None or (symbol in sizes.symbols and not _NAMELESS.fullmatch(dim)):
+    if symbol is None or not _may_be(sizes.symbols.get(symbol), dim, name, place, examples):
         symbol = _own_name(dim, f"{name}_{place}", sizes)
     image = dtype.is_float and len(dims) >= 4 and place >= len(dims) - 2
     hint = (options.image_size or _DEFAULT_IMAGE) if image else _default(symbol, options)
@@ -91,6 +100,14 @@ def _dim(
     if dim:
         sizes.names[dim] = symbol
     return symbol
+
+
+def _may_be(symbol: ir.Symbol | None, dim: str, name: str, place: int, examples: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a dim of this name may be a symbol: one that is new, or, without a name, one whose example is alike."""
+    if symbol is None or not _NAMELESS.fullmatch(dim) or _NUMBERED.fullmatch(dim):
+        return symbol is None
+    here, there = examples.get(name, ())[place:], examples.get(symbol.input or "", ())[symbol.dim or 0 :]
+    return not here or not there or here[0] == there[0]
 
 
 def _own_name(dim: str, place: str, sizes: Sizes) -> str:

@@ -42,7 +42,7 @@ class _Building:
     weights: dict[str, ir.Weight] = field(default_factory=dict)
     constants: list[ir.Constant] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
-    settings: dict[str, str | int | bool | None] = field(default_factory=dict)
+    settings: dict[str, str | int | float | bool | None] = field(default_factory=dict)
 
     def specify(self, theirs: str, ours: str) -> None:
         """Note what is known of a value; one that the program never reads may have no description."""

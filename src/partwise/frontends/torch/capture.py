@@ -9,6 +9,7 @@ from typing import Any
 import partwise.ir as ir
 from partwise.errors import ModelError, UnsupportedOpError
 from partwise.extras import require
+from partwise.frontends.torch.choices import Choice, choices_noted, chosen
 from partwise.frontends.torch.convert import Naming, convert
 from partwise.frontends.torch.export import arrange, export_functional, output_names
 from partwise.frontends.torch.literals import is_tensor
@@ -32,7 +33,7 @@ def capture_module(
 
     Args:
         module: in eval mode.
-        example_inputs: a tuple of positional or a dict of keyword arguments (torch tensors, strings, ints, bools).
+        example_inputs: a tuple of positional or a dict of keyword arguments (torch tensors, strings, numbers).
         static: fix every size to the example's.
         name: the graph's name; the class's by default.
         symbolic: the sizes that should stay symbols; by default what `roles` says.
@@ -103,6 +104,8 @@ class _Capture:
         ones = {role for role, size in _sizes(self.inputs, wanted).items() if size == 1}
         first = self._traced(wanted, ones)
         fixed = first.fixed()
+        if not fixed and not first.holds():  # at twice the example's size its code runs otherwise
+            return self._traced(_without(wanted, ones), set()).graph(ones)
         if not fixed:
             return first.graph()
         if len(first.program.graph_module.graph.nodes) > _UNROLLED and not fixed & ones:
@@ -115,16 +118,19 @@ class _Capture:
 
     def _traced(self, wanted: Roles, doubled: set[str]) -> _Traced:
         examples = {name: _doubled(value, wanted.get(name, {}), doubled) for name, value in self.inputs.items()}
-        return _Traced(self, wanted, export_functional(self.module, examples, wanted, lines=self.lines))
+        with choices_noted() as choices:
+            program = export_functional(self.module, examples, wanted, lines=self.lines)
+        return _Traced(self, wanted, program, tuple(choices))
 
 
 @dataclass(frozen=True, slots=True)
 class _Traced:
-    """An exported program, and the symbols that were asked of it."""
+    """An exported program, the symbols that were asked of it, and the choices by sizes on its way."""
 
     capture: _Capture
     wanted: Roles
     program: Any
+    choices: tuple[Choice, ...]
 
     def fixed(self) -> set[str]:
         """Symbols that export replaced by a number, wherever they occur."""
@@ -133,13 +139,13 @@ class _Traced:
 
     def holds(self) -> bool:
         """Whether what was traced is what runs at the example's own sizes."""
-        graph = self.graph()
-        return all(holds(condition, graph.hints) for condition in graph.conditions)
+        sizes = _sizes(self.capture.inputs, self.wanted)
+        return all(holds(condition, sizes) for condition in self._conditions()[0])
 
     def graph(self, fixed: set[str] | None = None) -> ir.Graph:
         """The graph; its notes name what is fixed."""
         capture, names = self.capture, self._names()
-        kept, unclear = conditions(self.program, self._size)
+        kept, unclear = self._conditions()
         sizes = _sizes(capture.inputs, self._all_wanted(fixed))
         notes = [f"`{role}` was asked to be symbolic; export fixed it at {sizes[role]}" for role in sorted(fixed or ())]
         notes += [f"export asked of the sizes what no condition here can say: {guard}" for guard in unclear]
@@ -147,6 +153,21 @@ class _Traced:
         settings = {"source": "torch", "static": capture.static} | _literal_arguments(capture.inputs)
         naming = Naming(symbols=names, ties=_ties(capture.module), outputs=output_names(self.program))
         return convert(self.program, naming, self._symbols(), capture.name, settings, kept, tuple(notes))
+
+    def _conditions(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        kept, unclear = conditions(self.program, self._size)
+        hints = _sizes(self.capture.inputs, self.wanted)
+        more, vague = chosen(self._still_open(), self._names(), kept, hints)
+        return (*kept, *more), (*unclear, *vague)
+
+    def _still_open(self) -> Iterator[Choice]:
+        """The choices in the symbols that export was left with."""
+        sizes = (size for value in self._placeholders().values() for size in getattr(value, "shape", ()))
+        known = [size.node.shape_env for size in sizes if not isinstance(size, int)]
+        for choice in self.choices if known else ():
+            question = known[0].replace(choice.question)
+            if question.free_symbols:
+                yield replace(choice, question=question)
 
     def _all_wanted(self, fixed: set[str] | None) -> Roles:
         return self.capture.symbolic if fixed else self.wanted
@@ -197,7 +218,7 @@ def _doubled(value: Any, dims: Mapping[int, str], doubled: set[str]) -> Any:
     return value
 
 
-def _literal_arguments(inputs: Mapping[str, Any]) -> dict[str, str | int | bool]:
+def _literal_arguments(inputs: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
     return {f"{ARGUMENT}{name}": value for name, value in inputs.items() if not is_tensor(value)}
 
 

@@ -18,7 +18,8 @@ _DROPPED = frozenset({"device", "pin_memory", "layout", "non_blocking"})
 """Keywords that say where, not what; the engine decides where."""
 _ASSERTIONS = ("aten._assert_tensor_metadata", "aten._assert_scalar", "aten._assert_async", "aten.sym_constrain_range")
 _RANDOM = ("aten.rand", "aten.normal", "aten.bernoulli", "aten.multinomial", "aten.native_dropout", "aten.poisson",
-           "aten.dropout", "aten.uniform", "aten.exponential", "aten._fused_dropout", "aten.rrelu")  # fmt: skip
+           "aten.dropout", "aten.uniform", "aten.exponential", "aten._fused_dropout", "aten.rrelu", "aten.cauchy",
+           "aten.geometric", "aten.log_normal")  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -59,7 +60,7 @@ def convert(
     naming: Naming,
     symbols: tuple[ir.Symbol, ...],
     name: str,
-    settings: Mapping[str, str | int | bool | None],
+    settings: Mapping[str, str | int | float | bool | None],
     conditions: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> ir.Graph:
@@ -186,7 +187,7 @@ def _ends(building: _Building) -> tuple[tuple[ir.Output, ...], tuple[ir.Mutation
             name = next(names)
             if value in building.names:
                 found.append(ir.Output(name=name, tensor=building.names[value]))
-        elif kind == "BUFFER_MUTATION":
+        elif kind in ("BUFFER_MUTATION", "PARAMETER_MUTATION"):
             target = str(building.naming.ties.get(spec.target, spec.target))
             mutations.append(ir.Mutation(target=target, tensor=building.names[value]))
     if not found:

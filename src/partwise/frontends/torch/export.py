@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from contextlib import nullcontext
+from math import isfinite
 from typing import Any, cast
 
 from partwise.errors import ModelError, PartwiseError
@@ -19,6 +20,7 @@ from partwise.frontends.torch.origin import failing_module
 from partwise.frontends.torch.stack import with_room
 from partwise.frontends.torch.surroundings import quiet, without_cache, without_lines
 from partwise.frontends.torch.symbols import SizeError
+from partwise.torch_arrays import refuse_default_type
 
 __all__ = ["arrange", "export_functional", "output_names"]
 
@@ -51,10 +53,15 @@ def arrange(module: Any, example_inputs: Any) -> dict[str, Any]:
         hint = "pass a tuple of positional or a dict of keyword arguments."
         raise ModelError("example inputs", "none given", hint=hint)
     for name, value in named.items():
-        if not is_tensor(value) and not isinstance(value, str | int | bool):
-            raise ModelError(f"example input `{name}`", "cannot be recorded", expected="a tensor, string, int or bool",
-                             got=type(value).__name__, hint="wrap the module in one that takes tensors.")  # fmt: skip
+        if not is_tensor(value) and not _is_recordable(value):
+            expected, got = "a tensor, string or finite number", type(value).__name__
+            hint = "wrap the module in one that takes tensors."
+            raise ModelError(f"example input `{name}`", "cannot be recorded", expected=expected, got=got, hint=hint)
     return _apart(named)
+
+
+def _is_recordable(value: Any) -> bool:
+    return isfinite(value) if isinstance(value, float) else isinstance(value, str | int | bool)
 
 
 def _apart(named: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,6 +91,7 @@ def export_functional(
     if module.training:
         raise ModelError(type(module).__name__, "is in training mode", hint="call model.eval() first.")
     torch = require("torch")
+    refuse_default_type(torch.get_default_dtype())
     auto = torch.export.Dim.AUTO
     shapes = {name: dict.fromkeys(symbolic.get(name, {}), auto) or None for name in inputs} if symbolic else None
 

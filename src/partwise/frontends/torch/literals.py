@@ -81,7 +81,7 @@ class Literals:
             return self._number(held, node) if is_size(held) else ir.Ref(self.names[value])
         if isinstance(value, tuple | list):
             return tuple(self.argument(item, node) for item in cast(list[Any], value))
-        if value is None or isinstance(value, bool | int | float | str):
+        if value is None or isinstance(value, bool | int | float | complex | str):
             return value
         if is_size(value):
             return self._number(value, node)

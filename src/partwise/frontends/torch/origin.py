@@ -49,4 +49,5 @@ def _file(traceback: TracebackType) -> str:
 def _source_line(node: Any) -> str:
     lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines()]
     files = [line.removeprefix("File ").split(", in ")[0].replace('"', "") for line in lines if line.startswith("File")]
-    return files[-1].replace(", line ", ":") if files else ""
+    written = [file for file in files if not file.startswith("<")]  # code that torch made up has no line of anybody's
+    return written[-1].replace(", line ", ":") if written else ""

@@ -10,7 +10,7 @@ from typing import Any
 from partwise.errors import GraphError, UnsupportedOpError
 from partwise.ir.dims import names_in, parse_condition
 
-__all__ = ["Roles", "SizeError", "conditions", "expression", "roles", "unchosen"]
+__all__ = ["Roles", "SizeError", "arithmetic", "conditions", "expression", "roles", "unchosen"]
 
 Roles = dict[str, dict[int, str]]
 """{input: {dim: symbol}}"""
@@ -51,7 +51,7 @@ def expression(value: Any, names: Mapping[str, str]) -> int | str:
     Raises:
         SizeError: only data decide it, or an operation outside the arithmetic of `partwise.ir.dims`.
     """
-    return value if isinstance(value, int) else _text(value.node.expr, names)
+    return value if isinstance(value, int) else arithmetic(value.node.expr, names)
 
 
 def unchosen(value: Any, names: Mapping[str, str]) -> list[str]:
@@ -111,7 +111,8 @@ def _is_text(value: Any) -> bool:
     return value.ndim == 2 and not value.dtype.is_floating_point and not value.dtype.is_complex
 
 
-def _text(expr: Any, names: Mapping[str, str]) -> int | str:
+def arithmetic(expr: Any, names: Mapping[str, str]) -> int | str:
+    """An integer expression of torch (sympy) in our arithmetic; see `expression`."""
     if expr.is_Integer:
         return int(expr)
     if expr.is_Symbol:
@@ -120,9 +121,9 @@ def _text(expr: Any, names: Mapping[str, str]) -> int | str:
         return names[expr.name]
     kind = type(expr).__name__
     if kind in ("CeilToInt", "TruncToInt", "FloorToInt") and type(expr.args[0]).__name__ == "IntTrueDiv":
-        above, below = (_text(argument, names) for argument in expr.args[0].args)
+        above, below = (arithmetic(argument, names) for argument in expr.args[0].args)
         return f"(-((-{above})//{below}))" if kind == "CeilToInt" else f"({above}//{below})"
-    arguments = [str(_text(argument, names)) for argument in expr.args]
+    arguments = [str(arithmetic(argument, names)) for argument in expr.args]
     if kind in _INFIX:
         return "(" + _INFIX[kind].join(arguments) + ")"
     if kind in _FUNCTIONS:

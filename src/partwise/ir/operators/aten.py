@@ -21,7 +21,7 @@ _CONTRACTIONS: dict[str, tuple[Kind, Rule]] = {
 }
 _PRODUCTS = "matmul.default mm.default mv.default dot.default vdot.default bmm.default inner.default".split()
 _ADDED_PRODUCTS = "addmm.default addmv.default addbmm.default baddbmm.default".split()
-_OUTER_PRODUCTS = "outer.default ger.default".split()
+_OUTER_PRODUCTS = "addr.default outer.default ger.default".split()
 _CONVOLUTIONS = """
 conv1d.default conv2d.default conv3d.default conv1d.padding conv2d.padding conv3d.padding convolution.default
 """.split()
@@ -83,15 +83,19 @@ replication_pad2d.default replication_pad3d.default roll.default rot90.default s
 scatter_add.default scatter_reduce.two searchsorted.Tensor select_copy.int select_scatter.default slice_copy.Tensor
 slice_scatter.default squeeze_copy.dim stack.default take.default take_along_dim.default transpose_copy.int
 tril_indices.default triu_indices.default unfold_copy.default unsqueeze_copy.default view_copy.default vstack.default
+zero.default
+diagonal_copy.default index_fill.int_Tensor index_reduce.default scatter.reduce scatter.value_reduce
 """.split()
 
 _GROWING = """
 _upsample_bicubic2d_aa.default _upsample_bicubic2d_aa.vec _upsample_bilinear2d_aa.default _upsample_bilinear2d_aa.vec
-_upsample_nearest_exact2d.default _upsample_nearest_exact2d.vec constant_pad_nd.default one_hot.default pad.default
-repeat.default repeat_interleave.self_int tile.default upsample_bicubic2d.default upsample_bicubic2d.vec
-upsample_bilinear2d.default upsample_bilinear2d.vec upsample_linear1d.default upsample_linear1d.vec
-upsample_nearest1d.default upsample_nearest1d.vec upsample_nearest2d.default upsample_nearest2d.vec
-upsample_nearest3d.default upsample_nearest3d.vec upsample_trilinear3d.default upsample_trilinear3d.vec
+_upsample_nearest_exact1d.default _upsample_nearest_exact1d.vec _upsample_nearest_exact2d.default
+_upsample_nearest_exact2d.vec _upsample_nearest_exact3d.default _upsample_nearest_exact3d.vec constant_pad_nd.default
+one_hot.default pad.default repeat.default repeat_interleave.self_int tile.default upsample_bicubic2d.default
+upsample_bicubic2d.vec upsample_bilinear2d.default upsample_bilinear2d.vec upsample_linear1d.default
+upsample_linear1d.vec upsample_nearest1d.default upsample_nearest1d.vec upsample_nearest2d.default
+upsample_nearest2d.vec upsample_nearest3d.default upsample_nearest3d.vec upsample_trilinear3d.default
+upsample_trilinear3d.vec max_unpool2d.default max_unpool3d.default
 """.split()
 """Their results are larger than their arguments, by sizes that stand in the graph."""
 
@@ -118,12 +122,16 @@ nansum.default nll_loss_forward.default nll_loss_nd.default norm.Scalar norm.Sca
 prod.default prod.dim_int smooth_l1_loss.default softmax.int sort.default sort.stable std.correction std.default std.dim
 std_mean.correction stft.center stft.default sum.default sum.dim_IntList topk.default trace.default var.correction
 var.default var.dim var_mean.correction
+isin.Scalar_Tensor isin.Tensor_Scalar isin.Tensor_Tensor mode.default nanmedian.default nanmedian.dim
+nanquantile.default nanquantile.scalar quantile.default quantile.scalar std_mean.default std_mean.dim
+var_mean.default var_mean.dim
 """.split()
 
 _NORM = """
 _fused_rms_norm.default _native_batch_norm_legit.no_stats _native_batch_norm_legit_no_training.default
 batch_norm.default group_norm.default instance_norm.default layer_norm.default linalg_cross.default
 native_group_norm.default native_layer_norm.default renorm.default rms_norm.default
+cross.default
 """.split()
 
 _POOL = """

@@ -137,6 +137,7 @@ def _core_instance(instance: Instance, floats: Bits) -> Instance:
         value_bytes=np.zeros(len(values) + len(through)),
         working=instance.working[kept],
         is_simple=instance.is_simple[kept],
+        nodes=instance.nodes[kept],
     )
 
 

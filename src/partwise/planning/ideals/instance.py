@@ -73,6 +73,8 @@ class Instance:
     """[units] Bytes of a unit's own inputs and outputs, alive at once in any stage that holds it."""
     is_simple: Bits
     """[units] Whether a unit is one node, so that nothing of other units ends while it runs."""
+    nodes: Ints
+    """[units, 2] The first and the last node of each unit: a stage runs its nodes in their order."""
 
     @property
     def units(self) -> int:

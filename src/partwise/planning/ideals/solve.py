@@ -27,7 +27,8 @@ _TINY = 1e-9  # where nothing is to be shared out
 _ROUGHLY, _MANY = 5e-3, 64  # the same for so many vectors of devices: each one takes a test of its own
 _ENOUGH = 1e-4  # relative distance of the ends at which halving stops
 _STEPS = (1.001, 1.02, 1.1, 1.5, 3.0, np.inf)  # limits tried, in multiples of the bound
-_REFUSALS = 2  # limits that no plan keeps, until it is asked whether memory alone forbids every plan
+_REFUSALS = 2  # limits that no plan keeps, until it is asked whether memory forbids them all, where none is known
+_REPAIRS = 50  # chains below a limit of which some stage does not fit after all
 _LARGE = 50_000  # ideals, above which the first limit is tried before anything else
 _CORE = 4_000  # ideals of a block without the units that float
 _SUM_SHARE = 8  # a sum has no limit that leaves few states: so many times fewer ideals are searched
@@ -112,12 +113,17 @@ class _Hunt:
         return _bound(self._reach, self.vectors, self._counts)
 
     def below(self, limit: float, kept: Bits | None = None) -> Chain | None:
-        """The best chain below a limit, over certain states if these are given; None: there is none."""
+        """The best chain below a limit, over certain states if these are given; None: there is none, or, where nothing
+        is to be proved, none among those tried."""
         question = Question(self.vectors, self._kept(limit) if kept is None else kept, limit)
+        tried = 0
         while (chain := self._search.best(question, self._forbidden)) is not None:
             broken = self._check(self.stages(chain)) if self._check else ()
             if not broken:
                 return chain
+            tried += 1
+            if tried == _REPAIRS and not self.lattice.complete:
+                return None
             self._forbidden.update(chain.steps[index] for index in broken)
         return None
 
@@ -187,10 +193,10 @@ def _least_bottleneck(instance: Instance, hunt: _Hunt, check: Check | None) -> A
         if near is not None:
             return hunt.answer(near, near.value)
     line = _Hunt(instance, lattice(instance, 0), check)
-    first = _tried(line, [bound * factor for factor in _STEPS])
+    first = _tried(line, [bound * factor for factor in _STEPS], len(_STEPS) - 1)
     most = np.inf if first is None else first.value * (1 - _SAME)
     limits = [bound * factor for factor in _STEPS if bound * factor * _NEAR < most]
-    chain = _tried(hunt, [*limits, most])
+    chain = _tried(hunt, [*limits, most], _REFUSALS if first is None else None)
     if chain is not None:
         found = hunt.answer(chain, chain.value)
     elif first is not None:
@@ -218,10 +224,10 @@ def _floating_bound(instance: Instance, found: Lattice, value: float) -> float:
     return low if core is None else slack_bound(core, instance.counts[0], low, value)
 
 
-def _tried(hunt: _Hunt, limits: Sequence[float]) -> Chain | None:
+def _tried(hunt: _Hunt, limits: Sequence[float], refusals: int | None) -> Chain | None:
     """The best chain below the smallest limit that has one; after some refusals: whether any limit can have one."""
     for number, limit in enumerate(limits):
-        if number == _REFUSALS and hunt.is_impossible():
+        if number == refusals and hunt.is_impossible():
             return None
         if (chain := hunt.below(limit)) is not None:
             return chain

@@ -68,6 +68,7 @@ class WorkloadGraph:
             value_bytes=moved * 0,
             working=np.zeros(count),
             is_simple=np.zeros(count, bool),
+            nodes=np.arange(count).repeat(2).reshape(-1, 2),
         )
 
     def average(self) -> float:

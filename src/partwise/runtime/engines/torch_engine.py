@@ -20,7 +20,7 @@ from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeO
 from partwise.runtime.engines.failures import engine_failure
 from partwise.runtime.engines.torch_devices import find_device
 from partwise.runtime.engines.torch_program import TorchProgram
-from partwise.torch_arrays import from_numpy, to_numpy
+from partwise.torch_arrays import from_numpy, refuse_default_type, to_numpy
 
 __all__ = ["TorchEngine", "refuse_sizes", "torch_graph"]
 
@@ -30,6 +30,7 @@ class TorchEngine:
 
     def __init__(self, threads: int, device: str = "cpu") -> None:
         torch = require("torch")
+        refuse_default_type(torch.get_default_dtype())
         torch.set_num_threads(threads)
         self._device = find_device(device)
         self._settings = EngineSettings(
@@ -65,6 +66,9 @@ class TorchSegment:
             # Although nothing is trained: how torch multiplies a tensor with gaps depends on it (matmul's should_fold).
             held[name].requires_grad_(held[name].is_floating_point())
         self._program = TorchProgram(graph, held, device)
+        roots, lent = ir.storage_roots(graph), {*graph.inputs, *graph.held}
+        self._lent = frozenset(output.tensor for output in graph.outputs if roots[output.tensor] in lent)
+        """Results that are memory of the caller or of the engine: who gets them gets a copy."""
 
     def run(
         self, inputs: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None = None
@@ -82,7 +86,8 @@ class TorchSegment:
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             raise engine_failure(self._name, "torch failed", error) from error
         names = [output.tensor for output in self._graph.outputs]
-        return {name: to_numpy(result.detach().cpu()) for name, result in zip(names, results, strict=True)}
+        ours = {n: r.clone() if n in self._lent else r for n, r in zip(names, results, strict=True)}
+        return {name: to_numpy(result.detach().cpu()) for name, result in ours.items()}
 
 
 def torch_graph(segment: Segment) -> ir.Graph:

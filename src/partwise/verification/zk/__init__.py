@@ -4,7 +4,7 @@ In: segments as ONNX, settings, inputs; or proofs, a pinned manifest and a claim
 Never: a circuit, setting or key that the judged party names; only the pinned manifest's digests are believed.
 """
 
-from partwise.verification.zk.command_prover import read_templates
+from partwise.verification.zk.command_templates import read_templates
 from partwise.verification.zk.limits import CallLimits
 from partwise.verification.zk.manifest import ProofManifest
 from partwise.verification.zk.prover import Prover

@@ -21,6 +21,7 @@ import msgspec
 from partwise.digest import canonical_json, sha256_digest
 from partwise.errors import InputError
 from partwise.files import ZIP_FAULTS, write_whole
+from partwise.strict_json import SharedInt, json_record
 from partwise.verification.zk.pieces import Place
 
 __all__ = ["Bundle", "read_bundle", "write_bundle"]
@@ -36,8 +37,8 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 class _Index(msgspec.Struct, forbid_unknown_fields=True):
-    not_proved: list[int]
-    divided: list[tuple[int, ...]] = []
+    not_proved: list[SharedInt]
+    divided: list[tuple[SharedInt, ...]] = []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +133,7 @@ def _name_problems(names: list[str]) -> Iterable[str]:
 
 def _index(data: bytes, problems: list[str]) -> _Index:
     try:
-        return msgspec.json.decode(data, type=_Index)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        problems.append(f"{_INDEX} cannot be read ({str(error)[:120]})")
+        return json_record(data, _Index, _INDEX, what="is no index of proofs")
+    except InputError as error:
+        problems.append(f"{_INDEX} cannot be read ({error.what[:200]})")
         return _Index(not_proved=[])

@@ -12,18 +12,16 @@ where it used others than it was asked for. `{inputs}` and `{outputs}` are tenso
 is `{"inputs": [..], "outputs": [..]}`, and `{finding}` is `{"refused": "", "inputs": [[..]], "outputs": [[..]]}`: the
 values that the proof stands for, or why it is refused; `"promise"` and `"doubt"` may stand beside them (see `Finding`).
 
-A program that ends with another code than 0 has failed; that is an error, never a refusal. 3 of `setup` says that the
-segment has something that the prover lacks; the last line of its error output says what. No shell is involved.
+A program that ends with another code than 0 has failed; that is an error, never a refused proof. 3 says that it would
+fail the same way whenever it is asked (of `setup`: the segment has something that the prover lacks), and nobody asks
+again; the last line of its error output says why. No shell is involved.
 Templates are only ever the caller's own: no file that comes with a model, a run or proofs names a program.
 """
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
-import string
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -34,32 +32,20 @@ from typing import Any, TypeVar
 import msgspec
 
 from partwise.digest import file_digest
-from partwise.errors import InputError, ProverError, UnsupportedOpError
+from partwise.errors import InputError, ProverError, ProverRefusedError, UnsupportedOpError
+from partwise.strict_json import json_record
+from partwise.verification.zk.command_call import call_program, last_line
+from partwise.verification.zk.command_templates import CommandTemplates
 from partwise.verification.zk.field import Values, element, is_element, number
 from partwise.verification.zk.limits import CallLimits
 from partwise.verification.zk.prover import Boundary, Circuit, Finding, KeyFile, Mark, Measured, Sizes
 from partwise.verification.zk.settings import CircuitSettings, Visibility
 
-__all__ = ["CommandProver", "CommandTemplates", "parse_templates", "read_templates"]
+__all__ = ["CommandProver"]
 
 T = TypeVar("T")
-_LACKS = UnsupportedOpError.exit_code
-_STEPS = {
-    "setup": frozenset({"segment", "settings", "folder"}),
-    "witness": frozenset({"folder", "inputs", "witness", "outputs"}),
-    "prove": frozenset({"folder", "witness", "proof"}),
-    "verify": frozenset({"keys", "sizes", "proof", "finding"}),
-}
-
-
-class CommandTemplates(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Argument lists with placeholders."""
-
-    version: str
-    setup: tuple[str, ...]
-    witness: tuple[str, ...]
-    prove: tuple[str, ...]
-    verify: tuple[str, ...]
+_NEVER = InputError.exit_code
+"""By which a program says that no repetition helps."""
 
 
 class _CircuitFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -77,46 +63,6 @@ class _FindingFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     outputs: tuple[tuple[str, ...], ...] = ()
     promise: str = ""
     doubt: str = ""
-
-
-def read_templates(path: Path) -> CommandTemplates:
-    """Templates from a file of the caller's, TOML or YAML by its name.
-
-    Raises:
-        InputError: it cannot be read, or `parse_templates` refuses it.
-    """
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise InputError(str(path), f"cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(str(path), "is no text", expected="templates as TOML or YAML") from None
-    return parse_templates(text, str(path), is_yaml=path.suffix in (".yaml", ".yml"))
-
-
-def parse_templates(text: str, subject: str, *, is_yaml: bool = False) -> CommandTemplates:
-    """Templates from TOML or YAML.
-
-    Raises:
-        InputError: not of that form, or a template that leaves out what its step is about.
-    """
-    try:
-        decode = msgspec.yaml.decode if is_yaml else msgspec.toml.decode
-        found = decode(text, type=CommandTemplates)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise InputError(
-            subject, f"is no file of templates ({error})", expected="version, " + ", ".join(_STEPS)
-        ) from None
-    for step, names in _STEPS.items():
-        template: tuple[str, ...] = getattr(found, step)
-        try:
-            parsed = [piece for part in template for piece in string.Formatter().parse(part)]
-        except ValueError as error:
-            raise InputError(f"{subject}: {step}", f"is no template ({error})", hint="a brace itself is {{.") from None
-        used = frozenset(name for _, name, _, _ in parsed if name is not None)
-        if used != names or not template[0].strip():
-            raise InputError(f"{subject}: {step}", "has other placeholders", expected=sorted(names), got=sorted(used))
-    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,57 +155,17 @@ class CommandProver:
         named = {name: str(path) for name, path in paths.items()}
         command = [part.format(**named) for part in getattr(self.templates, step)]
         start, cpu = time.monotonic(), _children_cpu()
-        code, err = _call(command, self.limits, f"{step} by `{command[0][-80:]}`", subject)
+        code, err = call_program(command, self.limits, f"{step} by `{command[0][-80:]}`", subject)
         if code:
-            if step == "setup" and code == _LACKS:
-                raise UnsupportedOpError(subject, "cannot be made a circuit", got=_last_line(err),
+            if step == "setup" and code == _NEVER:
+                raise UnsupportedOpError(subject, "cannot be made a circuit", got=last_line(err),
                                          hint="leave the segment out with --layers.")  # fmt: skip
             why = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed with {code}"
-            raise ProverError(subject, f"{step} by `{command[0][-80:]}` {why}", got=_last_line(err) or "no message",
-                              hint="" if self.limits.memory_bytes is None else "more --memory-limit?")  # fmt: skip
+            kind = ProverRefusedError if code == _NEVER else ProverError
+            raise kind(subject, f"{step} by `{command[0][-80:]}` {why}", got=last_line(err) or "no message",
+                       hint="" if self.limits.memory_bytes is None else "more --memory-limit?")  # fmt: skip
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         return Measured(seconds=time.monotonic() - start, cpu_s=_children_cpu() - cpu, peak_bytes=peak)
-
-
-def _call(command: list[str], limits: CallLimits, what: str, subject: str) -> tuple[int, bytes]:
-    """Exit code and error output of a program within limits; nothing of it is left, whatever happened."""
-    count = limits.threads
-    threads = {} if count is None else dict.fromkeys(("RAYON_NUM_THREADS", "OMP_NUM_THREADS"), str(count))
-    try:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **threads},
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise ProverError(subject, f"`{command[0][-80:]}` cannot be run ({error.strerror})") from None
-    except ValueError:
-        raise ProverError(subject, "a template holds a character that no argument may") from None
-    try:
-        if limits.memory_bytes is not None:
-            resource.prlimit(child.pid, resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
-        _, err = child.communicate(timeout=limits.seconds)
-    except subprocess.TimeoutExpired:
-        expected = f"≤ {limits.seconds:g} s"
-        raise ProverError(subject, f"{what} took too long", expected=expected, hint="--time-limit SECONDS.") from None
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
-    return child.returncode, err
-
-
-def _last_line(err: bytes) -> str:
-    lines = [line.strip() for line in err[-4000:].decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:400] if lines else ""
-
-
-def _children_cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def _written(path: Path, data: object) -> Path:
@@ -269,11 +175,10 @@ def _written(path: Path, data: object) -> Path:
 
 def _read(path: Path, kind: type[T], subject: str) -> T:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ProverError(
-            subject, f"the program left no `{path.name}` that can be read", got=str(error)[:200]
-        ) from None
+        return json_record(path.read_bytes(), kind, subject, what=f"the program's `{path.name}`", error=ProverError)
+    except (OSError, ProverError) as error:
+        why = error.strerror if isinstance(error, OSError) else error.what
+        raise ProverError(subject, f"the program left no `{path.name}` that can be read", got=why) from None
 
 
 def _values(texts: tuple[tuple[str, ...], ...], subject: str) -> tuple[Values, ...]:
@@ -287,3 +192,8 @@ def _key_file(folder: Path, name: str, subject: str) -> KeyFile:
     if Path(name).name != name or not path.is_file():
         raise ProverError(subject, "the program names a file that it did not write", got=name[:80])
     return KeyFile(name=name, digest=file_digest(path), size=path.stat().st_size)
+
+
+def _children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

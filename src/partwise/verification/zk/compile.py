@@ -19,13 +19,14 @@ from pathlib import Path
 import msgspec
 
 from partwise.digest import canonical_json, file_digest, sha256_digest
-from partwise.errors import PackageError
+from partwise.errors import InputError, PackageError
+from partwise.strict_json import json_record
 from partwise.verification.zk.field import Values
 from partwise.verification.zk.pins import note_circuit, noted_circuit
 from partwise.verification.zk.prover import Circuit, Prover
 from partwise.verification.zk.settings import CircuitSettings
 
-__all__ = ["Compiled", "Lowered", "compile_segment", "is_made_here", "open_circuit"]
+__all__ = ["Compiled", "Lowered", "compile_segment", "is_made_here", "is_whole", "open_circuit"]
 
 _RECORD = "circuit.json"
 
@@ -59,6 +60,14 @@ class _Record(msgspec.Struct, frozen=True):
     circuit: Circuit
 
 
+class _Question(msgspec.Struct, frozen=True):
+    """What a record says of the keys' own prover and segment."""
+
+    prover: str
+    version: str
+    onnx: str
+
+
 def compile_segment(
     prover: Prover,
     segment: Path,
@@ -87,7 +96,7 @@ def compile_segment(
     """
     question = _question(prover, segment, settings, lowered)
     known = _open(folder) if is_made_here(folder) else None
-    if known is not None and known.question == question and _is_whole(folder, known.circuit):
+    if known is not None and known.question == question and is_whole(folder, known.circuit):
         return Compiled(circuit=known.circuit, reused=True)
     try:
         return Compiled(
@@ -117,12 +126,13 @@ def open_circuit(folder: Path, onnx: str, prover: Prover) -> Circuit | None:
     """
     if (known := _open(folder)) is None:
         return None
-    made = msgspec.json.decode(known.question.encode(), type=dict[str, object])
-    theirs = (made["prover"], made["version"])
-    if theirs != (prover.name, prover.version):
-        raise PackageError(str(folder), "its keys are another prover's", expected=f"{theirs[0]} {theirs[1]}",
+    made = json_record(
+        known.question.encode(), _Question, str(folder), what="its record asks nothing", error=PackageError
+    )
+    if (made.prover, made.version) != (prover.name, prover.version):
+        raise PackageError(str(folder), "its keys are another prover's", expected=f"{made.prover} {made.version}",
                            got=f"{prover.name} {prover.version}", hint="partwise compile")  # fmt: skip
-    if made["onnx"] != onnx:
+    if made.onnx != onnx:
         raise PackageError(str(folder), "its keys are another segment's", hint="partwise compile")
     return known.circuit
 
@@ -168,12 +178,12 @@ def _make(
 
 def _open(folder: Path) -> _Record | None:
     try:
-        return msgspec.json.decode((folder / _RECORD).read_bytes(), type=_Record)
-    except (OSError, msgspec.DecodeError):
+        return json_record((folder / _RECORD).read_bytes(), _Record, _RECORD, what="is no record of a circuit")
+    except (OSError, InputError):
         return None
 
 
-def _is_whole(folder: Path, circuit: Circuit) -> bool:
+def is_whole(folder: Path, circuit: Circuit) -> bool:
     """Whether every file is there with its digest."""
     try:
         return all(

@@ -14,7 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from partwise.errors import MissingExtraError, ProverError, ProverMemoryError
+from partwise.errors import InputError, MissingExtraError, ProverError, ProverMemoryError, ProverRefusedError
+from partwise.strict_json import json_value
 from partwise.verification.zk.limits import CallLimits
 
 __all__ = ["Called", "call_ezkl", "ezkl_version", "read_left"]
@@ -22,6 +23,11 @@ __all__ = ["Called", "call_ezkl", "ezkl_version", "read_left"]
 _CHILD = Path(__file__).with_name("ezkl_child.py")
 _HINT_MEMORY = "more --memory-limit, smaller segments (--max-layers) or fewer rows (--logrows)."
 _MEMORY = re.compile(r"memory|failed to map", re.IGNORECASE)
+_NEVER = re.compile(
+    r"failed to load pk|failed to (load|read) srs|ser/deser|\[json\]|No such file or directory|synthesis error"
+)
+"""In what ezkl 23.0.5 says of files that are none of its own, missing or cut short, and of a circuit that its witness
+does not fit: the same call fails the same way. Seen with each of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ def call_ezkl(function: str, subject: str, limits: CallLimits, **arguments: Any)
         **arguments: as the function takes them; paths may be `Path`.
 
     Raises:
+        ProverMemoryError: it ran out of memory.
+        ProverRefusedError: it fails whenever it is called so.
         ProverError: it failed, panicked, was killed or took too long.
     """
     ezkl_version()
@@ -88,8 +96,8 @@ def read_left(path: Path, function: str, subject: str) -> Any:
         ProverError: it is not whole.
     """
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        return json_value(path.read_bytes(), path.name)
+    except (OSError, InputError):
         raise ProverError(
             subject,
             f"`{function}` left no whole `{path.name}`",
@@ -99,15 +107,15 @@ def read_left(path: Path, function: str, subject: str) -> Any:
 
 def _answer(function: str, subject: str, code: int, out: bytes, err: bytes, seconds: float) -> Called:
     try:
-        found: dict[str, Any] = json.loads(out)
-    except ValueError:
+        found: dict[str, Any] = json_value(out, function)
+    except InputError:
         raise _died(function, subject, code, err) from None
     if "error" in found:
         text = " ".join(str(found["error"]).split())
         memory = _MEMORY.search(text) or found["kind"] == "MemoryError"
         what = "panicked" if found["kind"] == "PanicException" else "failed"
         said = _last_lines(err)
-        kind = ProverMemoryError if memory else ProverError
+        kind = ProverMemoryError if memory else ProverRefusedError if _NEVER.search(text) else ProverError
         raise kind(subject, f"`{function}` {what}: {text[:400]}" + (f" ({said})" if said else ""),
                    hint=_HINT_MEMORY if memory else "")  # fmt: skip
     return Called(found["value"], seconds, float(found["cpu_s"]), int(found["peak_bytes"]))

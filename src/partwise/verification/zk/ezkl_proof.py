@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from partwise.digest import canonical_json
+from partwise.errors import InputError
+from partwise.strict_json import json_record
 from partwise.verification.zk.field import is_element
 from partwise.verification.zk.prover import Boundary, Mark, Sizes
 from partwise.verification.zk.settings import Visibility
@@ -38,9 +40,11 @@ def write_proof(raw: dict[str, Any]) -> bytes:
 def read_proof(data: bytes, sizes: Sizes, visibility: Visibility) -> tuple[list[str], bytes, Boundary] | str:
     """A proof from anywhere: (instances, proof, what it says), or what is wrong with its form."""
     try:
-        found = msgspec.json.decode(data, type=_Proof)
+        found = json_record(data, _Proof, "proof", what="is none")
         proof = bytes.fromhex(found.proof)
-    except (ValueError, RecursionError) as error:
+    except InputError as error:
+        return f"is no proof ({error.what[:200]})"
+    except ValueError as error:
         return f"is no proof ({str(error)[:200]})"
     if found.proof != proof.hex() or not 0 < len(proof) <= _MOST:
         return "is no proof (its bytes are not plain hex of a proof's length)"

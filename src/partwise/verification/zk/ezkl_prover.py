@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from partwise.digest import file_digest
-from partwise.errors import ProverError
+from partwise.errors import InputError, ProverError, ProverRefusedError
 from partwise.files import write_whole
 from partwise.verification.zk.ezkl_call import Called, call_ezkl, ezkl_version, read_left
 from partwise.verification.zk.ezkl_proof import proof_files, read_proof, write_proof
@@ -123,7 +123,7 @@ class EzklProver:
         try:
             used = used_settings(CircuitSettings(), read_settings(keys["settings.json"]))
             paths = {"settings_path": keys["settings.json"], "vk_path": keys["vk.key"], "srs_path": keys[VERIFIER_SRS]}
-        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, InputError) as error:
             return Finding(boundary=None, refused=f"has no key or settings that can be read ({str(error)[:120]})")
         found = read_proof(proof, sizes, used.visibility)
         if isinstance(found, str):
@@ -174,8 +174,8 @@ class EzklProver:
         else:
             found = matching_srs(None, logrows, circuit.common)
         if found is None:
-            raise ProverError("SRS", "the one that the keys were made with is not here", expected=circuit.common,
-                              hint="name it with --srs, or compile again.")  # fmt: skip
+            raise ProverRefusedError("SRS", "the one that the keys were made with is not here", expected=circuit.common,
+                                     hint="name it with --srs, or compile again.")  # fmt: skip
         return found
 
     def _calibrate(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from math import ceil, log2
@@ -11,6 +10,7 @@ from typing import Any
 
 from partwise.errors import InputError, PartwiseError, ProverError, UnsupportedOpError
 from partwise.extras import require
+from partwise.strict_json import json_object
 from partwise.verification.zk.prover import OutOfRange
 from partwise.verification.zk.settings import CircuitSettings, Visibility
 
@@ -68,8 +68,12 @@ def prover_scale(settings: CircuitSettings) -> int:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """A settings file of ours, or one whose digest was checked."""
-    return json.loads(path.read_bytes())
+    """A settings file of ours, or one whose digest was checked.
+
+    Raises:
+        InputError: it is none.
+    """
+    return json_object(path, expected="settings of ezkl")
 
 
 def used_settings(asked: CircuitSettings, known: dict[str, Any]) -> CircuitSettings:

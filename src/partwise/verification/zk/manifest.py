@@ -15,6 +15,7 @@ import msgspec
 from partwise.digest import canonical_json, is_digest, sha256_digest
 from partwise.errors import ManifestError
 from partwise.ir import DType, Output
+from partwise.strict_json import SharedInt, json_record
 from partwise.verification.zk.prover import KeyFile, Sizes
 from partwise.verification.zk.settings import CircuitSettings, Visibility
 
@@ -33,6 +34,8 @@ __all__ = [
 PROOF_VERSION = "partwise.proof/1"
 _LONGEST = 1000
 """Characters of a name. Assumed: exporters write scopes of a few hundred."""
+_DEEPEST = 64
+"""Pieces within pieces. Assumed: each division leaves about half of the layers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +43,12 @@ class Wire:
     """One tensor at a segment's boundary, in the order of its ONNX file."""
 
     tensor: str
-    shape: tuple[int, ...]
+    shape: tuple[SharedInt, ...]
     dtype: DType
     """In the model; a request is read in it before it becomes fixed-point."""
-    scale: int | None = None
+    scale: SharedInt | None = None
     """Fixed-point bits; None at a segment without a circuit."""
-    source: int | None = None
+    source: SharedInt | None = None
     """Number of the segment that gives it; None for an input of the model and for outputs."""
 
 
@@ -55,7 +58,7 @@ class CircuitEntry:
 
     settings: CircuitSettings
     keys: tuple[KeyFile, ...]
-    rows: int
+    rows: SharedInt
     common: str | None = None
     """Digest of what the segments share; ezkl: the whole SRS file."""
 
@@ -137,10 +140,9 @@ def proof_manifest_from_bytes(data: bytes, subject: str) -> ProofManifest:
     Raises:
         ManifestError: not JSON, a field of the wrong type, another version, or a promise it cannot keep.
     """
-    try:
-        manifest = msgspec.convert(msgspec.json.decode(data), ProofManifest)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ManifestError(subject, f"not a manifest of proofs ({str(error)[:300]})", expected=PROOF_VERSION) from None
+    manifest = json_record(
+        data, ProofManifest, subject, what="not a manifest of proofs", expected=PROOF_VERSION, error=ManifestError
+    )
     if manifest.version != PROOF_VERSION:
         raise ManifestError(subject, "another version of the format", expected=PROOF_VERSION, got=manifest.version[:80])
     if problems := list(proof_manifest_problems(manifest)):
@@ -157,6 +159,9 @@ def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
     if not all(map(_is_name, _names(manifest))):
         yield "holds a name that nobody could read, or of a file elsewhere"
         return  # the other promises would repeat it
+    if not _is_shallow(manifest.segments):
+        yield f"holds pieces within pieces, more than {_DEEPEST} deep"
+        return
     given = dict[str, tuple[int, Wire]]()
     model = {wire.tensor: wire for wire in manifest.inputs}
     if len(model) != len(manifest.inputs):
@@ -200,6 +205,12 @@ def _names(manifest: ProofManifest) -> Iterable[str]:
         pending += segment.pieces
         yield from (wire.tensor for wire in (*segment.inputs, *segment.outputs))
         yield from (key.name.replace("/", "\0") for key in (segment.circuit.keys if segment.circuit else ()))
+
+
+def _is_shallow(segments: tuple[ProvedSegment, ...]) -> bool:
+    for _ in range(_DEEPEST):
+        segments = tuple(piece for segment in segments for piece in segment.pieces)
+    return not segments
 
 
 def _is_name(text: str) -> bool:

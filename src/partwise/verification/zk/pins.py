@@ -9,15 +9,22 @@ found in a folder is reused only if it was made here: otherwise whoever gave the
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
+
+import msgspec
 
 from partwise.digest import canonical_json, is_digest, sha256_digest
 from partwise.errors import InputError
 from partwise.files import write_whole
+from partwise.strict_json import json_record
 
 __all__ = ["note_circuit", "note_manifest", "noted_anywhere", "noted_circuit", "noted_manifest"]
+
+
+class _Note(msgspec.Struct, frozen=True):
+    folder: str
+    manifest: str
 
 
 def note_manifest(folder: Path, digest: str) -> None:
@@ -76,9 +83,7 @@ def _note(kind: str, folder: Path) -> Path:
 
 def _read(path: Path) -> tuple[str | None, str | None]:
     try:
-        data: object = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        data = json_record(path.read_bytes(), _Note, str(path), what="is no note")
+    except (OSError, InputError):
         return None, None
-    if not isinstance(data, dict) or not is_digest(str(data.get("manifest"))):  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-        return None, None
-    return str(data.get("folder")), str(data["manifest"])  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+    return (data.folder, data.manifest) if is_digest(data.manifest) else (None, None)

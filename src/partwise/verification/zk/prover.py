@@ -3,6 +3,9 @@
 Interfaces apart from implementations: linking, manifest and verifier know this file, never a prover. What a proof
 says about one tensor at a segment's boundary is a *mark*: the values themselves, or a hash or commitment that
 stands for them. Two segments are linked when the marks of the tensor between them are equal.
+
+A step that failed may be asked for again, on another worker or in smaller pieces. A prover that knows better says so:
+`ProverRefusedError` ends it at once, `ProverMemoryError` asks for more memory or for less work.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from partwise.errors import ProverError
+from partwise.strict_json import SharedInt
 from partwise.verification.zk.field import Values
 from partwise.verification.zk.settings import CircuitSettings
 
@@ -66,7 +70,7 @@ class KeyFile:
 
     name: str
     digest: str
-    size: int
+    size: SharedInt
     """Bytes."""
 
 
@@ -135,6 +139,7 @@ class Prover(Protocol):
 
         Raises:
             UnsupportedOpError: an operator that the prover lacks.
+            ProverRefusedError: the prover never makes it, for example with these settings.
             ProverError: the prover failed.
         """
         ...
@@ -154,6 +159,7 @@ class Prover(Protocol):
         """Write a proof of a witness to `out`, in the form that `check` reads.
 
         Raises:
+            ProverRefusedError: the prover never proves it, for example since a file is missing or of another version.
             ProverError: the prover failed.
         """
         ...

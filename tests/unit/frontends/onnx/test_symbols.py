@@ -37,6 +37,20 @@ def test_two_names_never_become_one_symbol() -> None:
     assert sizes.inputs == {"a": ("batch", 4), "b": ("b_0", 4)}
 
 
+def test_nameless_dims_of_unlike_examples_are_apart() -> None:
+    inputs = [("a", DType.FLOAT32, ["", 4]), ("b", DType.FLOAT32, ["", 4])]
+    alike, unlike = ({"a": np.zeros((3, 4)), "b": np.zeros((size, 4))} for size in (3, 5))
+    assert _read(*inputs, options=CaptureOptions(example_inputs=alike)).inputs["b"] == ("batch", 4)
+    sizes = _read(*inputs, options=CaptureOptions(example_inputs=unlike))
+    assert sizes.inputs == {"a": ("batch", 4), "b": ("b_0", 4)}
+    assert [symbol.hint for symbol in sizes.symbols.values()] == [3, 5]
+
+
+def test_two_numbers_of_torch_are_two_symbols() -> None:
+    sizes = _read(("a", DType.FLOAT32, ["s0", 4]), ("b", DType.FLOAT32, ["s1", 4]), ("c", DType.FLOAT32, ["s0", 4]))
+    assert sizes.inputs == {"a": ("batch", 4), "b": ("b_0", 4), "c": ("batch", 4)}
+
+
 def test_nameless_dims_beyond_batch_are_apart() -> None:
     sizes = _read(("x", DType.FLOAT32, ["", 3, "", ""]))
     assert sizes.inputs["x"] == ("batch", 3, "x_2", "x_3")

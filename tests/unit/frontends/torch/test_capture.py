@@ -64,6 +64,30 @@ def test_a_choice_made_by_a_size_is_kept_as_a_condition() -> None:
     assert graph.conditions == ("sequence > 8",)
 
 
+@pytest.mark.parametrize(
+    ("length", "choose", "condition"),
+    [
+        (12, lambda n: n > 1, "sequence > 1"),
+        (12, lambda n: n == 1, "sequence != 1"),
+        (12, lambda n: n % 2 != 0, "(sequence % 2) == 0"),
+        (9, lambda n: n % 2 != 0, "(sequence % 2) != 0"),
+        (12, lambda n: n // 3 != 1, "(sequence//3) != 1"),
+        (1, lambda n: n % 2 != 0, ""),
+        (1, lambda n: n > 1, ""),
+    ],
+)
+def test_a_choice_that_guards_of_export_do_not_tell_is_kept(length: int, choose: Any, condition: str) -> None:
+    graph = capture_module(Lookup(lambda x: x * 2 if choose(x.shape[1]) else x + 1).eval(), (ids(2, length),))
+    assert graph.conditions == ((condition,) if condition else ())
+    assert [s.name for s in graph.symbols] == (["batch", "sequence"] if condition else ["batch"])
+    assert [n.op.split(".")[1] for n in graph.nodes] == ["embedding", "mul" if choose(length) else "add"]
+
+
+def test_what_operators_ask_of_sizes_is_no_condition() -> None:
+    graph = captured(lambda x: (x.transpose(0, 1).reshape(-1), x.squeeze(), x + x.new_ones(1, 4)), 3, 4)
+    assert graph.conditions == ()
+
+
 def test_a_size_that_export_fixes_is_reported() -> None:
     graph = capture_module(Lookup(lambda x: x[:, :5] if x.shape[1] == 12 else x[:, :6]).eval(), (ids(2, 12),))
     assert [s.name for s in graph.symbols] == ["batch"]

@@ -33,6 +33,7 @@ def line(work: list[float], counts: tuple[int, ...] = (2,), transfer: float = 0.
         value_bytes=nothing,
         working=np.zeros(units),
         is_simple=np.zeros(units, bool),
+        nodes=np.arange(units).repeat(2).reshape(-1, 2),
     )
 
 

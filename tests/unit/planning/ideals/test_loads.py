@@ -41,6 +41,7 @@ def instance(seed: int, units: int = 7) -> Instance:
         value_bytes=np.zeros(6),
         working=np.zeros(units),
         is_simple=np.zeros(units, bool),
+        nodes=np.arange(units).repeat(2).reshape(-1, 2),
     )
 
 

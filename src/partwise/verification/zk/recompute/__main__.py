@@ -11,15 +11,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
-from partwise.errors import PartwiseError
+from partwise.errors import InputError, PartwiseError, ProverRefusedError
+from partwise.strict_json import json_record
 from partwise.verification.zk.field import element, number
 from partwise.verification.zk.prover import Circuit, Measured, Sizes
 from partwise.verification.zk.recompute.prover import RecomputeProver
 from partwise.verification.zk.settings import CircuitSettings
 
+T = TypeVar("T")
 _PROVER = RecomputeProver()
 _UNUSED = Circuit(
     settings=CircuitSettings(),
@@ -34,7 +37,7 @@ _UNUSED = Circuit(
 
 
 def _setup(segment: Path, settings: Path, folder: Path) -> None:
-    wanted = msgspec.json.decode(settings.read_bytes(), type=CircuitSettings)
+    wanted = _given(settings, CircuitSettings)
     made = _PROVER.setup(segment, wanted, (), folder, segment.name)
     said = {
         "settings": msgspec.to_builtins(made.settings),
@@ -48,7 +51,7 @@ def _setup(segment: Path, settings: Path, folder: Path) -> None:
 
 
 def _witness(folder: Path, inputs: Path, witness: Path, outputs: Path) -> None:
-    given = msgspec.json.decode(inputs.read_bytes(), type=tuple[tuple[str, ...], ...])
+    given = _given(inputs, tuple[tuple[str, ...], ...])
     tensors = tuple(tuple(number(text) for text in tensor) for tensor in given)
     made = _PROVER.witness(_UNUSED, folder, tensors, witness, folder.name)
     outputs.write_bytes(msgspec.json.encode([[element(value) for value in tensor] for tensor in made]))
@@ -59,13 +62,17 @@ def _prove(folder: Path, witness: Path, proof: Path) -> None:
 
 
 def _verify(keys: Path, sizes: Path, proof: Path, finding: Path) -> None:
-    stated = msgspec.json.decode(sizes.read_bytes(), type=dict[str, tuple[int, ...]])
+    stated = _given(sizes, Sizes)
     known = {path.name: path for path in keys.iterdir()}
-    found = _PROVER.check(known, Sizes(inputs=stated["inputs"], outputs=stated["outputs"]), proof.read_bytes(), "proof")
+    found = _PROVER.check(known, stated, proof.read_bytes(), "proof")
     said: dict[str, object] = {"refused": found.refused, "promise": found.promise, "doubt": found.doubt}
     if found.boundary is not None:
         said |= {"inputs": found.boundary.inputs, "outputs": found.boundary.outputs}
     finding.write_bytes(msgspec.json.encode(said))
+
+
+def _given(path: Path, kind: type[T]) -> T:
+    return json_record(path.read_bytes(), kind, path.name, what="is nothing that this step takes")
 
 
 _STEPS: dict[str, Callable[..., None]] = {"setup": _setup, "witness": _witness, "prove": _prove, "verify": _verify}
@@ -79,7 +86,7 @@ def main() -> None:
         _STEPS[sys.argv[1]](*map(Path, sys.argv[2:]))
     except PartwiseError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
-        sys.exit(error.exit_code)
+        sys.exit(InputError.exit_code if isinstance(error, ProverRefusedError) else error.exit_code)
 
 
 if __name__ == "__main__":

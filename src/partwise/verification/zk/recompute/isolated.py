@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from partwise.verification.zk.command_prover import CommandProver, CommandTemplates
+from partwise.verification.zk.command_prover import CommandProver
+from partwise.verification.zk.command_templates import CommandTemplates
 from partwise.verification.zk.limits import CallLimits
 from partwise.verification.zk.prover import Prover
 from partwise.verification.zk.recompute.prover import RecomputeProver

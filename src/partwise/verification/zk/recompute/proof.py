@@ -19,6 +19,8 @@ from math import prod
 import msgspec
 import numpy as np
 
+from partwise.errors import InputError
+from partwise.strict_json import json_record
 from partwise.verification.zk.circuits.exact import Big
 from partwise.verification.zk.field import element, is_element, number
 from partwise.verification.zk.recompute.program import Indices, Operation, Program, reads
@@ -123,11 +125,11 @@ def parse_opening(data: bytes, leaves: Leaves) -> Opening | str:
     if len(data) > _MOST_BYTES:
         return "is absurdly long"
     try:
-        wire = msgspec.json.decode(data, type=_Wire)
+        wire = json_record(data, _Wire, "proof", what="is none")
         root = bytes.fromhex(wire.root)
         paths = {int(place): tuple(bytes.fromhex(step) for step in path) for place, path in wire.paths.items()}
         places = {int(place) for place in wire.leaves}
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except (InputError, ValueError):
         return "is no proof of this prover"
     if wire.format != FORMAT or len(root) != 32 or places != set(paths) or len(places) != len(wire.leaves):
         return "is no proof of this prover"

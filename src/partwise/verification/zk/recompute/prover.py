@@ -23,9 +23,10 @@ import msgspec
 import numpy as np
 
 from partwise.digest import canonical_json, file_digest
-from partwise.errors import InputError, PartwiseError, ProverError
+from partwise.errors import InputError, PartwiseError, ProverError, ProverRefusedError
 from partwise.files import write_whole
 from partwise.runtime.memory import resident
+from partwise.strict_json import json_record
 from partwise.verification.zk.circuits import lower
 from partwise.verification.zk.circuits.drawing import Circuit as Drawn
 from partwise.verification.zk.circuits.drawing import CircuitPort
@@ -237,16 +238,20 @@ def _drawn(model: Path, inputs: Sequence[Values]) -> tuple[Drawn, Program]:
 
 def _witness(path: Path, subject: str) -> dict[str, Big]:
     try:
-        texts = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
-    except (OSError, msgspec.DecodeError):
-        raise ProverError(subject, "has no witness of this prover", got=path.name) from None
+        texts = json_record(path.read_bytes(), dict[str, list[str]], subject, what="has no witness of this prover",
+                            error=ProverRefusedError)  # fmt: skip
+    except OSError:
+        raise ProverRefusedError(subject, "has no witness of this prover", got=path.name) from None
     if not all(is_element(text) for column in texts.values() for text in column):
-        raise ProverError(subject, "has a witness with something that is no value", got=path.name)
+        raise ProverRefusedError(subject, "has a witness with something that is no value", got=path.name)
     return {name: np.array([number(text) for text in column], object) for name, column in texts.items()}
 
 
 def _rules(path: Path) -> _Settings:
-    return msgspec.json.decode(path.read_bytes(), type=_Settings)
+    found = json_record(path.read_bytes(), _Settings, path.name, what="is of no circuit", error=ProverRefusedError)
+    if found.format != FORMAT:
+        raise ProverRefusedError(path.name, "is of another version", expected=FORMAT, got=found.format[:80])
+    return found
 
 
 def _key_file(folder: Path, name: str) -> KeyFile:

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from partwise.errors import PartwiseError, ProverError, ProverMemoryError
+from partwise.errors import PartwiseError, ProverError, ProverMemoryError, ProverRefusedError
 from partwise.runtime.schedule import Fault
-from partwise.verification.zk.command_prover import CommandTemplates
+from partwise.verification.zk.command_templates import CommandTemplates
 from partwise.verification.zk.ezkl_call import CallLimits
 from partwise.verification.zk.prover import Circuit, Measured, Prover
 from partwise.verification.zk.provers import make_prover
@@ -26,12 +26,21 @@ class Recipe(msgspec.Struct, frozen=True):
     """A prover, to be made again in another process."""
 
     name: str
+    version: str
     options: dict[str, Any]
 
     def make(self) -> Prover:
-        """The prover."""
+        """The prover.
+
+        Raises:
+            ProverRefusedError: here it is another version.
+        """
         given = {name: _READ[name](value) if name in _READ else value for name, value in self.options.items()}
-        return make_prover(self.name, **given)
+        made = make_prover(self.name, **given)
+        if made.version != self.version:
+            raise ProverRefusedError(f"prover `{self.name}`", "is another version at a worker", expected=self.version,
+                                     got=made.version)  # fmt: skip
+        return made
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
@@ -77,14 +86,16 @@ class NotProved(msgspec.Struct, frozen=True, tag=True):
 
 def recipe_of(prover: Prover) -> Recipe:
     """A prover as plain data."""
-    return Recipe(prover.name, msgspec.to_builtins(prover.options, enc_hook=str))
+    return Recipe(prover.name, prover.version, msgspec.to_builtins(prover.options, enc_hook=str))
 
 
 def fault_of(error: Exception) -> Fault:
-    """What another attempt may help: a prover may succeed elsewhere or on less; a bad circuit or disk never does."""
+    """What another attempt may help: a prover may succeed elsewhere or on less, unless it says that it never will."""
     match error:
         case ProverMemoryError() | MemoryError():
             return Fault.MEMORY
+        case ProverRefusedError():
+            return Fault.FINAL
         case ProverError():
             return Fault.ERROR
         case PartwiseError():
