@@ -9,7 +9,6 @@ import json
 import warnings
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 import transformers
@@ -67,7 +66,7 @@ def _capture(config: dict[str, Any], sequence: int, batch: int) -> Graph:
     kind, cls = CONFIGS[config["model_type"]]
     wanted = {name: value for name, value in config.items() if name not in _NOT_OF_THE_MODEL}
     mode = FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)
-    with warnings.catch_warnings(), mode, mock.patch("torch.nn.functional.dropout", _no_dropout):
+    with warnings.catch_warnings(), mode:
         warnings.simplefilter("ignore")
         made = getattr(transformers, kind)(**wanted)
         made._attn_implementation, made.use_cache = "eager", False
@@ -77,11 +76,6 @@ def _capture(config: dict[str, Any], sequence: int, batch: int) -> Graph:
         ids = torch.zeros(batch, sequence, dtype=torch.int64)
         inputs = {"input_ids": ids} | ({"decoder_input_ids": ids} if config.get("is_encoder_decoder") else {})
         return capture_module(module, inputs, static=True)
-
-
-def _no_dropout(x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-    """Eager inference launches nothing for a dropout; its decomposition in a functional graph would be a copy."""
-    return x
 
 
 def _make_sparse(module: Any, config: dict[str, Any]) -> None:

@@ -21,7 +21,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import onnxruntime
 import torch
@@ -31,7 +30,6 @@ import partwise
 from partwise.calibration import calibrate
 from partwise.frontends.zoo import ZOO
 from partwise.hardware import Device
-from partwise.ir import Graph
 from partwise.profiling import estimate, profile
 from partwise.torch_arrays import to_numpy
 
@@ -66,12 +64,6 @@ def build(name: str) -> tuple[Any, dict[str, torch.Tensor]]:
     return kind(made).eval(), {"input_ids": torch.randint(0, 1000, (1, TOKENS))}
 
 
-def eager_graph(module: Any, inputs: dict[str, torch.Tensor]) -> Graph:
-    """What eager torch launches: without the copies that decomposing a dropout leaves."""
-    with mock.patch("torch.nn.functional.dropout", lambda x, *_, **__: x):
-        return partwise.capture(module, inputs, static=True)
-
-
 def median(call: Callable[[], object], rounds: int) -> float:
     """Median seconds of a call."""
     call()
@@ -86,7 +78,7 @@ def median(call: Callable[[], object], rounds: int) -> float:
 def rows_of(name: str, devices: dict[tuple[str, int], Device], rounds: int) -> list[Row]:
     """A model on every engine and number of threads."""
     module, inputs = build(name)
-    graph, found = eager_graph(module, inputs), list[Row]()
+    graph, found = partwise.capture(module, inputs, static=True), list[Row]()
     with tempfile.TemporaryDirectory() as folder, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         file = Path(folder) / "model.onnx"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from partwise.frontends.torch.capture import capture_module  # noqa: E402
+from partwise.hardware import Product  # noqa: E402
 from partwise.ir import Graph  # noqa: E402
 from partwise.kernels import register_experts  # noqa: E402
 from partwise.profiling import memory, profile  # noqa: E402
+from partwise.profiling.workspace_product import product_scratch_bytes  # noqa: E402
 from partwise.runtime.engines.torch_program import TorchProgram  # noqa: E402
 
 slow = pytest.mark.slow
@@ -56,7 +59,13 @@ HALF = [
 ]
 
 
-@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="no such device here: bfloat16")
+bfloat16 = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported() or torch.cpu._is_amx_tile_supported(),
+    reason="no such device here: bfloat16 without AMX",
+)
+
+
+@bfloat16
 @pytest.mark.parametrize(("name", "options", "shape"), HALF)
 def test_the_predicted_peak_in_bfloat16(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> None:
     module, inputs = build(name, options, shape)
@@ -66,15 +75,56 @@ def test_the_predicted_peak_in_bfloat16(name: str, options: dict[str, Any], shap
     assert measured_peak(graph, module, list(inputs.values())) == pytest.approx(predicted.activation_bytes, rel=0.02)
 
 
+PRODUCTS = [
+    (1, 1, 512, 8000),
+    (1, 1, 4096, 512),
+    (1, 33, 100, 70),
+    (1, 41, 768, 1),
+    (1, 128, 1536, 384),
+    (1, 300, 1408, 512),
+    (1, 1024, 4096, 512),  # rows so far apart are copied
+    (1, 1500, 4096, 100),
+    (1, 1000, 4096, 512),
+    (6, 128, 64, 128),
+    (6, 40, 600, 65),
+    (2, 8, 16, 16),  # so small that torch computes it without oneDNN
+]
+
+
+@bfloat16
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_scratch_memory_of_a_product_in_bfloat16_to_the_byte(threads: int) -> None:
+    """What the allocator gives out and takes back during a product, at shapes that each meet another rule."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        taken = [scratch(*sizes) for sizes in PRODUCTS]
+    finally:
+        torch.set_num_threads(before)
+    assert taken == [
+        product_scratch_bytes(Product(batch, rows, columns, depth), threads) for batch, rows, depth, columns in PRODUCTS
+    ]
+
+
+def scratch(batch: int, rows: int, depth: int, columns: int) -> int:
+    """Highest sum of torch's allocations during a product, its result left out."""
+    x = torch.ones(batch, rows, depth, dtype=torch.bfloat16)
+    weight = torch.ones(batch, columns, depth, dtype=torch.bfloat16)
+    if batch > 1:
+        return allocated(lambda: torch.bmm(x, weight.transpose(1, 2))) - 2 * batch * rows * columns
+    return allocated(lambda: torch.nn.functional.linear(x[0], weight[0])) - 2 * rows * columns
+
+
 def build(name: str, options: dict[str, Any], shape: tuple[int, ...]) -> tuple[Any, dict[str, Any]]:
     kind = getattr(transformers, name)
     config = kind.config_class(**options)
     config.use_cache = False
+    batch, length = shape[0], shape[-1]
     if len(shape) > 2:
         return kind(config).eval(), {"pixel_values": torch.zeros(shape)}
-    inputs = {"input_ids": torch.ones(shape, dtype=torch.int64)}
+    inputs = {"input_ids": torch.ones(batch, length, dtype=torch.int64)}
     if config.is_encoder_decoder:
-        inputs["decoder_input_ids"] = torch.ones(shape[0], shape[1] // 2, dtype=torch.int64)
+        inputs["decoder_input_ids"] = torch.ones(batch, length // 2, dtype=torch.int64)
     return kind(config).eval(), inputs
 
 
@@ -83,12 +133,16 @@ def measured_peak(graph: Graph, module: Any, inputs: list[Any]) -> int:
     register_experts()
     held = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
     program = TorchProgram(graph, {weight.tensor: held[weight.key].detach() for weight in graph.weights})
+    return allocated(lambda: program.run(list(inputs), graph.hints))
+
+
+def allocated(call: Callable[[], Any]) -> int:
+    """Highest sum of torch's allocations during a call, after one that warms up."""
     with torch.no_grad():
-        program.run(list(inputs), graph.hints)
-        activities = [torch.profiler.ProfilerActivity.CPU]
-        with torch.profiler.profile(activities=activities, profile_memory=True) as trace:
-            results = program.run(list(inputs), graph.hints)
-    assert results
+        call()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as trace:
+            result = call()
+    assert result is not None
     events = [event for event in trace.profiler.kineto_results.events() if event.name() == "[memory]"]
     now = peak = 0
     for event in sorted(events, key=lambda event: event.start_ns()):

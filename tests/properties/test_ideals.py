@@ -15,6 +15,7 @@ from partwise.errors import InfeasibleError
 from partwise.hardware import Cluster, Member, equal_devices, find_device, find_link
 from partwise.ir import contract
 from partwise.planning import Limits, Objective, Plan, Stage, plan
+from partwise.planning.bounds import find_bound
 from partwise.planning.evaluator import Assignment, Evaluator
 from partwise.planning.orders import flow_of
 from partwise.planning.problem import formulate
@@ -124,6 +125,18 @@ def test_devices_that_share_memory(graph, objective: Objective, share: float) ->
     if best is not None and made is not None:
         assert made.value == pytest.approx(best, rel=TOLERANCE)
         assert made.bound <= best * (1 + TOLERANCE)
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs, st.sampled_from((Objective.BALANCE, Objective.THROUGHPUT)), st.integers(1, 3))
+def test_what_devices_that_differ_do_by_their_speed(graph, objective: Objective, stages: int) -> None:
+    """The bound that asks no search is above no partition either."""
+    cluster = unequal((10, 10, 10), profile(graph).peak_bytes)
+    problem = formulate(contract(graph), RateTable(profile(graph), cluster))
+    for count in (None, stages):
+        limits = Limits(stages=count)
+        best = least(graph, cluster, limits, objective)
+        assert best is None or find_bound(problem, limits, objective, count).value <= best * (1 + TOLERANCE)
 
 
 @settings(max_examples=60, deadline=None)

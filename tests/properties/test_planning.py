@@ -17,6 +17,7 @@ from partwise.hardware import REFERENCE_CLUSTER
 from partwise.ir import contract
 from partwise.planning import Cut, Limits, Objective, Stage, plan, plan_from_data, plan_to_data, violations
 from partwise.planning.bounds import fewest_bins, find_bound
+from partwise.planning.evaluator import Evaluator
 from partwise.planning.orders import flow_of, orders
 from partwise.planning.price import Priced, measure, price
 from partwise.planning.problem import Problem, formulate
@@ -141,7 +142,7 @@ def test_plans_keep_everything_and_survive_json(given_: tuple[Case, Limits], wan
         made = plan(case.graph, case.profile, limits, wanted)
     except InfeasibleError:
         return
-    assert not list(violations(made, case.contraction, case.rates))
+    assert not list(violations(made, Evaluator(case.contraction, case.rates)))
     assert made.bound <= made.value
     assert plan_from_data(plan_to_data(made, with_graph=True)) == made
     assert plan(case.graph, case.profile, limits, wanted) == made

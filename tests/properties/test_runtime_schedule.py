@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -325,3 +326,55 @@ def test_workers_that_join_and_leave(route: Route, count: int, hosts: int, seed:
             world.step()
     assert world.answered == list(range(count))
     assert not world.values
+
+
+DEMANDS = st.builds(
+    Demand,
+    bytes=st.integers(0, 9),
+    computing_bytes=st.integers(0, 9),
+    parameters=st.integers(0, 3),
+    layers=st.integers(0, 3),
+    work=st.integers(1, 5).map(float),
+)
+
+
+def needed(demands: Sequence[Demand]) -> int:
+    """The least capacity in bytes that has room for these stages."""
+    return next(most for most in range(1000) if Capacity(bytes=most).shortage(demands) is None)
+
+
+@given(st.lists(DEMANDS, min_size=1, max_size=6))
+def test_streamed_weights_need_no_more_than_resident_ones(demands: list[Demand]) -> None:
+    resident = [Demand(bytes=demand.bytes + demand.computing_bytes) for demand in demands]
+    assert needed(demands) <= needed(resident)
+    assert needed(demands[:1]) == needed(resident[:1])  # a stage alone needs its peak either way
+    assert needed(demands) >= max(needed([demand]) for demand in demands)
+    assert needed(demands[:-1]) <= needed(demands)
+    assert needed([replace(demand, bytes=0) for demand in demands]) == max(d.computing_bytes for d in demands)
+
+
+@settings(max_examples=100, deadline=None)
+@given(routes(), st.data(), st.integers(1, 8), st.integers(0, 20), st.integers(0, 2**32))
+def test_no_worker_has_more_than_it_takes(
+    route: Route, data: st.DataObject, count: int, faults: int, seed: int
+) -> None:
+    """Whatever fails: the stages that a worker has fit it together, with the largest of them at work."""
+    demands = data.draw(st.lists(DEMANDS, min_size=route.stages, max_size=route.stages))
+    small = max(needed([demand]) for demand in demands)
+    rooms = [Capacity(bytes=small + data.draw(st.integers(0, 9))) for _ in range(data.draw(st.integers(0, 3)))]
+    capacities = [Capacity(), *rooms]
+    schedule = Schedule(
+        route, workers=capacities, demands=demands, in_flight=3, queue=2, policy=POLICY, supervised=True
+    )
+    world = Simulated(schedule, count, Random(seed), 0.3, faults)
+    computed = world.obey
+
+    def obey(instruction: Instruction) -> None:
+        computed(instruction)
+        for worker, capacity in enumerate(capacities):
+            held = {stage for who, stage in [*world.loaded, *world.loading] if who == worker}
+            assert capacity.shortage(demands[stage] for stage in held) is None
+
+    world.obey = obey  # type: ignore[method-assign]
+    world.run()
+    assert world.answered == list(range(count))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from partwise.frontends import CaptureOptions, open_model
+from partwise.frontends import CaptureOptions, open_model, refuse_other_sizes
 from partwise.ir import Graph
 
 __all__ = ["capture", "capture_with", "sizes_for"]
@@ -24,13 +24,16 @@ def capture(model: Any, example_inputs: Any = None, **options: Any) -> Graph:
         ModelError: it cannot be read or captured.
         UnsupportedOpError: an operator without a row in the operator table.
         UnsafeFileError: a file that would execute code.
+        InputError: an option that does not apply to this kind of model, or a size that it does not have.
     """
     return capture_with(model, CaptureOptions(example_inputs=example_inputs, **options))
 
 
 def capture_with(model: Any, options: CaptureOptions) -> Graph:
     """`capture`, with the options as a record."""
-    return open_model(model, options).capture()
+    graph = open_model(model, options).capture()
+    refuse_other_sizes(graph, options)
+    return graph
 
 
 def sizes_for(graph: Graph, options: CaptureOptions) -> dict[str, int]:

@@ -11,7 +11,7 @@ from partwise.api.saved import package_beside
 from partwise.cutting import cut_plan, encode_whole
 from partwise.digest import canonical_json
 from partwise.errors import InputError
-from partwise.frontends import CaptureOptions, as_captured, open_model
+from partwise.frontends import CaptureOptions, open_model
 from partwise.frontends.stale import capture_again, refuse_other_graph
 from partwise.ir import graph_to_data
 from partwise.packaging import Manifest, Package, open_package, write_package
@@ -46,8 +46,7 @@ def cut(
         StalePlanError: the model is not the one that was planned.
         PackageError: `out` is something else than a package, or the disk refuses.
     """
-    options = as_captured(plan.graph, CaptureOptions(config=config, module=module))
-    source = open_model(model, options)
+    source = open_model(model, CaptureOptions(config=config, module=module), captured=plan.graph)
     if isinstance(model, str | Path):
         refuse_other_graph(plan.graph, capture_again(source, plan.graph, str(model)), str(model))
     manifest, segments = cut_plan(plan)

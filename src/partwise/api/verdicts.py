@@ -8,7 +8,7 @@ from typing import Any
 from partwise import runtime, verification
 from partwise.api.saved import package_beside
 from partwise.errors import StalePlanError, VerifyError
-from partwise.frontends import CaptureOptions, as_captured, open_model
+from partwise.frontends import CaptureOptions, open_model
 from partwise.frontends.stale import capture_again
 from partwise.packaging import Package, is_package, open_package
 from partwise.runtime import Run, is_run, load_run
@@ -80,5 +80,5 @@ def _original(model: Any, package: Package, config: str | None, module: str | No
     graph = package.graph()
     if graph is None:
         raise VerifyError(str(package.path), "came without its graph")
-    source = open_model(model, as_captured(graph, CaptureOptions(config=config, module=module)))
+    source = open_model(model, CaptureOptions(config=config, module=module), captured=graph)
     return Original(source, capture_again(source, graph, str(model)) if isinstance(model, str | Path) else graph)

@@ -4,12 +4,13 @@ In: an engine and a number of threads. Out: a `Device` and its TOML. Never: the 
 """
 
 from partwise.calibration.calibrate import Timed, calibrate, fit
-from partwise.calibration.compare import Comparison, NodeTimes, compare, parse_trace
+from partwise.calibration.compare import Comparison, MeasuredTrace, NodeTimes, compare, parse_trace
 from partwise.calibration.entry import entry_text
 from partwise.calibration.here import this_machine
 
 __all__ = [
     "Comparison",
+    "MeasuredTrace",
     "NodeTimes",
     "Timed",
     "calibrate",

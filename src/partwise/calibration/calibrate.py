@@ -1,7 +1,7 @@
 """Measure this machine: time operators, and make of the times an entry with error bars.
 
-A share is the default times the median of predicted ÷ measured over the operators that tell it; its spread is half
-of the middle half of those ratios. A model is never timed.
+A share is the median of those with which each operator that tells it is predicted as it was measured; its spread is
+half of the middle half of them. A model is never timed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,13 @@ from partwise.profiling import Profile, estimate, profile
 __all__ = ["Timed", "calibrate", "fit"]
 
 ENGINES: Mapping[str, ModuleType] = {"torch": run_torch, "onnxruntime": run_onnxruntime}
-FIGURES = ("memory", "vector", "matmul", "batched", "attention", "conv", "grouped")
+RATES, PASSES_OVER = ("memory", "layout"), ("vector", "norm", "softmax", "tanh", "max_pool")
+FIGURES = ("memory", *PASSES_OVER, "matmul", "batched", "attention", "layout", "conv", "grouped")
 """In the order in which they are told: each one's prediction stands on those before it."""
-PASSES, LEAST_ROUNDS, BUDGET_S = 3, 3, 0.2
+LEAST, MOST, MOST_OF_ASSUMED, HALVINGS = 1e-4, 2.0, 1e2, 40
+"""Shares that are tried, and how often the range is halved. A clock may be above the stated one; the memory's rate is
+assumed here (`ASSUMED_BYTES_PER_S`)."""
+PASSES, LEAST_ROUNDS, BUDGET_S = 3, 3, 0.15
 """Passes over all operators; of one operator in a pass: rounds at least, and seconds at most beyond them."""
 
 
@@ -62,14 +66,15 @@ def calibrate(
     module = ENGINES[engine]
     if module is run_torch:
         run_torch.set_threads(threads)
-    least, launch = dict.fromkeys(CASES, math.inf), math.inf
+    least, launch, conv_launch = dict.fromkeys(CASES, math.inf), math.inf, math.inf
     for turn in range(PASSES):
         launch = min(launch, median_seconds(module.launches(threads)))
+        conv_launch = min(conv_launch, median_seconds(module.conv_launches(threads)))
         for number, case in enumerate(CASES):
             progress(case.name, turn * len(CASES) + number, PASSES * len(CASES))
             least[case] = min(least[case], median_seconds(module.prepare(case, threads)))
-    timed = tuple(Timed(case, seconds) for case, seconds in least.items())
-    start = replace(_with_threads(this_machine(name), threads), launch_s=launch)
+    timed = tuple(Timed(_told(case, module), seconds) for case, seconds in least.items())
+    start = replace(_with_threads(this_machine(name), threads), launch_s=launch, conv_launch_s=conv_launch)
     return fit(start, timed, f"measured by `partwise calibrate` on {engine}, {threads} threads"), timed
 
 
@@ -81,16 +86,17 @@ def fit(device: Device, timed: Sequence[Timed], source: str) -> Device:
         timed: operators and their seconds.
         source: what the entry says of these figures.
     """
-    counted = {case.case: profile(case_graph(case.case)) for case in timed}
-    shares, spread = _defaults(device), dict[str, float]()
-    for figure in FIGURES:
+    counted = [(case.case.figure, profile(case_graph(case.case)), case.seconds) for case in timed]
+    told = [figure for figure in FIGURES if any(figure == of for of, _, _ in counted)]
+    shares, spread = _defaults(device, told), dict[str, float]()
+    for figure in told:
         known = replace(device, efficiency=shares)
-        ratios = sorted(_ratio(known, counted[t.case], t.seconds) for t in timed if t.case.figure == figure)
-        if ratios:
-            middle = statistics.median(ratios)
-            shares = shares | {figure: shares[figure] * middle}
-            spread[figure] = (_quantile(ratios, 0.75) - _quantile(ratios, 0.25)) / 2 / middle
-    measured = Source(figures=("efficiency", "spread", "launch_s"), text=source, date=date.today().isoformat())
+        found = sorted(_share(known, figure, count, seconds) for of, count, seconds in counted if of == figure)
+        middle = statistics.median(found)
+        shares = shares | {figure: middle}
+        spread[figure] = (_quantile(found, 0.75) - _quantile(found, 0.25)) / 2 / middle
+    figures = ("efficiency", "spread", "launch_s", "conv_launch_s")
+    measured = Source(figures=figures, text=source, date=date.today().isoformat())
     return replace(device, efficiency=shares, spread=spread, sources=(*device.sources, measured))
 
 
@@ -106,16 +112,27 @@ def median_seconds(prepared: Prepared) -> float:
     return statistics.median(taken) / prepared.operators
 
 
-def _ratio(device: Device, counted: Profile, seconds: float) -> float:
-    """Predicted ÷ measured, the launch left out of both."""
-    made = estimate(counted, device)
-    launch = device.launch_s or 0.0
-    return (made.seconds - launch) / max(seconds - launch, 0.05 * seconds)
+def _share(device: Device, figure: str, counted: Profile, seconds: float) -> float:
+    """With which share the operator is predicted as it was measured; an end of those tried where with none."""
+    low, high = LEAST, MOST_OF_ASSUMED if figure in RATES else MOST
+    for _ in range(HALVINGS):
+        middle = math.sqrt(low * high)
+        tried = replace(device, efficiency={**device.efficiency, figure: middle})
+        if estimate(counted, tried).seconds > seconds:
+            low = middle
+        else:
+            high = middle
+    return math.sqrt(low * high)
 
 
-def _defaults(device: Device) -> dict[str, float]:
-    arithmetic = {figure: arithmetic_share(device, figure) for figure in FIGURES[2:]}
-    return {"memory": memory_share(device), "vector": 1.0} | arithmetic
+def _defaults(device: Device, told: Sequence[str]) -> dict[str, float]:
+    passes = dict.fromkeys(RATES, memory_share(device)) | dict.fromkeys(PASSES_OVER, 1.0)
+    return {figure: passes.get(figure) or arithmetic_share(device, figure) for figure in told}
+
+
+def _told(case: Case, module: ModuleType) -> Case:
+    """What a case tells on an engine: where nothing is laid out anew, no rate of doing so."""
+    return replace(case, figure="grouped") if case.figure == "layout" and not module.LAYS_OUT else case
 
 
 def _with_threads(device: Device, threads: int) -> Device:

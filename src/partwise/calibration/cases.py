@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from partwise.ir import Argument, DType, Format, Graph, Node, Output, Ref, TensorSpec, Weight
 
@@ -37,7 +37,8 @@ class Case:
     figure: str
     """The share of a rate that it tells: a key of `Device.efficiency`."""
     op: str
-    """`linear`, `bmm`, `attention`, `conv`, `add`, `relu`, `gelu`, `softmax` or `layer_norm`."""
+    """`linear`, `bmm`, `attention`, `conv`, `add`, `relu`, `gelu`, `tanh`, `sigmoid`, `max_pool`, `softmax` or
+    `layer_norm`."""
     inputs: tuple[Shape, ...]
     out: Shape
     weights: tuple[Shape, ...] = ()
@@ -83,6 +84,9 @@ _ATEN = {
     "add": "aten.add.Tensor",
     "relu": "aten.relu.default",
     "gelu": "aten.gelu.default",
+    "tanh": "aten.tanh.default",
+    "sigmoid": "aten.sigmoid.default",
+    "max_pool": "aten.max_pool2d.default",
     "softmax": "aten.softmax.int",
     "layer_norm": "aten.layer_norm.default",
 }
@@ -125,13 +129,15 @@ def _all() -> Iterator[Case]:
     yield from (_conv(*sizes) for sizes in ((64, 64, 56, 3), (128, 128, 28, 3), (256, 256, 14, 3), (512, 512, 7, 3)))
     yield from (_conv(*sizes) for sizes in ((64, 256, 56, 1), (512, 128, 28, 1), (256, 1024, 14, 1), (2048, 512, 7, 1)))
     yield from (_conv(*sizes) for sizes in ((3, 64, 224, 7, 2), (24, 144, 56, 1), (96, 576, 14, 1)))
-    yield from (
-        _depthwise(*sizes) for sizes in ((96, 112, 3, 2), (144, 56, 3), (240, 28, 5), (480, 14, 3), (960, 7, 3))
-    )
-    yield _same("vector", "gelu", 128, 3072)
-    yield _same("vector", "softmax", 12, 197, 197)
-    yield _same("vector", "layer_norm", 197, 768)
+    for sizes in ((96, 112, 3, 2), (144, 56, 3), (480, 14, 3), (960, 7, 3)):
+        yield replace(_depthwise(*sizes), figure="layout")  # little arithmetic beside what is laid out
+    yield from (_depthwise(*sizes) for sizes in ((96, 56, 5), (240, 28, 5), (672, 14, 5)))
+    yield from (_same("vector", op, 128, 3072) for op in ("gelu", "sigmoid"))
     yield _same("vector", "relu", 1, 256, 56, 56)
+    yield _same("tanh", "tanh", 128, 3072)
+    yield Case("max_pool", "max_pool", ((1, 64, 112, 112),), (1, 64, 56, 56))
+    yield from (_same("softmax", "softmax", 12, length, length) for length in (128, 197))
+    yield from (_same("norm", "layer_norm", *shape) for shape in ((128, 384), (197, 768)))
 
 
 CASES: tuple[Case, ...] = tuple(_all())

@@ -10,7 +10,10 @@ import numpy as np
 from partwise.calibration.cases import Case, Prepared
 from partwise.extras import require
 
-__all__ = ["launches", "prepare"]
+__all__ = ["LAYS_OUT", "conv_launches", "launches", "prepare"]
+
+LAYS_OUT = False
+"""Within a model convolutions leave their results in blocks for the next."""
 
 _OPSET = 23
 _OPS = {
@@ -21,6 +24,9 @@ _OPS = {
     "add": "Add",
     "relu": "Relu",
     "gelu": "Gelu",
+    "tanh": "Tanh",
+    "sigmoid": "Sigmoid",
+    "max_pool": "MaxPool",
     "softmax": "Softmax",
     "layer_norm": "LayerNormalization",
 }
@@ -52,6 +58,16 @@ def launches(threads: int) -> Prepared:
     return Prepared(_call(session, {"x0": np.ones(16, np.float32)}), _CHAIN)
 
 
+def conv_launches(threads: int) -> Prepared:
+    """The same of convolutions, of a channel at a time."""
+    make, image = require("onnx").helper.make_node, (1, 16, 8, 8)
+    attributes = {"pads": [1] * 4, "group": image[1]}
+    nodes = [make("Conv", [f"x{number}", "w"], [f"x{number + 1}"], **attributes) for number in range(_CHAIN)]
+    weights = {"w": np.ones((image[1], 1, 3, 3), np.float32)}
+    session = _session(nodes, {"x0": image}, weights, {f"x{_CHAIN}": image}, threads)
+    return Prepared(_call(session, {"x0": np.ones(image, np.float32)}), _CHAIN)
+
+
 def _own(held: Iterable[str], copy: int) -> list[str]:
     return [f"{name}_{copy}" for name in held]
 
@@ -80,6 +96,8 @@ def _attributes(case: Case) -> dict[str, Any]:
     if case.op == "conv":
         padding = case.weights[0][-1] // 2
         return {"strides": [case.stride] * 2, "pads": [padding] * 4, "group": case.groups}
+    if case.op == "max_pool":
+        return {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
     return {"axis": -1} if case.op in ("softmax", "layer_norm") else {}
 
 

@@ -7,7 +7,12 @@ from typing import Any
 from partwise.calibration.cases import Case, Prepared
 from partwise.extras import require
 
-__all__ = ["launches", "prepare", "set_threads"]
+__all__ = ["LAYS_OUT", "conv_launches", "launches", "prepare", "set_threads"]
+
+LAYS_OUT = True
+"""Whether a convolution lays its argument and its result out anew: oneDNN's do, on blocks of channels."""
+_CHANNELS, _SIDE = 16, 8
+"""Of an image so small that only the launch of its convolution takes time."""
 
 
 def set_threads(threads: int) -> None:
@@ -40,6 +45,14 @@ def launches(threads: int) -> Prepared:
     return Prepared(lambda: x + x, 1)
 
 
+def conv_launches(threads: int) -> Prepared:
+    """The same of a convolution: one of a channel at a time, which is oneDNN's however small."""
+    del threads
+    torch = require("torch")
+    x, weight = torch.zeros(1, _CHANNELS, _SIDE, _SIDE), torch.zeros(_CHANNELS, 1, 3, 3)
+    return Prepared(lambda: torch.conv2d(x, weight, None, 1, 1, 1, _CHANNELS), 1)
+
+
 def _call(torch: Any, case: Case, inputs: list[Any], weights: list[Any]) -> object:
     functional = torch.nn.functional
     with torch.no_grad():
@@ -51,6 +64,8 @@ def _call(torch: Any, case: Case, inputs: list[Any], weights: list[Any]) -> obje
                 return functional.conv2d(inputs[0], weights[0], None, case.stride, padding, 1, case.groups)
             case "attention":
                 return functional.scaled_dot_product_attention(*inputs)
+            case "max_pool":
+                return functional.max_pool2d(inputs[0], 3, 2, 1)
             case "softmax":
                 return torch.softmax(inputs[0], -1)
             case "layer_norm":

@@ -10,7 +10,8 @@ import click
 import msgspec
 
 from partwise import api
-from partwise.cli.option_types import Size
+from partwise.cli.applicable import refuse_all_but
+from partwise.cli.option_types import THREADS, Finite, Size
 from partwise.cli.options import PATH, check_parent, json_option
 from partwise.cli.output import counted, print_json
 from partwise.cli.render_bench import show_bench, show_suite
@@ -37,9 +38,9 @@ __all__ = ["bench"]
     help="Repeatable; by default all that need nothing but this machine.",
 )
 @click.option("--engine", help="By default the one it was cut for; per stage as torch,compile or 1=openvino:GPU.")
-@click.option("--threads", type=click.IntRange(1), help="Of each stage (default: the cores shared among the stages).")
+@click.option("--threads", type=THREADS, help="Of each stage (default: the cores shared among the stages).")
 @click.option("--in-flight", type=click.IntRange(1), help="Requests under way at once (default: stages + 1).")
-@click.option("--seconds", type=click.FloatRange(0.01), default=2.0, show_default=True, help="Of a measure, a round.")
+@click.option("--seconds", type=Finite(0.01), default=2.0, show_default=True, help="Of a measure, a round.")
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Turns of all measures.")
 @click.option("--size", "sizes", multiple=True, type=Size(), help="Of the random inputs, as batch=4; repeatable.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random inputs.")
@@ -59,6 +60,7 @@ def bench(
     """
     check_parent(output)
     if suite is not None:
+        refuse_all_but({"package", "suite", "seconds", "rounds", "output", "as_json"}, "is not for --suite.")
         with counted("measured") as on_progress:
             judged = judged_here(suite, package, given["seconds"], given["rounds"], on_progress)
         _put_out(msgspec.to_builtins(judged), output, as_json)

@@ -9,6 +9,7 @@ import msgspec
 
 from partwise.calibration import calibrate as measure
 from partwise.calibration import entry_text
+from partwise.cli.option_types import THREADS
 from partwise.cli.options import PATH, check_parent, json_option
 from partwise.cli.output import counted, print_json
 from partwise.cli.render import console, table
@@ -23,7 +24,7 @@ __all__ = ["calibrate"]
 @click.command()
 @click.option("-o", "--output", type=PATH, help="Write the entry here, as TOML.")
 @click.option("--engine", type=click.Choice(["torch", "onnxruntime"]), default="torch", show_default=True)
-@click.option("--threads", type=click.IntRange(1), help="Of every operator; by default those of a run.")
+@click.option("--threads", type=THREADS, help="Of every operator; by default those of a run.")
 @click.option("--name", default="here", show_default=True, help="Of the entry.")
 @json_option
 def calibrate(output: Path | None, engine: str, threads: int | None, name: str, as_json: bool) -> None:
@@ -57,5 +58,6 @@ def _show(device: Device) -> None:
         for figure, share in device.efficiency.items()
     ]
     rows.append(("launch", format_seconds(device.launch_s or 0.0), ""))
+    rows.append(("launch of a convolution", format_seconds(device.conv_launch_s or 0.0), ""))
     title = f"{device.title}: {device.flops_per_s / 1e9:.0f} GFLOP/s stated, {device.memory_bytes_per_s / 1e9:.0f} GB/s"
     console().print(table(title, ("share of the stated rate", "reached", "spread"), rows))

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from partwise import api
+from partwise.cli.option_types import THREADS
 from partwise.cli.options import PATH, json_option
 from partwise.cli.output import print_json, timed
 from partwise.cli.render import show_package
@@ -20,7 +21,7 @@ __all__ = ["cut"]
 @click.argument("plan", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="Folder of the package.")
 @click.option("--no-check", is_flag=True, help="Do not run the chain against the whole.")
-@click.option("--threads", type=click.IntRange(1), help="Threads of the engine that checks.")
+@click.option("--threads", type=THREADS, help="Threads of the engine that checks.")
 @click.option("--config", help="Hugging Face config for a file of weights.")
 @click.option("--module", help="package.module:function that builds the module for a file of weights.")
 @json_option

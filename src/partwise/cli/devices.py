@@ -12,6 +12,7 @@ from rich.text import Text
 
 from partwise import api
 from partwise.calibration import entry_text, this_machine
+from partwise.cli.applicable import refuse
 from partwise.cli.options import json_option
 from partwise.cli.output import print_json
 from partwise.cli.render import console, table
@@ -42,6 +43,10 @@ def devices(names: tuple[str, ...], here: bool, toml: bool, links: bool, as_json
               partwise devices --here
               partwise devices --here --toml > here.toml
     """
+    if here:
+        refuse({"names", "links"}, "is of the catalog, and --here of this machine.")
+    if links:
+        refuse({"names"}, "is of devices: --links shows all ways between them.")
     found: Sequence[Device | Link] = (
         (this_machine(),) if here else catalog().links if links else api.devices(names or ("all",))
     )

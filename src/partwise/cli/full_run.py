@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from partwise import api
+from partwise.cli.applicable import refuse, refuse_all_but
+from partwise.cli.option_types import Finite
 from partwise.cli.options import (
     PATH,
     capture_options,
@@ -36,6 +38,11 @@ _PROOFS = (
     *PROVER_NAMES,
     "workers",
 )
+_SLICING = (
+    *("model", "named_model", "proof", "inputs", "output", "as_json"),
+    *("stages", "max_parameters", "max_layers", "batch", "memory"),
+)
+"""What there is for slices too."""
 
 
 @click.command("full-run")
@@ -46,7 +53,7 @@ _PROOFS = (
 @click.option("-o", "--output", type=PATH, help="Folder for package/ and run/ (default: <model>-parts).")
 @click.option("--proof", is_flag=True, help="Slice, compile, run, prove and verify; so too where MODEL has slices/.")
 @layers_option
-@click.option("--max-error", type=click.FloatRange(min=0), help="Proofs: of outputs against onnxruntime's, at most.")
+@click.option("--max-error", type=Finite(min=0), help="Proofs: of outputs against onnxruntime's, at most.")
 @circuit_options
 @prove_workers_option
 @prover_options
@@ -63,14 +70,18 @@ def full_run(
     """
     model = model or _context_or_asked()
     if proof or sliced_model(Path(model)) is not None:
+        refuse_all_but({*_PROOFS, *_SLICING}, "is not for --proof, which slices the model as it is.")
         context.exit(full_run_sliced(Path(model), given.pop("inputs"), as_json, given | {"output": output}))
+    refuse(_PROOFS, "is for --proof.")
+    if given["executor"] != "ray":
+        refuse({"address"}, "is of a cluster: --executor ray.")
     for name in _PROOFS:
         given.pop(name)
     folder = output or Path(f"{Path(model).resolve().stem}-parts")
     limits, options, running = take_plan_options(given), take_capture_options(given), take_run_options(given)
     with timed("captured"):
         source = open_model(model, options)
-        graph = source.capture()
+        graph = api.capture_with(source, options)
     with timed("planned"):
         plan = api.plan(graph, sizes=api.sizes_for(graph, options), **limits)
     with timed("cut"):

@@ -5,6 +5,7 @@ Exit codes: 0 done or accepted, 1 rejected or inconclusive, 2 usage, and one for
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import json
@@ -12,9 +13,13 @@ import os
 import signal
 import sys
 import traceback
+from difflib import get_close_matches
+from typing import Any
 
 import click
 
+from partwise.cli.mistakes import usage_record
+from partwise.cli.streams import leave_streams, open_streams, say
 from partwise.errors import InputError, PartwiseError
 
 __all__ = ["VERBS", "main"]
@@ -40,7 +45,11 @@ VERBS = {
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _INTERNAL = 70  # EX_SOFTWARE of sysexits.h
-_TERMINATED = 143  # 128 + SIGTERM
+_INTERRUPTED, _GONE, _TERMINATED = 130, 141, 143  # 128 + SIGINT, SIGPIPE, SIGTERM
+
+
+class _UnreadError(Exception):
+    """Whoever read what is printed has gone."""
 
 
 class Verbs(click.Group):
@@ -56,6 +65,21 @@ class Verbs(click.Group):
             return None
         name = cmd_name.replace("-", "_")
         return getattr(importlib.import_module(f"partwise.cli.{name}"), name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in VERBS and not name.startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(name, VERBS, n=1)
+            ctx.fail(f"No such command {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click would end with 1, which says that something was rejected
+            raise _UnreadError from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
@@ -79,31 +103,36 @@ def partwise() -> None:
 def main() -> None:
     """The command's entry point."""
     as_json = "--json" in sys.argv
+    open_streams()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait must not take a stage's processor
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        sys.exit(partwise.main(standalone_mode=False) or 0)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        code = partwise.main(prog_name="partwise", standalone_mode=False) or 0
+        sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        if as_json:
+            say(json.dumps(usage_record(error)))
+        with contextlib.suppress(OSError):
+            error.show()
+        code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        say("interrupted", err=True)
+        code = _INTERRUPTED
+    except (BrokenPipeError, _UnreadError):
+        code = _GONE
     except PartwiseError as error:
-        _report(error, as_json)
-        sys.exit(error.exit_code)
+        code = _report(error, as_json)
     except Exception as error:  # noqa: BLE001 - the one place where the unforeseen ends
-        if (full := _full_disk(error)) is not None:
-            _report(full, as_json)
-            sys.exit(full.exit_code)
-        traceback.print_exc()
-        click.echo("This is a defect of Partwise, not of what you gave it; please report the lines above.", err=True)
-        sys.exit(_INTERNAL)
+        full = _full_disk(error)
+        code = _defect() if full is None else _report(full, as_json)
+    leave_streams()
+    sys.exit(code)
+
+
+def _defect() -> int:
+    say(traceback.format_exc(), err=True)
+    say("This is a defect of Partwise, not of what you gave it; please report the lines above.", err=True)
+    return _INTERNAL
 
 
 def _full_disk(error: Exception) -> PartwiseError | None:
@@ -120,7 +149,8 @@ def _terminate(number: int, frame: object) -> None:
     sys.exit(_TERMINATED)
 
 
-def _report(error: PartwiseError, as_json: bool) -> None:
+def _report(error: PartwiseError, as_json: bool) -> int:
     if as_json:
-        click.echo(json.dumps(error.as_dict()))
-    click.echo(f"{type(error).__name__}: {error}", err=True)
+        say(json.dumps(error.as_dict()))
+    say(f"{type(error).__name__}: {error}", err=True)
+    return error.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from partwise.cli.option_types import AUTO, BatchSize, Bytes, Objectives, Size, Stages
+from partwise.cli.option_types import AUTO, THREADS, BatchSize, Bytes, Finite, Objectives, Size, Stages
 from partwise.errors import InputError
 from partwise.frontends import CaptureOptions
+from partwise.plan_files import read_cluster, read_constraints
 from partwise.planning import SOLVERS
 from partwise.runtime import DIFFERENCE_LIMIT
 
@@ -103,7 +105,7 @@ _PLAN = (
 )
 max_difference_option = click.option(
     "--max-difference",
-    type=click.FloatRange(0),
+    type=Finite(0),
     default=DIFFERENCE_LIMIT,
     show_default=True,
     help="How far an engine without an exact way may be, over an output's largest value.",
@@ -121,7 +123,7 @@ _RUN = (
     click.option("--address", metavar="HOST:PORT", help="Of the cluster, with --executor ray (see `worker`)."),
     click.option("--engine", help="By default the one it was cut for; per stage as torch,compile or 1=openvino:GPU."),
     max_difference_option,
-    click.option("--threads", type=click.IntRange(1), help="Threads of each stage's engine."),
+    click.option("--threads", type=THREADS, help="Threads of each stage's engine."),
     click.option("--in-flight", type=click.IntRange(1), help="Requests of a stream under way at once."),
     click.option("--size", "sizes", multiple=True, type=Size(), help="Of random inputs, as batch=4; repeatable."),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random inputs."),
@@ -171,7 +173,10 @@ def take_plan_options(given: dict[str, Any], *, allow_range: bool = False) -> di
     """Take the options of `plan_options` out of a verb's arguments, as arguments of `api.plan`."""
     if isinstance(given["stages"], range) and not allow_range:
         raise click.UsageError("--stages: a range is for `plan --pareto`; one plan has one number of stages.")
-    return {name: given.pop(name) for name in _PLAN_ARGUMENTS}
+    found = {name: given.pop(name) for name in _PLAN_ARGUMENTS}
+    if found["cluster"] is not None:  # read before any work
+        found["cluster"] = read_cluster(found["cluster"])
+    return found | {"constraints": read_constraints(found["constraints"])}
 
 
 _PLAN_ARGUMENTS = (
@@ -188,13 +193,20 @@ def take_run_options(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_parent(path: Path | None) -> None:
-    """Raise before any work where the folder of an output file is missing.
+    """Raise before any work where an output file cannot be written: no folder for it, or a folder in its place.
 
     Raises:
-        InputError: it is.
+        InputError: which of them.
     """
-    if path is not None and not path.resolve().parent.is_dir():
+    if path is None:
+        return
+    folder = path.resolve().parent
+    if not folder.is_dir():
         raise InputError(str(path), "its folder does not exist", hint=f"mkdir -p {path.parent}")
+    if path.is_dir():
+        raise InputError(str(path), "is a folder", expected="the name of a file")
+    if not os.access(folder, os.W_OK) and not path.exists():
+        raise InputError(str(path), "its folder cannot be written to")
 
 
 def _all(options: tuple[Callable[[Any], Any], ...], command: Command) -> Command:

@@ -73,7 +73,7 @@ class _Left(ProgressColumn):
     """How long it will still take if the rest is like what is done; from the first one on."""
 
     def render(self, task: Task) -> Text:
-        if not task.elapsed or not task.completed or task.total is None:
+        if not task.elapsed or not task.completed or task.total is None or task.completed >= task.total:
             return Text("")
         left = task.elapsed * (task.total - task.completed) / task.completed
         return Text(f"about {format_seconds(max(left, 1))} left")

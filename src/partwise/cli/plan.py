@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from partwise import api
+from partwise.cli.applicable import refuse_all_but
 from partwise.cli.emission import emit_option, give_emission
 from partwise.cli.explain import explain_option, show_explanation, take_explanation
 from partwise.cli.options import (
@@ -30,7 +31,7 @@ from partwise.cli.pipeline import Pipeline, pipeline_options, predicted, show_pi
 from partwise.cli.render import show_placement, show_plan
 from partwise.digest import canonical_json
 from partwise.files import write_whole
-from partwise.frontends import CaptureOptions
+from partwise.frontends import CaptureOptions, takes
 from partwise.ir import Graph
 from partwise.planning import Explanation, Objective, Plan, plan_to_data
 from partwise.profiling import Logits, Phase, Rules, phase_sizes
@@ -79,6 +80,8 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
     phase = take_phase(given)
     tokens = take_phase_options(given, is_shown=plain and given["sequence"] is None)
     if workload is not None:
+        refuse_all_but({"model", "named_model", "workload", "output", "non_contiguous", "effort", "as_json"},
+                       "is for a model, and a --workload is none.")  # fmt: skip
         _place(model, workload, output, as_json, {"non_contiguous": anywhere, "effort": given["effort"]})
         return
     if anywhere:
@@ -88,7 +91,7 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
     check_parent(output)
     limits, options = take_plan_options(given, allow_range=asked.pareto is not None), take_capture_options(given)
     room = tokens.all if tokens is not None else options.sequence if phase is not None else None
-    options = _captured_for(options, room, is_batch_free=batch is not None)
+    options = _captured_for(model, options, room, is_batch_free=batch is not None)
     with timed("captured"):
         graph = api.capture_with(model, options)
     if tokens is not None:
@@ -109,11 +112,12 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
     _show(made, explanation, pipeline, as_json)
 
 
-def _captured_for(options: CaptureOptions, room: int | None, *, is_batch_free: bool) -> CaptureOptions:
+def _captured_for(model: str, options: CaptureOptions, room: int | None, *, is_batch_free: bool) -> CaptureOptions:
     """How a model is captured: with room for so many tokens of K/V, or as it is where weights do not matter."""
     if room is not None:
         return replace(options, cache=room)
-    return replace(options, static=True) if not options.weights and not is_batch_free else options
+    is_fixed = not options.weights and not is_batch_free and takes(model, "static")
+    return replace(options, static=True) if is_fixed else options
 
 
 def _sizes(graph: Graph, phase: Phase, options: CaptureOptions) -> dict[str, int]:

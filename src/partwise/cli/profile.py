@@ -10,9 +10,9 @@ import click
 import msgspec
 
 from partwise import api
-from partwise.calibration import Comparison, compare, parse_trace
+from partwise.calibration import Comparison, MeasuredTrace, compare, parse_trace
 from partwise.cli.counting import Counted, PhaseAsked, counted_models, take_sizes
-from partwise.cli.option_types import Sizes
+from partwise.cli.option_types import Finite, Sizes
 from partwise.cli.options import PATH, check_parent, json_option, other_capture_options, take_capture_options
 from partwise.cli.output import print_json
 from partwise.cli.render import show_profile
@@ -65,7 +65,7 @@ FULL = 0.95
     show_default=True,
     help="Of which tokens prefill computes logits.",
 )
-@click.option("--price", type=click.FloatRange(0, min_open=True), help="Of the device, in $ an hour.")
+@click.option("--price", type=Finite(0, min_open=True), help="Of the device, in $ an hour.")
 @click.option(
     "--estimator",
     type=click.Choice(["roofline", "simple"]),
@@ -101,6 +101,7 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
     estimator, fuse, trace = (given.pop(name) for name in ("estimator", "fuse", "trace"))
     asked = take_sizes(*(given.pop(name) for name in ("batches", "sequences", "phase", "logits")))
     check_parent(file)
+    measured = None if trace is None else _read(trace)
     known = api.devices([name for text in hardware for name in text.split(",")])
     if price is not None and not known:
         raise InputError("--price", "is of a device, and no device is named", hint="add --hardware NAME.")
@@ -113,7 +114,7 @@ def profile(models: tuple[str, ...], several: bool, as_json: bool, **given: Any)
         for name, graph, found in counted
         for device in known
     ]
-    checked = None if trace is None else _checked(trace, counted, rows)
+    checked = None if measured is None else _checked(measured, counted, rows)
     if file is not None:
         write_whole(file, csv_text(rows).encode())
     if as_json:
@@ -141,14 +142,18 @@ def _parallelism(counted: Sequence[Counted], known: Sequence[Device]) -> list[tu
     return found
 
 
-def _checked(trace: Path, counted: Sequence[Counted], rows: Sequence[Row]) -> Comparison:
-    if len(rows) != 1:
-        raise InputError("--check", "is of one model on one device", got=f"{len(rows)} predictions")
+def _read(trace: Path) -> MeasuredTrace:
     try:
         data = trace.read_bytes()
     except OSError as error:
         raise InputError(str(trace), f"cannot be read ({error.strerror})") from None
-    return compare(parse_trace(data, str(trace)), counted[0][1], rows[0].estimate)
+    return parse_trace(data, str(trace))
+
+
+def _checked(trace: MeasuredTrace, counted: Sequence[Counted], rows: Sequence[Row]) -> Comparison:
+    if len(rows) != 1:
+        raise InputError("--check", "is of one model on one device", got=f"{len(rows)} predictions")
+    return compare(trace, counted[0][1], rows[0].estimate)
 
 
 def _row(name: str, found: Profile, device: Device, made: Estimate, price: float | None) -> Row:

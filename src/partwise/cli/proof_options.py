@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from partwise.cli.option_types import Bytes
+from partwise.cli.option_types import Bytes, Finite
 from partwise.cli.options import PATH
 from partwise.dsperse import Layout, find_layout, read_manifest
 from partwise.errors import InputError
@@ -43,9 +43,7 @@ _PROVER = (
     click.option("--templates", type=PATH, help="TOML or YAML: how --prover command is called (docs/prove.md)."),
     click.option("--srs", type=PATH, help="SRS file, or a folder of kzg<k>.srs (default: the cache; docs/prove.md)."),
     click.option("--insecure-srs", is_flag=True, help="Allow an SRS made here: its maker can forge proofs. For tests."),
-    click.option(
-        "--time-limit", type=click.FloatRange(min=0, min_open=True), help="Seconds of one call of the prover."
-    ),
+    click.option("--time-limit", type=Finite(min=0, min_open=True), help="Seconds of one call of the prover."),
     click.option("--memory-limit", type=Bytes(), help="Memory of one call of the prover, for example 4GiB."),
     click.option("--prover-threads", type=click.IntRange(1), help="Threads of the prover (default: all)."),
 )

@@ -40,7 +40,13 @@ def console(*, error: bool = False) -> Console:
     """A console that never writes wider than 100 columns."""
     stream = sys.stderr if error else sys.stdout
     width = min(Console(file=stream).width, WIDTH) if stream.isatty() else WIDTH
-    return Console(file=stream, highlight=False, width=width)
+    return _Console(file=stream, highlight=False, width=width)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more: rich would end with 1, which says that something was rejected."""
+        raise BrokenPipeError
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:

@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from partwise import api
+from partwise.cli.applicable import refuse, refuse_all_but
 from partwise.cli.config import config_option, given_to_run
+from partwise.cli.option_types import Finite
 from partwise.cli.options import PATH, check_parent, json_option, run_options, take_run_options
 from partwise.cli.output import counted, print_json
 from partwise.cli.proof_options import PROVER_NAMES, asked_path, layers_option, prover_options
@@ -34,7 +36,7 @@ _PROOFS = ("layers", "max_error", *PROVER_NAMES)
 @click.option("--trace", type=PATH, help="Write what each segment and hand-over took here, as JSON.")
 @click.option("--trace-nodes", is_flag=True, help="With --trace: each node too.")
 @layers_option
-@click.option("--max-error", type=click.FloatRange(min=0), help="slices/: of outputs against onnxruntime's, at most.")
+@click.option("--max-error", type=Finite(min=0), help="slices/: of outputs against onnxruntime's, at most.")
 @prover_options
 @click.option(
     "--trace-format",
@@ -66,13 +68,19 @@ def run(
     Example:  partwise run package/ --input x.npz -o out.npz
               partwise run package/ --input frames/ --workers 2 --in-flight 3
     """
+    if trace is None:
+        refuse({"trace_format"}, "is of --trace, the file that it writes to.")
+    if given["executor"] != "ray":
+        refuse({"address"}, "is of a cluster: --executor ray.")
     if trace_nodes and trace is None:
         raise click.UsageError("--trace-nodes needs --trace, the file that it writes to")
     if package is None and sliced_model(None) is None:
         package = asked_path("Package, or folder of a sliced model", "PACKAGE")
     if (layout := sliced_model(package)) is not None:
+        refuse_all_but({"package", "inputs", "as_json", *_PROOFS}, "is for packages, and this is slices/.")
         return run_sliced(layout, package, given["inputs"], as_json, given)
     assert package is not None, "asked for, or a sliced model's folder"
+    refuse(_PROOFS, "is for slices/, and this is a package.")
     for name in _PROOFS:
         given.pop(name)
     check_parent(output)

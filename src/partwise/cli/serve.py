@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from partwise.cli.config import config_option, given_to_serve, read_again
-from partwise.cli.option_types import Bytes
+from partwise.cli.option_types import THREADS, Bytes, Finite
 from partwise.cli.options import PATH, json_option, max_difference_option
 from partwise.cli.output import print_json
 from partwise.runtime.config import Config
@@ -34,17 +34,21 @@ _DEFAULT = ServeOptions()
 )
 @click.option("--engine", help="Another engine than the one that the segments were cut for.")
 @max_difference_option
-@click.option("--threads", type=click.IntRange(1), help="Threads of each stage's engine.")
+@click.option("--threads", type=THREADS, help="Threads of each stage's engine.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that compute (default: one a stage).")
 @click.option("--in-flight", type=click.IntRange(1), help="Batches under way at once.")
 @click.option("--max-batch", type=click.IntRange(1), default=1, show_default=True, help="Rows run together at most.")
-@click.option(
-    "--batch-delay", type=click.FloatRange(0), default=5.0, show_default=True, help="Wait for others at most [ms]."
-)
+@click.option("--batch-delay", type=Finite(0), default=5.0, show_default=True, help="Wait for others at most [ms].")
 @click.option("--max-body", type=Bytes(), default="64MiB", show_default=True, help="Of a request.")
 @click.option("--max-queue", type=click.IntRange(1), default=256, show_default=True, help="Requests that may wait.")
-@click.option("--timeout", type=float, default=60.0, show_default=True, help="Of a request, waiting and running [s].")
-@click.option("--drain", type=float, default=30.0, show_default=True, help="For requests here at the end [s].")
+@click.option(
+    "--timeout",
+    type=Finite(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Of a request, waiting and running [s].",
+)
+@click.option("--drain", type=Finite(0), default=30.0, show_default=True, help="For requests here at the end [s].")
 @config_option(given_to_serve)
 @json_option
 @click.pass_context

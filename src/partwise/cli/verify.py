@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from partwise import api
+from partwise.cli.applicable import refuse, refuse_all_but
+from partwise.cli.option_types import THREADS
 from partwise.cli.options import PATH, json_option, max_difference_option
 from partwise.cli.output import print_json, timed
 from partwise.cli.proof_options import asked_path
@@ -24,7 +26,7 @@ __all__ = ["verify"]
 @click.option("--package", type=PATH, help="Where a run's package lies, if it has moved.")
 @click.option("--engine", help="Of a package, if not the one it was cut for; a run is judged on its own.")
 @max_difference_option
-@click.option("--threads", type=click.IntRange(1), help="Threads of the engine; a run is judged at its own.")
+@click.option("--threads", type=THREADS, help="Threads of the engine; a run is judged at its own.")
 @click.option("--config", help="Hugging Face config for a file of weights.")
 @click.option("--module", help="package.module:function that builds the module for a file of weights.")
 @click.option("--manifest", help="Proofs: digest of the manifest to believe (sha256:…), or its file.")
@@ -59,11 +61,16 @@ def verify(
     proofs = {"manifest": manifest, "inputs": inputs, "claim": claim, "templates": templates}
     if path is None and sliced_model(None) is None:
         path = asked_path("Package, run or proofs", "PATH")
+    if (path is not None and is_archive(path)) or sliced_model(path) is not None:
+        refuse_all_but({"path", "as_json", *proofs}, "is for packages and their runs, and these are proofs.")
     if path is not None and is_archive(path):
         context.exit(verify_archived(path, as_json, proofs))
     if (layout := sliced_model(path)) is not None:
         context.exit(verify_sliced(layout, path, as_json, proofs))
     assert path is not None, "asked for, or inside a sliced model"
+    refuse(proofs.keys() - {"inputs"}, "is for proofs, and this is none.")
+    if against is None:
+        refuse({"config", "module"}, "is of a model: --against MODEL.")
     with timed("verified"):
         verdict = api.verify(path, against, inputs, package=package, threads=threads, engine=engine,
                              max_difference=max_difference, config=config, module=module)  # fmt: skip

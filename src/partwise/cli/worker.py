@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from partwise.cli.applicable import refuse
 from partwise.cli.option_types import Bytes
 from partwise.cli.options import PATH, json_option
 from partwise.cli.output import print_json
@@ -60,6 +61,8 @@ def worker(
     """
     if head == (join is not None):
         raise click.UsageError("either --head, for a new cluster, or --join HOST:PORT")
+    if join is not None:
+        refuse({"port", "temp_dir"}, "is of a new cluster: --head.")
     settings = _settings(cache, stores, package)
     require_token(make=head)
     if join is not None:

@@ -19,6 +19,7 @@ from partwise.dsperse.slice import write_onnx
 from partwise.dsperse.tensors import read_tensors, write_tensors
 from partwise.errors import InputError, RunError
 from partwise.packaging import Package, open_package
+from partwise.runtime.nested import array_of
 from partwise.verification.zk.compile import open_circuit
 from partwise.verification.zk.field import Values
 from partwise.verification.zk.manifest import ProofManifest, proof_manifest_from_bytes
@@ -143,7 +144,7 @@ def _request(package: Package, inputs: Path) -> dict[str, np.ndarray]:
             raise InputError(f"input `{name}`", "is empty or holds something that is no finite number")
     if unknown := [name for name in given if name not in dict(wanted)]:
         raise InputError(f"input `{unknown[0][:80]}`", "is no input of this model", expected=", ".join(dict(wanted)))
-    return given
+    return {port.tensor: array_of(given[port.tensor], port, f"input `{port.tensor}`") for port in ports}
 
 
 def _run_all(

@@ -12,8 +12,8 @@ from partwise.digest import canonical_json
 from partwise.dsperse.layout import Layout
 from partwise.errors import InputError
 from partwise.files import write_whole
-from partwise.frontends import CaptureOptions, open_model
-from partwise.ir import Format, Graph
+from partwise.frontends import CaptureOptions, open_model, refuse_other_sizes, takes
+from partwise.ir import Graph
 from partwise.packaging import Package
 from partwise.planning import Plan
 
@@ -49,8 +49,11 @@ def slice_model(
     """
     if max_parameters is None and max_layers is None and stages is None:
         max_layers = 1
+    if not takes(str(model), "optimize"):
+        raise InputError(str(model), "is no ONNX model: only those are sliced for proofs")
     source = open_model(str(model), CaptureOptions(optimize="off", batch=batch, static=batch is not None))
     graph = source.capture()
+    refuse_other_sizes(graph, CaptureOptions(batch=batch))
     _refuse_unfit(model, graph)
     layout = Layout((model.parent if out is None else out).resolve())
     plan = api.plan(graph, max_parameters=max_parameters, max_layers=max_layers, stages=stages, objective=objective)
@@ -82,8 +85,6 @@ def write_onnx(layout: Layout, package: Package, number: int) -> Path:
 
 
 def _refuse_unfit(model: Path, graph: Graph) -> None:
-    if graph.format is not Format.ONNX:
-        raise InputError(str(model), "is no ONNX model: only those are sliced for proofs", got=graph.format)
     if graph.symbols:
         names = ", ".join(symbol.name for symbol in graph.symbols)
         raise InputError(str(model), "has dynamic shapes; a circuit has fixed ones", got=names, hint="--batch 1")

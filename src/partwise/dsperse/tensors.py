@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from partwise.digest import canonical_json
+from partwise.errors import RunError
 from partwise.files import write_whole
 from partwise.runtime.archive import read_archive
 from partwise.runtime.nested import array_of, read_lists
@@ -34,8 +35,22 @@ def read_tensors(path: Path, wanted: Sequence[tuple[str, tuple[int, ...]]]) -> d
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Tensors as JSON whose numbers read back as the same floats."""
-    write_whole(path, canonical_json({name: array.tolist() for name, array in tensors.items()}))
+    """Tensors as JSON whose numbers read back as the same floats.
+
+    Raises:
+        RunError: a value that is no finite number, which JSON has no word for; nothing is written.
+    """
+    write_whole(path, canonical_json({name: _lists(name, array) for name, array in tensors.items()}))
+
+
+def _lists(name: str, array: np.ndarray) -> object:
+    plain = array if array.dtype.kind in "biuf" else array.astype(np.float64)  # bfloat16 and its like
+    wrong = ~np.isfinite(plain)
+    if wrong.any():
+        raise RunError(f"`{name}`", "holds a value that is no finite number, and runs of slices keep values as JSON, "
+                       "which has none", got=f"{plain[wrong][0]}, {int(wrong.sum())} of {plain.size} such values",
+                       hint="`partwise cut` and `partwise run` keep every value.")  # fmt: skip
+    return plain.tolist()
 
 
 def _shaped(array: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from partwise.errors import ModelError
+from partwise.errors import InputError, ModelError
 from partwise.extras import require
 from partwise.frontends.function import build, open_module
 from partwise.frontends.huggingface.config import read_config
@@ -30,6 +30,7 @@ def open_state_dict(path: str, options: CaptureOptions) -> Source:
 
     Raises:
         ModelError: neither is given, or both.
+        InputError: a task for a module.
     """
     kind = FileKind.SAFETENSORS if path.lower().endswith(".safetensors") else FileKind.PICKLE
     checkpoint = Checkpoint(files=(Path(path),), index=None, kind=kind)
@@ -41,6 +42,8 @@ def open_state_dict(path: str, options: CaptureOptions) -> Source:
         if not config.is_file():
             raise ModelError(options.config, "does not exist", expected="a config.json or a folder that holds one")
         return HuggingFaceModel(read_config(config), lambda: checkpoint, options)
+    if options.module and options.task:
+        raise InputError(path, "has --module, to which --task does not apply", hint="--config takes it.")
     if options.module:
         return StateDictModel(checkpoint, options)
     raise ModelError(path, "holds weights and no model", expected="--config or --module beside it",

@@ -142,7 +142,7 @@ def _check_figures(made: Device | Link, table: Mapping[str, Any], where: str) ->
         if key in _NO_FIGURES:
             continue
         for number in _numbers(value):
-            free = key in ("idle_w", "launch_s", "latency_s", "price_usd_per_hour", "spread")
+            free = key in ("idle_w", "launch_s", "conv_launch_s", "latency_s", "price_usd_per_hour", "spread")
             if isinstance(number, int | float) and (not isfinite(number) or number < 0 or (number == 0 and not free)):
                 raise DeviceError(where, f"`{key}` must be more than 0", got=number)
     if isinstance(made, Device) and not made.peak_flops_per_s:

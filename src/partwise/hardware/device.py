@@ -81,9 +81,13 @@ class Device:
     """Memory of one unit that programs manage themselves."""
     launch_s: float | None = None
     """From the end of one operation to the start of the next [s]; by default that of the kind."""
+    conv_launch_s: float | None = None
+    """The same of a convolution, which a library may take longer to prepare [s]; by default that of all operations."""
     efficiency: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
-    """Share of the stated rates that is reached: `memory`, `vector`, `matmul`, `batched`, `conv`, `grouped`,
-    `attention`, `experts`. What is left out has the default of the kind."""
+    """Share of the stated rates that is reached: `memory`, `vector`, `norm`, `softmax`, `matmul`, `batched`, `conv`,
+    `grouped`, `attention`, `experts`. What is left out has the default of the kind, `norm` and single functions
+    (`softmax`, `tanh`, `max_pool`) that of `vector`. `layout`, of the memory's rate: where it is stated, convolutions
+    lay their arguments and results out anew."""
     spread: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
     """Error bars of measured shares, relative: half of the middle half of what single operators gave."""
     tdp_w: float | None = None

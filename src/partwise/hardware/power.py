@@ -46,8 +46,15 @@ SOURCED_MEMORY = ("hbm2", "gddr5", "gddr6", "ddr")
 """Types that begin so; the others are assumed."""
 
 
-def launch_seconds(device: Device) -> float:
-    """From one operation to the next [s]."""
+def launch_seconds(device: Device, kind: str = "") -> float:
+    """From one operation to the next [s].
+
+    Args:
+        device: whose own figure goes before the default of its kind.
+        kind: `conv` for a convolution, which may have a figure of its own.
+    """
+    if kind == "conv" and device.conv_launch_s is not None:
+        return device.conv_launch_s
     return LAUNCH_S[device.kind] if device.launch_s is None else device.launch_s
 
 

@@ -144,13 +144,14 @@ def storage_roots(graph: Graph) -> dict[str, str]:
 
 def _repeated(graph: Graph) -> frozenset[int]:
     """Views and derived nodes; none are derived where that would leave nothing to place."""
-    views = frozenset(i for i, node in enumerate(graph.nodes) if _is_view(graph, node))
+    unsent = frozenset(spec.name for spec in graph.tensors if spec.dtype in _NO_NUMBERS)
+    views = frozenset(i for i, node in enumerate(graph.nodes) if _is_view(node, unsent))
     both = views | _derived(graph)
     return both if len(both) < len(graph.nodes) else views
 
 
-def _is_view(graph: Graph, node: Node) -> bool:
-    return operator(node.op).kind is Kind.VIEW or any(graph.spec[n].dtype in _NO_NUMBERS for n in node.outputs)
+def _is_view(node: Node, unsent: frozenset[str]) -> bool:
+    return operator(node.op).kind is Kind.VIEW or not unsent.isdisjoint(node.outputs)
 
 
 def _derived(graph: Graph) -> frozenset[int]:

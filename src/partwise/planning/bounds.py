@@ -19,6 +19,8 @@ from partwise.planning.records import Bound, Limits, Objective
 
 __all__ = ["connected_reads", "find_bound", "unit_working_bytes"]
 
+_ROUNDING = 1e-12  # relative; sums of floats in another order
+
 
 def find_bound(problem: Problem, limits: Limits, objective: Objective, stages: int | None) -> Bound:
     """The best lower bound known here for the first objective.
@@ -29,7 +31,7 @@ def find_bound(problem: Problem, limits: Limits, objective: Objective, stages: i
         objective: the first one.
         stages: exactly so many, or None where the plan may choose.
     """
-    problem = _at_best(problem)
+    given, problem = problem, _at_best(problem)
     fewest = _fewest_stages(problem, limits)
     count = stages or int(fewest.value)  # more stages only add traffic
     most = stages or len(problem.units)  # and only take from the largest one's compute
@@ -42,12 +44,12 @@ def find_bound(problem: Problem, limits: Limits, objective: Objective, stages: i
         case Objective.TRAFFIC:
             found = _traffic(problem, count)
         case Objective.BALANCE:
-            found = _balance(problem, most)
+            found = _balance(given, problem, most)
         case Objective.LATENCY if problem.cluster.is_open:
             value = _compute_share(problem, 1)
             found = Bound(value=value, origin="all compute, one stage after the other", plans="")
         case Objective.THROUGHPUT:
-            found = _throughput(problem, most, count)
+            found = _throughput(given, problem, most, count)
         case _:
             found = Bound(value=0, origin="none known", plans="")
     return replace(found, plans=plans)
@@ -71,7 +73,9 @@ def unit_working_bytes(problem: Problem) -> Ints:
     needed = np.zeros(len(starts) - 1, np.int64)
     for rows in (problem.node_inputs, problem.node_outputs):
         np.add.at(needed, np.repeat(np.arange(len(needed)), np.diff(rows.starts)), size[rows.items])
-    return np.array([max(int(needed[node]) for node in nodes) for nodes in problem.units], np.int64)
+    placed, found = list(problem.contraction.placed), np.zeros(len(problem.units), np.int64)
+    np.maximum.at(found, problem.home[placed], needed[placed])
+    return found
 
 
 def _fewest_stages(problem: Problem, limits: Limits) -> Bound:
@@ -117,15 +121,37 @@ def fewest_bins(items: Ints, room: int) -> int:
     return max(1, int((len(items) - half + extra).max()))
 
 
-def _balance(problem: Problem, count: int) -> Bound:
-    share, largest = _compute_share(problem, count), float(_unit_seconds(problem).max())
-    if share >= largest:
-        return Bound(value=share, origin="all compute / stages", plans="")
-    return Bound(value=largest, origin="the largest unit", plans="")
+def _balance(given: Problem, problem: Problem, count: int) -> Bound:
+    """The most of three counts; `problem` is the given one where all devices are as quick as the quickest."""
+    found = [
+        (_compute_share(problem, count), "all compute / stages"),
+        (_by_speed(given, count), "all compute, shared out by the devices' speed"),
+        (float(_unit_seconds(problem).max()), "the largest unit"),
+    ]
+    value, origin = max(found, key=lambda pair: pair[0])
+    return Bound(value=value, origin=origin, plans="")
 
 
-def _throughput(problem: Problem, most: int, count: int) -> Bound:
-    compute = _balance(problem, most)
+def _by_speed(problem: Problem, count: int) -> float:
+    """Seconds in which so many of the quickest devices, if they differ, do all compute.
+
+    A node counts as the least share of all compute that it is on any of them. In a second a device does 1 / its time
+    for all of it; of what counts so, no more.
+    """
+    cluster = problem.cluster
+    if cluster.is_uniform or cluster.is_open:
+        return 0.0
+    nodes = np.unique(problem.runs.item)
+    seconds = np.array([problem.rates.of(member.name).seconds for member in cluster.members])[:, nodes]
+    whole = seconds.sum(axis=1)
+    if not whole.min():
+        return 0.0
+    shares = (seconds / whole[:, None]).min(axis=0)
+    return float(shares.sum() / np.sort(1 / whole)[-count:].sum()) * (1 - _ROUNDING)
+
+
+def _throughput(given: Problem, problem: Problem, most: int, count: int) -> Bound:
+    compute = _balance(given, problem, most)
     values = problem.reads.item[_crossing(problem)]
     if count < 2 or not len(values) or _pieces(flow_of(problem)) > 1:
         return compute

@@ -1,4 +1,4 @@
-"""What every plan keeps: all violations as lines, found by pricing the plan anew.
+"""What every plan keeps: all violations as lines, found by pricing its division.
 
 It trusts nothing that the plan states: not the solver's, not a file's.
 """
@@ -13,8 +13,8 @@ from partwise.errors import PlanError
 from partwise.ir import Contraction, contract
 from partwise.planning.colocation import units
 from partwise.planning.constraints import nodes_named, stated_groups
-from partwise.planning.price import Priced, measure, price
-from partwise.planning.rates import RateTable, rate_table
+from partwise.planning.evaluator import Evaluator
+from partwise.planning.rates import rate_table
 from partwise.planning.records import Level, Plan, Stage
 from partwise.profiling import profile
 
@@ -31,37 +31,36 @@ def check_plan(plan: Plan, subject: str = "plan") -> None:
     """
     contraction = contract(plan.graph)
     rates = rate_table(contraction, profile(plan.graph, plan.sizes), plan.cluster, plan.reserve, plan.fusion)
-    found = list(violations(plan, contraction, rates))
+    found = list(violations(plan, Evaluator(contraction, rates)))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise PlanError(subject, f"is not a plan of its graph: {found[0]}{more}")
 
 
-def violations(plan: Plan, contraction: Contraction, rates: RateTable) -> Iterator[str]:
+def violations(plan: Plan, evaluator: Evaluator) -> Iterator[str]:
     """One line for each violation: nodes once, stages in order, limits kept, figures as priced.
 
     Args:
         plan: what is checked.
-        contraction: its graph seen through the placed nodes.
-        rates: costs of the graph at the plan's sizes, on its cluster.
+        evaluator: of its graph at its sizes, on its cluster.
     """
+    contraction = evaluator.contraction
     misplaced = [*_misplaced(plan, contraction), *_homeless(plan)]
     if misplaced:
         yield from misplaced
         return  # there is nothing to price
     yield from _parted(plan, contraction)
     yield from _astray(plan, contraction)
-    devices = [stage.device for stage in plan.stages]
-    stages, cuts = price(contraction, rates, [stage.nodes for stage in plan.stages], devices)
+    nodes, devices = tuple(stage.nodes for stage in plan.stages), [stage.device for stage in plan.stages]
+    stages, cuts = evaluator.price(nodes, devices)
     yield from (f"stage {c.source} sends to stage {c.target}, before it" for c in cuts if c.source >= c.target)
     for stated, priced in zip(plan.stages, stages, strict=True):
         yield from _differences(stated, priced)
     yield from broken_limits(stages, plan, contraction)
     if plan.cuts != cuts:
         yield "the cuts are not those of its stages"
-    anew = Priced(stages=stages, cuts=cuts, graph=plan.graph, sizes=plan.sizes, cluster=plan.cluster)
-    for level in plan.levels:
-        value = measure(level.objective, anew)
+    values = evaluator.measured(stages, cuts, [level.objective for level in plan.levels])
+    for level, value in zip(plan.levels, values, strict=True):
         if not _equal(level.value, value):
             yield f"{level.objective} is {value}, not {level.value}"
     yield from _verdicts(plan)

@@ -30,15 +30,15 @@ class Needs:
     """Nodes that are repeated for it."""
 
 
-def node_needs(contraction: Contraction, ids: Mapping[str, int]) -> Needs:
+def node_needs(contraction: Contraction, ids: Mapping[str, int], rows: Rows) -> Needs:
     """What each placed node needs.
 
     Args:
         contraction: the graph seen through its placed nodes.
         ids: the number of each tensor.
+        rows: those that each node of the graph reads.
     """
     graph = contraction.graph
-    rows = flow_rows(graph.reads, ids)
     node = np.repeat(np.arange(len(graph.nodes)), np.diff(rows.starts))
     placed = np.zeros(len(graph.nodes), bool)
     placed[list(contraction.placed)] = True
@@ -57,13 +57,14 @@ def node_needs(contraction: Contraction, ids: Mapping[str, int]) -> Needs:
 def flow_rows(names: Iterable[tuple[str, ...]], ids: Mapping[str, int]) -> Rows:
     """Lists of tensors by name as lists of numbers."""
     several = tuple(names)
-    items = np.fromiter((ids[name] for name in chain.from_iterable(several)), np.int64)
+    items = np.fromiter(map(ids.__getitem__, chain.from_iterable(several)), np.int64)
     return Rows(np.concatenate(([0], np.cumsum([len(row) for row in several], dtype=np.int64))), items)
 
 
 def flat(pairs: Pairs, count: int) -> Pairs:
     """Each pair once, by its first number, then by its second, which is below `count`."""
-    keys = np.unique(pairs.unit * count + pairs.item)
+    keys = np.sort(pairs.unit * count + pairs.item, kind="stable")  # mostly sorted, or in a few sorted runs
+    keys = keys[np.diff(keys, prepend=-1) > 0]
     return Pairs(keys // count, keys % count)
 
 

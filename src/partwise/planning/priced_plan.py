@@ -24,7 +24,7 @@ def checked_plan(
 ) -> Plan:
     """The record, priced and checked; `weights` holds a weight and a scale for each objective of a weighted sum."""
     made = priced_plan(answer, demand, constraints, weights)
-    if found := list(violations(made, demand.evaluator.contraction, demand.evaluator.rates)):
+    if found := list(violations(made, demand.evaluator)):
         raise PlanError("the solver's answer", f"breaks an invariant (a bug, please report): {found[0]}")
     least = answer[1].value
     if least > made.value + _DEFECT * abs(made.value):

@@ -119,13 +119,15 @@ def formulate(contraction: Contraction, rates: RateTable, constraints: Constrain
     graph, first = contraction.graph, cluster.members[0]
     ids = {spec.name: number for number, spec in enumerate(graph.tensors)}
     settled = settle(contraction, constraints, cluster)
-    needs, unit_of = node_needs(contraction, ids), _unit_of(settled.units, len(graph.nodes))
-    placed, maker = np.array(contraction.placed, np.int64), _makers(contraction, ids, unit_of)
+    seen, made = flow_rows(graph.reads, ids), flow_rows((node.outputs for node in graph.nodes), ids)
+    needs, unit_of = node_needs(contraction, ids, seen), _unit_of(settled.units, len(graph.nodes))
+    placed, maker = np.array(contraction.placed, np.int64), _makers(made, len(ids), unit_of)
     kept = rates.kept(graph)
     kept_bytes, keeps = _kept_values(graph, kept.nodes, ids)
     seconds = np.array(rates.of(first.name).seconds)
     sizes = graph.sizes(profile.sizes)
     weights = {weight.tensor: graph.spec[weight.tensor].elements(profile.sizes) for weight in graph.weights}
+    apart = _amounts(ids, dict.fromkeys(kept.apart, 1)) > 0
     trainable = _amounts(ids, {weight.tensor: 1 for weight in graph.weights if weight.trainable})
     layered = np.unique(needs.holds.unit[trainable[needs.holds.item] > 0])
     runs = _both(Pairs(placed, placed), needs.repeats)
@@ -138,7 +140,7 @@ def formulate(contraction: Contraction, rates: RateTable, constraints: Constrain
         seconds=_unit_seconds(settled.units, seconds),
         layers=np.bincount(unit_of[layered], minlength=len(settled.units)).astype(np.int64),
         node_seconds=seconds,
-        tensor_bytes=np.fromiter((0 if n in kept.apart else size for n, size in sizes.items()), np.int64, len(sizes)),
+        tensor_bytes=np.fromiter(sizes.values(), np.int64, len(sizes)) * ~apart,
         weight_bytes=_amounts(ids, {name: sizes[name] for name in weights}) + kept_bytes,
         kept_bytes=kept_bytes,
         overhead_bytes=kept.overhead_bytes,
@@ -150,15 +152,14 @@ def formulate(contraction: Contraction, rates: RateTable, constraints: Constrain
         ends=tuple(_ends(contraction, ids, maker)),
         homes=settled.homes,
         notes=settled.notes,
-        **_memory(contraction, ids),
+        **_memory(contraction, ids, seen, made),
     )
 
 
-def _makers(contraction: Contraction, ids: Mapping[str, int], unit_of: Ints) -> Ints:
+def _makers(made: Rows, tensors: int, unit_of: Ints) -> Ints:
     """[tensors] The unit that makes each; -1 of whatever no placed node makes."""
-    placed, found = np.array(contraction.placed, np.int64), np.full(len(ids), -1, np.int64)
-    made = flow_rows([contraction.graph.nodes[index].outputs for index in contraction.placed], ids)
-    found[made.items] = unit_of[placed].repeat(np.diff(made.starts))
+    found = np.full(tensors, -1, np.int64)
+    found[made.items] = unit_of[_nodes_of(made)]
     return found
 
 
@@ -221,15 +222,13 @@ def _ends(contraction: Contraction, ids: Mapping[str, int], maker: Ints) -> Iter
         )
 
 
-def _memory(contraction: Contraction, ids: Mapping[str, int]) -> dict[str, Rows]:
+def _memory(contraction: Contraction, ids: Mapping[str, int], seen: Rows, made: Rows) -> dict[str, Rows]:
     """Memory that each node looks at and makes, by the rules of `profiling.timeline`."""
     graph = contraction.graph
-    root = np.fromiter((ids[contraction.roots[spec.name]] for spec in graph.tensors), np.int64, len(ids))
+    root = flow_rows([tuple(map(contraction.roots.__getitem__, ids))], ids).items
     resting = np.zeros(len(ids), bool)
     resting[[ids[name] for name in graph.held]] = True
     resting[[ids[constant.tensor] for constant in graph.constants]] = True
-    seen = flow_rows(graph.reads, ids)
-    made = flow_rows((node.outputs for node in graph.nodes), ids)
     looked = Pairs(_nodes_of(seen), root[seen.items])
     kept = ~resting[looked.item]
     own = root[made.items] == made.items

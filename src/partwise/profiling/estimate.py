@@ -30,7 +30,7 @@ from partwise.hardware import (
 from partwise.ir import DType, Kind
 from partwise.profiling.cost import Bound, Cost
 from partwise.profiling.profile import Profile
-from partwise.profiling.vector_work import reread_bytes, vector_flops
+from partwise.profiling.vector_work import layout_bytes, reread_bytes, vector_flops, vector_share
 
 __all__ = ["Estimate", "Group", "GroupEstimate", "estimate", "node_groups", "node_rows"]
 
@@ -86,7 +86,7 @@ class GroupEstimate:
     compute_s: float
     memory_s: float
     seconds: float
-    """The longer of the two, and the launch."""
+    """The longer of the two, what is laid out anew, and the launch."""
     joules: float | None
     """None where the device states no power."""
     bound: Bound
@@ -214,12 +214,10 @@ class _Rules:
 
     def __init__(self, profile: Profile, device: Device) -> None:
         self._profile, self._device = profile, device
-        self._launch = launch_seconds(device)
         self._bytes_per_s = device.memory_bytes_per_s * memory_share(device)
         self._cache = CACHE_SHARE * (device.cache_bytes or 0)
         self._all_cached = profile.peak_bytes <= self._cache
         self._vector_rate = device.vector_flops_per_s or device.flops_per_s
-        self._pass_rate = self._vector_rate * device.efficiency.get("vector", 1.0)
         self._idle, self._per_byte = idle_watts(device), joules_per_byte(device)
         self._rates = {dtype: device.peak(dtype) for dtype in dict.fromkeys(cost.dtype for cost in profile.nodes)}
         self._not_known: dict[str, None] = {}
@@ -237,9 +235,10 @@ class _Rules:
         flops = sum(cost.flops for cost in costs)
         traffic = group.input_bytes + group.output_bytes + group.weight_bytes
         mapped = [pair for cost in costs for pair in self._products(cost)]
-        compute = fsum(seconds for _, seconds in mapped) + fsum(vector_flops(c) for c in costs) / self._pass_rate
+        compute = fsum(seconds for _, seconds in mapped) + fsum(self._pass_seconds(cost) for cost in costs)
         memory = self._memory_seconds(group) + sum(reread_bytes(c, self._device) for c in costs) / self._bytes_per_s
-        seconds = max(compute, memory) + self._launch
+        launch = max(launch_seconds(self._device, cost.kind) for cost in costs)
+        seconds = max(compute, memory) + fsum(self._layout_seconds(cost) for cost in costs) + launch
         weight = fsum(seconds for _, seconds in mapped)
         joules = None
         if self.power is not None:
@@ -257,6 +256,15 @@ class _Rules:
             mappings=tuple(mapping for mapping, _ in mapped),
             busy=fsum(m.busy * s for m, s in mapped) / weight if weight else 1.0,
         )
+
+    def _pass_seconds(self, cost: Cost) -> float:
+        """Arithmetic that is no contraction."""
+        return vector_flops(cost) / (self._vector_rate * vector_share(cost, self._device.efficiency))
+
+    def _layout_seconds(self, cost: Cost) -> float:
+        """What a convolution lays out before it starts and when it is done, where a share says that it does."""
+        share = self._device.efficiency.get("layout")
+        return layout_bytes(cost) / (self._device.memory_bytes_per_s * share) if share else 0.0
 
     def _products(self, cost: Cost) -> list[tuple[Mapping, float]]:
         """Each product of a node on the units, and its seconds."""

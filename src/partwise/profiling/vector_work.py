@@ -6,11 +6,13 @@ vector lanes, such as a CPU, from being predicted too fast.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from partwise.hardware import Device, DeviceKind
 from partwise.ir import Kind
 from partwise.profiling.cost import Cost
 
-__all__ = ["operation", "reread_bytes", "vector_flops"]
+__all__ = ["layout_bytes", "operation", "reread_bytes", "vector_flops", "vector_share"]
 
 _TRANSCENDENTAL = frozenset(
     """acos acosh asin asinh atan atan2 atanh biasgelu biassoftmax celu cos cosh elu erf erfc exp exp2 expm1 fastgelu
@@ -22,6 +24,9 @@ TRANSCENDENTAL_FLOPS = 20
 degree 6, about 20 operations (Moshier, 1992), as in the vector libraries of Eigen, onnxruntime's MLAS and SLEEF."""
 NORM_FLOPS = 8
 """An element of a norm or a reduction: two passes for the moments and one to scale; counted from the definition."""
+_BATCH_NORMS = frozenset("batch_norm batchnormalization native_batch_norm_legit_no_training".split())
+"""Their moments are given at inference: one pass scales."""
+_MAX_POOLS = ("max_pool", "maxpool")
 _SOFTMAXES = frozenset("softmax log_softmax logsoftmax biassoftmax".split())
 SOFTMAX_PERSISTENT = 1024
 SOFTMAX_THREADS, NORM_ROWS = 1024, 16
@@ -43,9 +48,30 @@ def vector_flops(cost: Cost) -> int:
         return 0
     if operation(cost) in _TRANSCENDENTAL:
         return TRANSCENDENTAL_FLOPS * cost.parallelism.threads
-    if cost.kind in (Kind.NORM, Kind.REDUCTION, Kind.POOL):
+    if cost.kind in (Kind.NORM, Kind.REDUCTION, Kind.POOL) and operation(cost) not in _BATCH_NORMS:
         return NORM_FLOPS * max(cost.parallelism.threads, cost.input_bytes // 4)
     return PLAIN_FLOPS * cost.parallelism.threads
+
+
+def vector_share(cost: Cost, shares: Mapping[str, float]) -> float:
+    """The share of the vector units' rate that a node's passes reach.
+
+    Args:
+        cost: of the node.
+        shares: `Device.efficiency`; that of the operator's own name goes first, as libraries' functions differ.
+    """
+    scaled = cost.kind is Kind.NORM and operation(cost) not in _BATCH_NORMS
+    name = "max_pool" if operation(cost).startswith(_MAX_POOLS) else operation(cost)
+    names = (name, "norm" if scaled else "vector", "vector")
+    return next((shares[name] for name in names if name in shares), 1.0)
+
+
+def layout_bytes(cost: Cost) -> int:
+    """Bytes read and written by a convolution that lays argument, weight and result out in blocks of channels and back.
+
+    Source: oneDNN, developer guide, "Understanding Memory Formats"; `profiling.workspace` has the memory that it takes.
+    """
+    return 2 * cost.traffic_bytes if cost.kind is Kind.CONV else 0
 
 
 def reread_bytes(cost: Cost, device: Device) -> int:

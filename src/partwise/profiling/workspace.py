@@ -4,10 +4,7 @@ Convolutions: oneDNN computes them on blocks of 16 channels. It copies argument 
 blocked result, lets go of the copies, and copies the result back, all of it in torch's allocator.
 Source: measured with torch 2.13 (oneDNN 3.12) on AVX-512, allocation by allocation; `tests/e2e/test_memory.py`
 compares the peaks. When oneDNN is used: ATen/native/Convolution.cpp, `ConvParams::use_mkldnn`.
-Products in bfloat16: oneDNN packs a block of the weight and adds up a block of the result in float32, once a thread, in
-scratch memory of torch's allocator. Source: measured with torch 2.13 (oneDNN 3.12) on AVX-512 with bfloat16
-instructions, 36 shapes, 1 and 2 threads: 32 to the byte or nearly; 1,024 rows of 4,096 take 1.2 to 1.7 MB where 0.2 are
-counted. Other processors pack otherwise.
+Products in bfloat16: oneDNN packs and adds up in scratch memory of torch's allocator (`workspace_product`).
 Experts: the loop over them (`partwise.kernels.experts`) holds the intermediate rows of one while it makes those of the
 next. How many rows an expert gets is up to the data; counted is the most: all tokens meet the same experts.
 """
@@ -19,6 +16,8 @@ from math import prod
 
 from partwise.ir import DType, Format, Graph, Kind, operator
 from partwise.ir.operators import Call
+from partwise.profiling.products import products
+from partwise.profiling.workspace_product import product_scratch_bytes
 
 __all__ = ["workspaces"]
 
@@ -26,9 +25,6 @@ _BLOCK = 16  # channels: the float32 lanes of AVX-512
 _PLAIN_CHANNELS = 3  # an image is read as it lies
 _SMALL = 20480  # elements; a single smaller image is convolved without oneDNN
 _FLOAT_BYTES = 4
-_COLUMNS, _ROWS = 64, 256  # of a block of the result
-_DEPTHS = 512, 1024  # of a packed block of the weight: a product up to the one of twice the first, any deeper one
-_TABLE = 1024  # bytes beside the blocks, a thread
 
 
 def workspaces(graph: Graph, bindings: Mapping[str, int], threads: int = 1) -> dict[int, int]:
@@ -50,24 +46,20 @@ def _workspace(call: Call, threads: int) -> int:
         case Kind.CONV if "transpose" not in call.node.op:
             return _convolution(call, threads)
         case Kind.MATMUL:
-            return _packed(call, threads)
+            return _scratch(call, threads)
         case Kind.EXPERTS:
             return _experts(call)
         case _:
             return 0
 
 
-def _packed(call: Call, threads: int) -> int:
-    """Of a product with a weight in bfloat16; others are computed where they lie."""
-    source, weight, first = call.shape(0), call.shape(1), call.tensor(0)
-    if first is None or first.dtype is not DType.BFLOAT16 or "linear" not in call.node.op or len(weight) != 2:
+def _scratch(call: Call, threads: int) -> int:
+    """Of a product in bfloat16; those of other types are computed where they lie."""
+    row, dtype = operator(call.node.op), call.spec[call.node.outputs[0]].dtype
+    if dtype is not DType.BFLOAT16 or row.macs is None:
         return 0
-    rows, depth, columns = prod(source[:-1]), weight[1], weight[0]
-    short, long = _DEPTHS
-    taken = min(depth, short) if depth <= 2 * short else long
-    shared = 1 if -(-columns // _COLUMNS) % threads == 0 else threads  # threads divide columns if they can, else rows
-    at_once = min(-(-rows // shared), _ROWS) * min(columns, _COLUMNS)
-    return threads * (_COLUMNS * taken * first.dtype.bits // 8 + at_once * _FLOAT_BYTES + _TABLE)
+    found = products(row.kind, call, row.macs(call))
+    return max((product_scratch_bytes(product, threads) for product in found), default=0)
 
 
 def _experts(call: Call) -> int:

@@ -95,6 +95,8 @@ def _read(archive: zipfile.ZipFile, member: str) -> np.ndarray:
         version = npy.read_magic(file)
         header = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
         shape, _, dtype = header
+        if dtype.hasobject:
+            raise ValueError(f"`{member}` holds Python objects, which are never unpickled")
         promised = int(np.prod(shape, dtype=object)) * dtype.itemsize
         if archive.getinfo(member).file_size - file.tell() != promised:
             raise ValueError(f"`{member}` lies about its size")

@@ -14,9 +14,11 @@ from partwise.errors import PackageError, PartwiseError, RunError
 from partwise.ir import Contraction, Graph, Part, contract, divide
 from partwise.packaging import Package, Port
 from partwise.planning import plan_from_data
+from partwise.runtime.demands import demand_of
 from partwise.runtime.piece import PieceFile
 from partwise.runtime.route import Piece
 from partwise.runtime.schedule import Demand
+from partwise.runtime.stage import Weights
 from partwise.strict_json import json_value
 
 __all__ = ["Cutter"]
@@ -25,8 +27,8 @@ __all__ = ["Cutter"]
 class Cutter:
     """Cuts stages of one package in two, as often as is asked; numbers its pieces after all stages before them."""
 
-    def __init__(self, package: Package) -> None:
-        self._package = package
+    def __init__(self, package: Package, weights: Weights = Weights.RESIDENT) -> None:
+        self._package, self._weights = package, weights
         self._nodes: dict[int, tuple[int, ...]] | None = None
         """Placed nodes by stage; divided stages are left out."""
         self.files: dict[int, PieceFile] = {}
@@ -55,7 +57,7 @@ class Cutter:
         self._nodes = after
         found = (parts[number], parts[number + 1])
         pieces = tuple(Piece(inputs=part.inputs, outputs=part.outputs) for part in found)
-        return pieces, tuple(_demand(graph, part) for part in found)
+        return pieces, tuple(_demand(graph, part, self._weights) for part in found)
 
     @cached_property
     def _graph(self) -> Graph:
@@ -105,16 +107,17 @@ def _halves(graph: Graph, nodes: Sequence[int], subject: str) -> tuple[tuple[int
     return tuple(nodes[:best]), tuple(nodes[best:])
 
 
-def _demand(graph: Graph, part: Part) -> Demand:
+def _demand(graph: Graph, part: Part, when: Weights) -> Demand:
     """Of a piece: its weights and the values at its borders; the planner's peak is not known for it."""
     sizes, weights = graph.hints, [name for name in part.weights if name in graph.held]
-    borders = (*weights, *part.inputs, *part.outputs)
     try:
-        needed = sum(graph.spec[name].bytes(sizes) for name in borders)
+        values = sum(graph.spec[name].bytes(sizes) for name in (*part.inputs, *part.outputs))
     except PartwiseError:  # a size that only the data decide
-        needed = sum(graph.spec[name].bytes(sizes) for name in weights)
-    return Demand(
-        bytes=needed,
+        values = 0
+    return demand_of(
+        sum(graph.spec[name].bytes(sizes) for name in weights) + values,
+        values,
+        when,
         parameters=sum(graph.spec[name].elements(sizes) for name in weights),
         layers=sum(any(name in graph.held for name in graph.nodes[i].inputs) for i in part.placed),
         work=max(1.0, float(len(part.placed))),

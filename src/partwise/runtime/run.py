@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from partwise.digest import canonical_json
 from partwise.errors import InputError
 from partwise.files import write_whole
-from partwise.packaging import Package, open_package
+from partwise.packaging import Manifest, Package, Port, open_package
 from partwise.runtime.engines import engine_names, stage_engines
 from partwise.runtime.exactness import Exactness
 from partwise.runtime.executors import Answer, Executor, Options, Progress, Values, start_executor
@@ -22,6 +22,7 @@ from partwise.runtime.inputs import Inputs, open_inputs
 from partwise.runtime.options import RunOptions
 from partwise.runtime.pace import Held
 from partwise.runtime.record import RUN_VERSION, RequestRecord, Run, RunRecord, RunRequest, record_request
+from partwise.runtime.sizes import bind_sizes, check_values
 from partwise.runtime.telemetry.chrome import chrome_trace
 from partwise.runtime.telemetry.spans import RequestSpans, export_trace
 from partwise.runtime.trace import Trace
@@ -82,7 +83,7 @@ def _execute(package: Package, working: Executor, inputs: Inputs, options: RunOp
         engines = working.ready()
         watch = Exactness(package=package, settings=engines, threads=told.threads, limit=options.max_difference)
         held = None if options.pace is None else Held(options.pace, package.manifest)
-        done = _Collected(inputs, writer, watch, held)
+        done = _Collected(inputs, package.manifest, writer, watch, held)
         start = time.monotonic()
         done.take(working, told.on_progress)
         seconds = time.monotonic() - start - watch.took_s
@@ -108,7 +109,10 @@ def _execute(package: Package, working: Executor, inputs: Inputs, options: RunOp
 class _Collected:
     """Answers as they come: written at once if they are saved; kept in memory if not, or if there is only one."""
 
-    def __init__(self, inputs: Inputs, writer: RunWriter | None, watch: Exactness, held: Held | None) -> None:
+    def __init__(
+        self, inputs: Inputs, manifest: Manifest, writer: RunWriter | None, watch: Exactness, held: Held | None
+    ) -> None:
+        self._manifest = manifest
         self._inputs, self._writer, self._watch, self._held = inputs, writer, watch, held
         self._pending: dict[int, Values] = {}
         self.records = list[RequestRecord]()
@@ -125,10 +129,15 @@ class _Collected:
 
     def _remembered(self) -> Iterable[Values | float | None]:
         for number, values in enumerate(self._inputs):
+            if self._inputs.is_stream:  # which of them does not fit
+                check_values(f"request {self._inputs.names[number]}, input", *self._fitting(values))
             if self._held is not None:
                 yield from self._held.until_begun(number, values, underway=self._pending)
             self._pending[number] = values
             yield values
+
+    def _fitting(self, values: Values) -> tuple[Sequence[Port], Values, dict[str, int]]:
+        return self._manifest.inputs, values, bind_sizes(self._manifest.symbols, values)
 
     def _take(self, answer: Answer, inputs: Values) -> None:
         self._watch.see(inputs, answer.outputs)

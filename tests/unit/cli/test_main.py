@@ -9,6 +9,7 @@ import pytest
 from command import exit_code
 from partwise.cli.main import VERBS, partwise
 from partwise.cli.option_types import Objectives
+from partwise.errors import InputError
 
 
 def test_help_lists_the_verbs_in_the_order_of_the_pipeline(
@@ -109,6 +110,45 @@ def test_the_options_of_every_verb_are_frozen() -> None:
 )
 def test_wrong_usage_is_2(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     assert exit_code(monkeypatch, *words) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "subject", "what"),
+    [
+        (("pla", "x"), "partwise", "Did you mean 'plan'?"),
+        (("plan",), "partwise plan", "Missing argument 'MODEL'"),
+        (("cut", "x"), "PLAN", "Missing argument 'PLAN'."),
+        (("cut", "x", "y"), "--output", "Missing option '-o' / '--output'."),
+        (("plan", "x", "--stage", "3"), "--stage", "'--stages'"),
+        (("plan", "x", "--stages"), "--stages", "requires an argument"),
+        (("run", "x", "--executor", "threads"), "--executor", "is not one of"),
+        (("run", "x", "--in-flight", "0"), "--in-flight", "not in the range"),
+        (("plan", "x", "y", "z"), "partwise plan", "unexpected extra argument"),
+        (("plan", "x", "--memory", "-5GiB"), "--memory", "not an amount of memory"),
+    ],
+)
+def test_wrong_usage_is_a_record_too(
+    words: tuple[str, ...],
+    subject: str,
+    what: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As every other error: the record on stdout, words for people on stderr, the code kept."""
+    assert exit_code(monkeypatch, words[0], "--json", *words[1:]) == 2
+    streams = capsys.readouterr()
+    found = json.loads(streams.out)
+    assert found.keys() == InputError("a", "b").as_dict().keys()
+    assert (found["error"], found["subject"]) == ("UsageError", subject)
+    assert what in found["what"]
+    assert what in streams.err
+
+
+def test_words_that_an_option_takes_are_in_the_record(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(monkeypatch, "run", "x", "--json", "--executor", "threads") == 2
+    assert json.loads(capsys.readouterr().out)["expected"] == "processes, in-process, ray"
 
 
 def test_a_users_mistake_is_one_line_and_its_branchs_code(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
+from partwise.cli.option_types import THREADS, Finite
 from partwise.cli.options import Bytes, Size, Stages
 from partwise.cli.profile import Sizes
 
@@ -26,6 +27,13 @@ from partwise.cli.profile import Sizes
 def test_no_number_is_a_usage_error(kind: click.ParamType[object], text: str) -> None:
     with pytest.raises(click.BadParameter):
         kind.convert(text, None, None)
+
+
+def test_numbers_have_an_end() -> None:
+    for kind, text in ((Finite(0), "nan"), (Finite(0), "inf"), (THREADS, "100000")):
+        with pytest.raises(click.BadParameter):
+            kind.convert(text, None, None)
+    assert Finite(0).convert("1e-3", None, None) == 0.001
 
 
 def test_numbers() -> None:

@@ -15,6 +15,7 @@ from partwise.cli.output import _Count, _Left, _Rate  # pyright: ignore[reportPr
         (0, 4, ("0/4", "", "")),
         (1, 4, ("1/4", "20.0 s each", "about 60.0 s left")),
         (40, 80, ("40/80", "2.0/s", "about 20.0 s left")),
+        (80, 80, ("80/80", "4.0/s", "")),
     ],
 )
 def test_what_is_said_after_twenty_seconds(done: int, total: int | None, words: tuple[str, str, str]) -> None:

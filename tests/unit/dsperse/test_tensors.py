@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 from partwise.dsperse.tensors import read_tensors, write_tensors
-from partwise.errors import InputError
+from partwise.errors import InputError, RunError
 
 WANTED = [("x", (2, 2)), ("m", (2,))]
 
@@ -25,6 +26,22 @@ def test_what_is_written_is_read_to_the_bit(tmp_path: Path) -> None:
     assert {name: value.astype(given[name].dtype).tobytes() for name, value in found.items()} == {
         name: value.tobytes() for name, value in given.items()
     }
+
+
+def test_bfloat16_is_written_as_the_same_numbers(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "a.json", {"x": np.array([1.5, -0.0078125], ml_dtypes.bfloat16), "m": np.array([True])})
+    assert {n: v.tolist() for n, v in read_tensors(tmp_path / "a.json", []).items()} == {
+        "x": [1.5, -0.0078125],
+        "m": [True],
+    }
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_json_has_no_word_for_is_refused_and_nothing_is_written(value: float, tmp_path: Path) -> None:
+    given = {"x": np.zeros(2, np.float32), "y": np.array([[1.0, value, 2.0]], np.float32)}
+    with pytest.raises(RunError, match=rf"`y`: holds .* got {value}, 1 of 3"):
+        write_tensors(tmp_path / "a.json", given)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

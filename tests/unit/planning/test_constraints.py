@@ -11,6 +11,7 @@ from partwise.errors import InfeasibleError, InputError, PartwiseError
 from partwise.hardware import Cluster, equal_devices, find_device, find_link
 from partwise.ir import Graph, contract
 from partwise.planning import Constraints, Limits, Objective, Pin, Plan, parse_constraints, plan, violations
+from partwise.planning.evaluator import Evaluator
 from partwise.planning.rates import RateTable
 from partwise.profiling import profile
 
@@ -135,7 +136,7 @@ def test_a_plan_that_breaks_them_is_found_out() -> None:
         (Constraints(pins=(Pin(name=name, device="a100-2" if first.device != "a100-2" else "a100-1"),)), "is pinned"),
         (Constraints(together=((name, other),)), "is not in one stage"),
     ):
-        assert said in next(violations(replace(made, constraints=broken), contract(graph), rates))
+        assert said in next(violations(replace(made, constraints=broken), Evaluator(contract(graph), rates)))
 
 
 def test_pins_on_equal_devices_as_needed_hold_anyway() -> None:

@@ -13,6 +13,7 @@ from partwise.errors import InfeasibleError, InputError
 from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK, equal_devices
 from partwise.ir import Graph, contract
 from partwise.planning import Limits, Objective, Plan, Reserve, plan, plan_from_data, plan_to_data, violations
+from partwise.planning.evaluator import Evaluator
 from partwise.planning.orders import orders
 from partwise.planning.price import Priced, measure, price
 from partwise.planning.problem import Problem, formulate
@@ -68,7 +69,7 @@ def test_no_plan_parts_a_buffer_from_its_attention() -> None:
         for stage, part in zip(made.stages, (whole[:place], whole[place:]), strict=True)
     ]
     broken = replace(made, stages=tuple(stages))
-    found = list(violations(broken, contraction, RateTable(profile(CACHED), made.cluster)))
+    found = list(violations(broken, Evaluator(contraction, RateTable(profile(CACHED), made.cluster))))
     assert any("share a state" in line for line in found)
 
 

@@ -12,6 +12,7 @@ from partwise.hardware import equal_devices, find_device, find_link
 from partwise.ir import contract
 from partwise.planning import Blend, Limits, Objective, Share, parse_objectives, plan, plan_from_data, plan_to_data
 from partwise.planning import violations as violations_of
+from partwise.planning.evaluator import Evaluator
 from partwise.planning.rates import RateTable
 from partwise.profiling import profile
 
@@ -63,7 +64,7 @@ def test_lying_weights_are_found_out() -> None:
     rates = RateTable(profile(GRAPH), CLUSTER)
     for change in ({"weight": 2.0}, {"scale": 0.0}, {"weight": None}):
         spoiled = replace(made, levels=(made.levels[0], replace(made.levels[1], **change)))
-        assert list(violations_of(spoiled, contract(GRAPH), rates))
+        assert list(violations_of(spoiled, Evaluator(contract(GRAPH), rates)))
 
 
 def test_a_free_number_of_stages_is_the_fewest() -> None:

@@ -92,3 +92,42 @@ def test_the_share_of_the_peak_is_a_devices_own_figure_first() -> None:
 def test_a_thousand_runs_cost_their_seconds() -> None:
     made = estimate(profile(GRAPH), find_device("h100"))
     assert made.usd_per_1000(3.6) == pytest.approx(made.seconds)
+
+
+def convolved(**figures: object) -> float:
+    """Seconds of a small convolution, and of nothing else, on a processor with these figures."""
+    make = Builder()
+    x, weight = make.input((1, 16, 8, 8)), make.weight((16, 16, 3, 3))
+    graph = make.graph(make.node("aten.conv2d.default", [x, weight, None, 1, 1], (1, 16, 8, 8)))
+    device = replace(find_device("ultra9-185h"), launch_s=2e-6)
+    return estimate(profile(graph), replace(device, **figures)).seconds
+
+
+def test_a_convolution_may_take_longer_to_launch_and_lays_its_values_out_where_a_share_says_so() -> None:
+    plain, moved = convolved(), 4 * (2 * 16 * 8 * 8 + 16 * 16 * 9)
+    rate = find_device("ultra9-185h").memory_bytes_per_s
+    assert convolved(conv_launch_s=50e-6) - plain == pytest.approx(48e-6)
+    assert convolved(efficiency={"layout": 0.5}) - plain == pytest.approx(2 * moved / (0.5 * rate))
+
+
+def passed(op: str, **shares: float) -> float:
+    """Seconds of arithmetic of an operator on 1,000 rows of 64."""
+    make = Builder()
+    graph = make.graph(make.node(op, [make.input((1000, 64))], (1000, 64)))
+    return estimate(profile(graph), replace(find_device("ultra9-185h"), efficiency=shares)).groups[0].compute_s
+
+
+def test_the_share_of_a_function_goes_before_that_of_its_kind() -> None:
+    assert passed("aten.tanh.default", vector=0.5, tanh=0.1) == pytest.approx(passed("aten.tanh.default", vector=0.1))
+    assert passed("aten.exp.default", vector=0.5, tanh=0.1) == pytest.approx(passed("aten.exp.default", vector=0.5))
+    assert passed("aten.layer_norm.default", vector=0.5, norm=0.1) == pytest.approx(
+        passed("aten.layer_norm.default", vector=0.1)
+    )
+    assert passed("aten.max_pool2d.default", vector=0.5, max_pool=0.1) == pytest.approx(
+        passed("aten.max_pool2d.default", vector=0.1)
+    )
+
+
+def test_a_batch_norm_at_inference_scales_in_one_pass() -> None:
+    once = passed("aten.relu.default", vector=0.5)
+    assert passed("aten._native_batch_norm_legit_no_training.default", vector=0.5, norm=0.1) == pytest.approx(once)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphs import Builder, chain
+from partwise.ir import DType
 from partwise.profiling import memory, profile
 
 
@@ -51,3 +52,19 @@ def test_values_alone_count_no_workspace() -> None:
     found = memory(graph, {})
     assert not any(alive.workspace for alive in found.alive)
     assert found.activation_bytes == 2 * 16 * 64 * 64 * 4
+
+
+def scratch(dtype: DType, depth: int) -> int:
+    """Workspace of a product of 1,024 rows with a weight of 512, one thread."""
+    make = Builder()
+    x, weight = make.input((1024, depth), dtype), make.weight((512, depth))
+    graph = make.graph(make.node("aten.linear.default", [x, weight], (1024, 512), dtype))
+    return sum(alive.bytes for alive in memory(graph, {}, threads=1).alive if alive.workspace)
+
+
+def test_a_product_in_bfloat16_packs_adds_up_and_copies_rows_that_lie_a_power_of_two_apart() -> None:
+    table, packed, added = 640 + 3 * 128, 64 * 1024 * 2, 256 * 64 * 4
+    assert scratch(DType.FLOAT32, 4096) == 0
+    assert scratch(DType.BFLOAT16, 512) == table + packed // 2 + added
+    assert scratch(DType.BFLOAT16, 4000) == table + packed + added
+    assert scratch(DType.BFLOAT16, 4096) == table + 128 + packed + 8 * added + 256 * (1024 + 32) * 2

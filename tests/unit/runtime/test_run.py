@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from partwise.errors import InputError
+from partwise.errors import InputError, InterfaceMismatchError
 from partwise.packaging import Package
 from partwise.packaging.arrays import tensor_digest
 from partwise.runtime import Run, default_threads, is_run, load_run, run_package
@@ -80,6 +80,13 @@ def test_a_folder_of_one_is_a_stream_of_one(package: Package, tmp_path: Path) ->
     run = run_package(package, tmp_path / "in")
     assert run.record.stream
     assert run.outputs["y"].shape == (2, 3)
+
+
+def test_the_request_of_a_stream_that_does_not_fit_is_named(package: Package, tmp_path: Path) -> None:
+    for name, dtype in (("a.npz", np.float32), ("b.npz", np.float64)):
+        np.savez(tmp_path / name, **(example(2) | {"x": example(2)["x"].astype(dtype)}))
+    with pytest.raises(InterfaceMismatchError, match=r"request b\.npz, input `x`: has another dtype; expected float32"):
+        run_package(package, tmp_path, save=False)
 
 
 def test_runs_at_once_take_different_folders(package: Package) -> None:

@@ -14,6 +14,7 @@ from typing import Any, cast
 from partwise.errors import ModelError, PartwiseError
 from partwise.extras import require
 from partwise.frontends.results import result_names
+from partwise.frontends.torch.dropouts import without_dropouts
 from partwise.frontends.torch.experts import experts_as_one_op
 from partwise.frontends.torch.literals import is_tensor
 from partwise.frontends.torch.origin import failing_module
@@ -96,7 +97,8 @@ def export_functional(
     shapes = {name: dict.fromkeys(symbolic.get(name, {}), auto) or None for name in inputs} if symbolic else None
 
     def functional() -> Any:
-        return torch.export.export(module, (), inputs, strict=False, dynamic_shapes=shapes).run_decompositions({})
+        program = torch.export.export(module, (), inputs, strict=False, dynamic_shapes=shapes)
+        return without_dropouts(program).run_decompositions({})
 
     unlined = nullcontext() if lines else without_lines()
     with quiet(), torch.no_grad(), without_cache(module), experts_as_one_op(module), unlined:

@@ -69,14 +69,16 @@ class Lattice:
         needs = self.instance.needs
         return self._spans(needs.unit, needs.item, np.zeros(len(needs.unit), bool), len(self.instance.held.again))
 
-    def units_of(self, ideal: int) -> Ints:
-        """The units of an ideal, ascending."""
-        block = int(self.block[ideal])
-        if not block:
-            return np.zeros(0, np.int64)
-        inside = self.blocks[block - 1]
-        here = inside.units[inside.bits[ideal - self.starts[block]]]
-        return np.sort(np.concatenate((self.blocks.order[: self.blocks.starts[block - 1]], here)))
+    def between(self, start: int, end: int) -> Ints:
+        """The units of one ideal that are not in another, ascending."""
+        found = np.zeros(self.instance.units, bool)
+        for ideal, is_held in ((end, True), (start, False)):
+            block = int(self.block[ideal])
+            if block:
+                inside = self.blocks[block - 1]
+                found[self.blocks.order[: self.blocks.starts[block - 1]]] = is_held
+                found[inside.units[inside.bits[ideal - self.starts[block]]]] = is_held
+        return np.flatnonzero(found)
 
     def holding(self, unit: int) -> Bits:
         """[ideals] Which ideals hold a unit."""

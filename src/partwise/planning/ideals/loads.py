@@ -132,6 +132,9 @@ class _Counts:
         self._order = np.argsort(spans.thing, kind="stable")
         self._starts = np.searchsorted(spans.thing[self._order], np.arange(len(spans.first) + 1))
         self._tables: dict[int, Ints] = {}
+        self._furthest = np.zeros(len(lattice.starts), np.int64)  # of a block: where things that begin by then end
+        np.maximum.at(self._furthest, spans.first, spans.last)
+        np.maximum.accumulate(self._furthest, out=self._furthest)
 
     def around(
         self, block: int, starts: Ints, ends: Ints, *, ahead: bool = False
@@ -144,12 +147,17 @@ class _Counts:
             ends: ideals of it and later ones, ascending.
             ahead: whether things that begin only after it count too.
 
+        Things that end before all ends tell none apart.
+
         Yields:
             The thing; members held at the starts; those held at the ends below the thing's last block's end (beyond,
             all are held); all members.
         """
-        furthest = int(self.lattice.block[ends[-1]]) if ahead else block
-        for thing in np.flatnonzero((self.spans.last >= block) & (self.spans.first <= furthest)).tolist():
+        nearest, furthest = (int(block) for block in self.lattice.block[ends[[0, -1]]])
+        nearest, furthest = (block, furthest) if ahead else (nearest, block)
+        if self._furthest[furthest] < nearest:
+            return
+        for thing in np.flatnonzero((self.spans.last >= nearest) & (self.spans.first <= furthest)).tolist():
             table = self._table(thing)
             first = int(self.lattice.starts[self.spans.first[thing]])
             near = ends[: np.searchsorted(ends, first + len(table))] - first

@@ -7,9 +7,8 @@ at I and J. Both are sums of a term of I and a term of J, so one running maximum
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -17,74 +16,42 @@ from partwise.planning.arrays import Bits, Ints
 from partwise.planning.ideals.borders import Borders, borders
 from partwise.planning.ideals.instance import Channel
 from partwise.planning.ideals.lattice import Lattice
+from partwise.planning.ideals.moves import Moves, Prices
+from partwise.planning.ideals.ranges import Range, Ranges
+from partwise.planning.ideals.vectors import Vectors
 
-__all__ = ["Reach", "Vectors"]
-
+__all__ = ["Reach"]
 
 _LONGEST = 64  # blocks; values that span more are left out of the borders, or nothing would be far enough apart
-_LEAST = -1e300  # no ideal; finite, so that sums stay comparable
-
-
-class Vectors:
-    """How many devices of each type are used: all vectors up to the counts, each after those below it.
-
-    A device with a home, a unit that it alone runs, is used at an ideal exactly if the unit is in it; vectors need not
-    count it.
-
-    Attributes:
-        counts: [types] devices that are counted; 0 of those with a home.
-        homed: the types with a home.
-        exactly: so many stages, none empty; None: a device may stay empty.
-        all: the vectors.
-        more: [types, vectors] the vector with one device of a type more; -1 where there is none.
-        final: the numbers of those with which the whole may be reached.
-    """
-
-    def __init__(self, counts: Sequence[int], exactly: int | None = None, homes: Sequence[int | None] = ()) -> None:
-        self.homed = tuple(kind for kind, home in enumerate(homes) if home is not None)
-        counts = [0 if kind in self.homed else count for kind, count in enumerate(counts)]
-        self.counts, self.exactly = tuple(counts), exactly
-        self.all = tuple(product(*(range(count + 1) for count in counts)))
-        self._stride = tuple(int(np.prod([c + 1 for c in counts[t + 1 :]])) for t in range(len(counts)))
-        above = [[self.twin(n, t, 1) for n in range(len(self.all))] for t in range(len(counts))]
-        self.more: Ints = np.array([[-1 if n is None else n for n in row] for row in above], np.int64)
-        self.more[list(self.homed)] = np.arange(len(self.all))
-        used = [sum(vector) + len(self.homed) for vector in self.all]
-        self.final = [len(used) - 1] if exactly is None else [n for n, count in enumerate(used) if count == exactly]
-
-    def __len__(self) -> int:
-        return len(self.all)
-
-    def below(self, number: int) -> list[tuple[int, int]]:
-        """For each type in use: the type, and the vector with one device of it less."""
-        return [(t, number - self._stride[t]) for t, used in enumerate(self.all[number]) if used]
-
-    def above(self, number: int) -> list[tuple[int, int]]:
-        """For each type with a device left: the type, and the vector with one more."""
-        vector = self.all[number]
-        return [(t, number + self._stride[t]) for t, count in enumerate(self.counts) if vector[t] < count]
-
-    def twin(self, number: int, kind: int, step: int) -> int | None:
-        """The vector with one device of a type more (`step` 1) or less (-1); None where there is none."""
-        if not 0 <= self.all[number][kind] + step <= self.counts[kind]:
-            return None
-        return number + step * self._stride[kind]
+_CELLS = 500_000  # of a table over the blocks, with a row for each move; 4 MB, and as much for each of its levels
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
-    """Blocks that matter to a step, and their ideals."""
+class _Run:
+    """One run of the test, from the empty ideal (`ahead`) or from the whole."""
 
-    first: int
-    last: int
-    ideals: slice
+    vectors: Vectors
+    limit: float
+    ranges: Sequence[Range]
+    """[vectors]"""
+    ahead: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One stage more: the vector that it leads to, the type of its device, and the ideals at its known end."""
+
+    number: int
+    kind: int
+    held: Ints
 
 
 class Reach:
     """The test for one lattice.
 
     Each step looks only at what its device is the first to reach, and at the blocks within its limit: where a device
-    may stay empty, everything else was reached with one device less.
+    may stay empty, everything else was reached with one device less. What the devices used cannot have done, or the
+    others cannot finish, is left out.
     """
 
     def __init__(self, lattice: Lattice, load: Sequence[Channel], held: Channel, room: Sequence[float]) -> None:
@@ -98,116 +65,96 @@ class Reach:
         ends = lattice.starts[1:] - 1
         self._most = self.work[:, ends]
         self._least = np.concatenate((np.zeros((len(channels), 1)), self._most[:, :-1]), axis=1)
-        low, high = lattice.block, self.borders.reach
-        self._level: Ints = np.floor(np.log2(high - low + 1) + 1e-12).astype(np.int64)
-        self._second: Ints = high - (1 << self._level) + 1
+        self._ranges, self._prices = Ranges(lattice, load, self.borders), Prices(lattice, self.work, self.borders)
 
     def forward(self, vectors: Vectors, limit: float) -> Bits:
         """[vectors, ideals] Which ideals some stages below a limit may reach with these devices."""
+        run = _Run(vectors, limit, self._ranges.of(vectors, limit), ahead=True)
         found = np.zeros((len(vectors), len(self.lattice)), bool)
-        found[0, 0] = True
-        self._at_home(found[0], self._next, limit)
-        for number in range(1, len(vectors)):
-            for kind, before in vectors.below(number):
-                self._next(found[number], self._fresh(found, vectors, (before, kind, -1)), kind, limit)
-                if vectors.exactly is None:
-                    found[number] |= found[before]
-            self._at_home(found[number], self._next, limit)
+        found[0, 0] = run.ranges[0].first == 0
+        for level in vectors.levels:
+            self._enter(found, level, run)
         return found
 
     def backward(self, vectors: Vectors, limit: float) -> Bits:
         """[vectors, ideals] From which ideals, these devices used, the others may reach the whole."""
+        run = _Run(vectors, limit, self._ranges.of(vectors, limit), ahead=False)
         found = np.zeros((len(vectors), len(self.lattice)), bool)
         found[vectors.final, -1] = True
-        for number in reversed(range(len(vectors))):
-            for kind, after in vectors.above(number):
-                self._previous(found[number], self._fresh(found, vectors, (after, kind, 1)), kind, limit)
-                if vectors.exactly is None:
-                    found[number] |= found[after]
-            self._at_home(found[number], self._previous, limit)
+        for level in reversed(vectors.levels):
+            self._enter(found, level, run)
         return found
 
-    def _at_home(self, found: Bits, step: Callable[[Bits, Ints, int, float], None], limit: float) -> None:
+    def _enter(self, found: Bits, level: Sequence[int], run: _Run) -> None:
+        """Reach what vectors of equally many devices reach, from those of one device less, or more."""
+        self._take(found, self._steps(found, level, run), run)
+        for number in level:
+            here = run.ranges[number].ideals
+            for _, other in self._next_to(number, run) if run.vectors.exactly is None else ():
+                found[number, here] |= found[other, here]
+            self._at_home(found[number], number, run)
+
+    def _next_to(self, number: int, run: _Run) -> list[tuple[int, int]]:
+        """For each type the vector that a stage on it leads from."""
+        return run.vectors.below(number) if run.ahead else run.vectors.above(number)
+
+    def _steps(self, found: Bits, level: Sequence[int], run: _Run) -> Iterator[_Step]:
+        """The stages that lead to some vectors: where devices may stay empty, from what a vector's twin, with one
+        device of the type less (or more), does not hold."""
+        vectors, is_free = run.vectors, run.vectors.exactly is None
+        for number in level:
+            for kind, other in self._next_to(number, run):
+                here = run.ranges[other].ideals
+                twin = vectors.twin(other, kind, -1 if run.ahead else 1) if is_free else None
+                held = found[other, here] if twin is None else found[other, here] & ~found[twin, here]
+                yield _Step(number, kind, held.nonzero()[0] + here.start)
+
+    def _at_home(self, found: Bits, number: int, run: _Run) -> None:
         """Add what devices with a home reach, one after the other, with the same vector."""
         fresh = found.copy() if self._inside else found[:0]
         while fresh.any():
             before = found.copy()
             for kind, inside in self._inside.items():
-                is_source = ~inside if step == self._next else inside
-                reached = np.zeros_like(found)
-                step(reached, np.flatnonzero(fresh & is_source), kind, limit)
-                found |= reached & ~is_source
+                is_source, reached = inside != run.ahead, np.zeros((len(run.ranges), len(found)), bool)
+                self._take(reached, [_Step(number, kind, np.flatnonzero(fresh & is_source))], run)
+                found |= reached[number] & ~is_source
             fresh = found & ~before
 
-    def _fresh(self, found: Bits, vectors: Vectors, state: tuple[int, int, int]) -> Ints:
-        """The ideals held with a vector; where devices may stay empty, those that its twin does not hold."""
-        number, kind, step = state
-        twin = vectors.twin(number, kind, step) if vectors.exactly is None else None
-        return np.flatnonzero(found[number] if twin is None else found[number] & ~found[twin])
+    def _take(self, found: Bits, steps: Iterable[_Step], run: _Run) -> None:
+        """Add what some steps reach; so many at once as there is room for."""
+        taken, asked, widest = list[_Step](), list[Ints](), 0
+        for step in steps:
+            others = self._asked(step, run) if len(step.held) else range(0)
+            if not others:
+                continue
+            span = abs(int(self.lattice.block[others[-1]] - self.lattice.block[step.held[0]]))
+            widest = max(widest, span, len(step.held) + len(others))
+            if taken and widest * (len(taken) + 1) > _CELLS:
+                self._answer(found, taken, asked, run)
+                taken, asked = [], []
+            taken.append(step)
+            asked.append(np.arange(others.start, others.stop))
+        if taken:
+            self._answer(found, taken, asked, run)
 
-    def _next(self, found: Bits, held: Ints, kind: int, limit: float) -> None:
-        """Add what some ideals reach."""
-        if not len(held) or limit < self.fixed[kind]:
-            return
-        most = float(self.work[kind, held].max()) + limit - self.fixed[kind]
-        first, last = int(self.lattice.block[held[0]]), int(np.searchsorted(self._least[kind], most, "right")) - 1
-        window = self._window(first, last)
-        reached = self._reachable(held, window, kind, limit)
-        if self.room[kind] < np.inf:
-            reached &= self._reachable(held, window, -1, self.room[kind])
-        found[window.ideals] |= reached
+    def _asked(self, step: _Step, run: _Run) -> range:
+        """The ideals within reach of the limit and in the vector's range."""
+        kind, within, spare = step.kind, run.ranges[step.number], run.limit - self.fixed[step.kind]
+        first, last = (int(self.lattice.block[step.held[end]]) for end in (0, -1))
+        if run.ahead:
+            last = int(self._least[kind].searchsorted(self._most[kind, last] + spare, "right")) - 1
+        else:
+            first = int(self._most[kind].searchsorted(self._least[kind, first] - spare))
+        found = self._ranges.between(max(first, within.first), min(last, within.last)).ideals
+        return range(found.start, found.stop) if spare >= 0 else range(0)
 
-    def _previous(self, found: Bits, held: Ints, kind: int, limit: float) -> None:
-        """Add what reaches some ideals."""
-        if not len(held) or limit < self.fixed[kind]:
-            return
-        least = float(self.work[kind, held].min()) - limit + self.fixed[kind]
-        first, last = int(np.searchsorted(self._most[kind], least)), int(self.lattice.block[held[-1]])
-        window = self._window(first, last)
-        reaching = self._reaching(held, window, kind, limit)
-        if self.room[kind] < np.inf:
-            reaching &= self._reaching(held, window, -1, self.room[kind])
-        found[window.ideals] |= reaching
-
-    def _window(self, first: int, last: int) -> _Window:
-        starts = self.lattice.starts
-        return _Window(first, last, slice(int(starts[first]), int(starts[max(first, last + 1)])))
-
-    def _reachable(self, held: Ints, window: _Window, channel: int, limit: float) -> Bits:
-        """Which ideals of a window some of those held reach."""
-        limit -= self.fixed[channel]
-        work, reach, first = self.work[channel], self.borders.reach[held], window.first
-        far, level = np.full(int(max(window.last, reach.max())) - first + 2, _LEAST), self._level[held]
-        near = np.full((int(level.max()) + 1, len(far)), _LEAST)
-        flat = near.ravel()  # `at` is fast for one axis alone
-        np.maximum.at(far, reach - first + 1, work[held] - self.borders.left[channel, held])
-        np.maximum.accumulate(far, out=far)
-        for low in (self.lattice.block[held], self._second[held]):
-            np.maximum.at(flat, level * len(far) + low - first, work[held])
-        for upper in range(len(near) - 1, 0, -1):
-            half, lower = 1 << (upper - 1), near[upper - 1]
-            np.maximum(lower, near[upper], out=lower)
-            np.maximum(lower[half:], near[upper, :-half], out=lower[half:])
-        ends = window.ideals
-        block, after = self.lattice.block[ends] - first, work[ends]
-        return (after + self.borders.right[channel, ends] - far[block] <= limit) | (after - near[0][block] <= limit)
-
-    def _reaching(self, held: Ints, window: _Window, channel: int, limit: float) -> Bits:
-        """Which ideals of a window reach some of those held."""
-        limit -= self.fixed[channel]
-        work, starts, first = self.work[channel], window.ideals, window.first
-        reach, block = self.borders.reach[starts] - first, self.lattice.block[held] - first
-        size = int(max(window.last - first, reach.max(initial=0))) + 2
-        far, near = np.full(size, -_LEAST), np.full(size, -_LEAST)
-        np.minimum.at(far, block, work[held] + self.borders.right[channel, held])
-        far = np.minimum.accumulate(far[::-1])[::-1]
-        np.minimum.at(near, block, work[held])
-        level, table = self._level[starts], [near]
-        for higher in range(1, int(level.max(initial=0)) + 1):
-            half = 1 << (higher - 1)
-            table.append(np.minimum(table[-1], np.concatenate((table[-1][half:], np.full(half, -_LEAST)))[:size]))
-        stacked, before = np.stack(table), work[starts]
-        low, second = self.lattice.block[starts] - first, self._second[starts] - first
-        near = np.minimum(stacked[level, low], stacked[level, second])
-        left = before - self.borders.left[channel, starts]
-        return (far[reach + 1] - left <= limit) | (near - before <= limit)
+    def _answer(self, found: Bits, steps: Sequence[_Step], asked: Sequence[Ints], run: _Run) -> None:
+        """Add what some steps reach of what they ask about, below the limit and with the memory of their device."""
+        moves, kinds = Moves([step.held for step in steps], asked), np.array([step.kind for step in steps])
+        test = self._prices.reached if run.ahead else self._prices.reaching
+        is_reached = test(moves, kinds, run.limit - np.array(self.fixed)[kinds])
+        room = np.array(self.room)[kinds]
+        if room.min() < np.inf:
+            is_reached &= test(moves, np.full_like(kinds, -1), room - self.fixed[-1])
+        numbers = np.array([step.number for step in steps])
+        found[numbers[moves.asked.move[is_reached]], moves.asked.ideal[is_reached]] = True

@@ -16,12 +16,13 @@ from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice
 from partwise.planning.ideals.loads import Loads
 from partwise.planning.ideals.memory import Peaks, memory_channels
-from partwise.planning.ideals.reach import Vectors
-from partwise.planning.ideals.states import Chain, States, Step
+from partwise.planning.ideals.states import Chain, States, Step, extent
+from partwise.planning.ideals.vectors import Vectors
 
 __all__ = ["Question", "Search"]
 
 _CELLS = 2_000_000  # stages priced at once; some 100 MB with all channels
+_OFFERED = 50_000  # stages offered at once; some 3 MB, which caches hold
 _REMEMBERED = 20_000_000  # stages whose prices are kept
 
 
@@ -34,14 +35,16 @@ class Question:
         kept: [vectors, ideals] the states worth a look.
         limit: loads reach it nowhere.
         is_free: whether no stage costs anything: then only what is possible counts.
-        known: prices and fits of the stages that begin at some ideals, where they will be asked for again.
+        known: prices and fits of the stages between some ideals, where they will be asked for again.
     """
 
     vectors: Vectors
     kept: Bits
     limit: float
     is_free: bool = False
-    known: dict[bytes, tuple[Floats, Bits]] = field(default_factory=dict[bytes, tuple[Floats, Bits]])
+    known: dict[tuple[bytes, bytes], tuple[Floats, Bits]] = field(
+        default_factory=dict[tuple[bytes, bytes], tuple[Floats, Bits]]
+    )
 
 
 class Search:
@@ -124,6 +127,14 @@ class Search:
             forbidden: stages that are impossible.
         """
         at, first, most = columns
+        low, high = table.beyond(at)
+        if at[-1] < low:  # none of these ideals is reached from another one
+            parts, first, most = [slice(None)], max(first, low), min(most, high)
+        else:
+            parts = [slice(row, row + 1) for row in range(len(at))]
+        if first >= most:
+            table.changed[at] = False
+            return
         starts, ends = table.ideals[at], table.ideals[first:most]
         price, fits = self._priced(block, starts, ends, question)
         if question.is_free:
@@ -133,16 +144,13 @@ class Search:
         for start, end, kind in forbidden:
             fits[kind][np.ix_(starts == start, ends == end)] = False
         loads = np.where(fits, price, np.inf)
-        for row, column in enumerate(at.tolist()):
-            table.changed[column] = False
-            chosen = np.flatnonzero(fits[:, row].any(axis=0))
-            if len(chosen):
-                stages = ends[chosen], chosen + first, loads[:, row, chosen]
-                self._offer(table, column, stages, question.limit)
+        for part in parts:
+            table.changed[at[part]] = False
+            self._offer(table, at[part], first, loads[:, part], question.limit)
 
     def _priced(self, block: int, starts: Ints, ends: Ints, question: Question) -> tuple[Floats, Bits]:
         """[types, starts, ends] What stages cost, and which are possible."""
-        key = starts.tobytes()
+        key = starts.tobytes(), ends.tobytes()
         if key not in question.known:
             price = self.loads.prices(block, starts, ends)
             found = price[: self._types], self._fits(block, price, (starts, ends), question.limit)
@@ -152,26 +160,27 @@ class Search:
             question.known[key] = found
         return question.known[key]
 
-    def _offer(self, table: States, column: int, stages: tuple[Ints, Ints, Floats], limit: float) -> None:
-        """Reach the ends of some stages from an ideal, on each type of device that a vector there has left.
+    def _offer(self, table: States, at: Ints, first: int, loads: Floats, limit: float) -> None:
+        """Reach the ends of some stages from some ideals, on each type of device that a vector there has left.
 
         Args:
             table: the states.
-            column: of the ideal.
-            stages: the ideals at their ends, the columns of these, and [types, ends] the loads, infinite for none.
+            at: columns of the ideals where the stages begin.
+            first: column of the first ideal where some end.
+            loads: [types, starts, ends] of the stages, infinite for none.
             limit: of what a chain costs, the rest included.
         """
-        ends, columns, load = stages
-        numbers = table.reached(column)
-        kinds, places = (table.vectors.more[:, numbers] >= 0).nonzero()
-        numbers = numbers[places]
-        moves, found = table.worthwhile(kinds, numbers, columns)
-        if len(found):
-            stage, before = load[kinds[moves], found], table.best[numbers, column][moves]
-            value = stage + before if self.instance.adds else np.maximum(stage, before)
-            below = value + self._rest[ends[found]] < limit
-            moves, found = moves[below], found[below]
-            table.offer(column, (numbers[moves], kinds[moves], columns[found]), value[below])
+        _, starts, ends = loads.shape
+        for moves in table.moves(at, *(first + place for place in extent(loads < np.inf))).parts(_OFFERED):
+            columns = moves.columns()
+            row = (moves.kinds * starts + moves.rows) * ends - first
+            stage, before = loads.ravel()[columns + moves.each(row)], moves.each(moves.value)
+            if self.instance.adds:
+                value = stage + before
+                value[value + self._rest[table.ideals[columns]] >= limit] = np.inf
+            else:
+                value = np.maximum(stage, before)
+            table.offer(moves, columns, value)
 
     def _range(self, block: int, limit: float) -> tuple[int, int, int]:
         """The first ideal of a block, the first of the next, and one above all whose stage from here has less work

@@ -12,11 +12,12 @@ from partwise.planning.ideals.blocks import Orders, no_orders
 from partwise.planning.ideals.floats import core_of
 from partwise.planning.ideals.instance import Instance
 from partwise.planning.ideals.lattice import Lattice, lattice
-from partwise.planning.ideals.reach import Reach, Vectors
+from partwise.planning.ideals.reach import Reach
 from partwise.planning.ideals.search import Question, Search
 from partwise.planning.ideals.slack import slack_bound
 from partwise.planning.ideals.states import Chain, Step
 from partwise.planning.ideals.sums import Sums
+from partwise.planning.ideals.vectors import Vectors
 
 __all__ = ["Answer", "Placed", "solve_ideals"]
 
@@ -171,11 +172,9 @@ class _Hunt:
 
     def stages(self, chain: Chain) -> tuple[Placed, ...]:
         """What lies between the ideals of a chain."""
-        found = self.lattice
-        between = (np.setdiff1d(found.units_of(end), found.units_of(start)) for start, end, _ in chain.steps)
         return tuple(
-            Placed(kind=kind, units=tuple(units.tolist()))
-            for units, (_, _, kind) in zip(between, chain.steps, strict=True)
+            Placed(kind=kind, units=tuple(self.lattice.between(start, end).tolist()))
+            for start, end, kind in chain.steps
         )
 
     def answer(self, chain: Chain, bound: float) -> Answer:

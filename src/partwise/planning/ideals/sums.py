@@ -16,7 +16,8 @@ import numpy as np
 
 from partwise.planning.arrays import Bits, Floats, Ints
 from partwise.planning.ideals.loads import Loads
-from partwise.planning.ideals.reach import Reach, Vectors
+from partwise.planning.ideals.reach import Reach
+from partwise.planning.ideals.vectors import Vectors
 
 __all__ = ["Sums"]
 

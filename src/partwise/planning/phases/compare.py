@@ -104,7 +104,7 @@ class Comparison:
             bound = Bound(value=like.bound, origin=like.bound_origin, plans=like.bound_plans)
             solution = Solution(assignment=nodes, devices=devices, values=(), how=like.solver)
             plans[phase] = priced_plan((solution, bound), demand, like.constraints)
-            found = next(violations(plans[phase], self.contraction, evaluator.rates), "")
+            found = next(violations(plans[phase], evaluator), "")
             why_not = why_not or (found and f"{phase}: {found}")
         return _Way(name, plans, why_not)
 

@@ -12,6 +12,7 @@ import msgspec
 
 from partwise.errors import InputError
 from partwise.runtime.config.schema import CONFIG_VERSION, Config
+from partwise.strict_yaml import yaml_value
 
 __all__ = ["parse_config", "read_config"]
 
@@ -34,10 +35,7 @@ def read_config(path: Path) -> Config:
 
 def parse_config(data: bytes, subject: str) -> Config:
     """The same from bytes; `subject` is what an error is about."""
-    try:
-        given: Any = msgspec.yaml.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(subject, f"is no YAML ({' '.join(str(error).split())})") from None
+    given = yaml_value(data, subject)
     if not isinstance(given, dict):
         raise InputError(subject, "holds no sections", expected=f"version: {CONFIG_VERSION}, and sections")
     known = cast(dict[Any, Any], given)

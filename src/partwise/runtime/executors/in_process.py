@@ -64,7 +64,7 @@ class InProcess:
         self._schedule = Schedule(
             route,
             workers=[options.capacity] * workers,
-            demands=demands_of(package, layers=options.capacity.layers is not None),
+            demands=demands_of(package, layers=options.capacity.layers is not None, weights=options.weights),
             in_flight=in_flight,
             queue=2 if workers > 1 else 1,
             policy=options.policy,
@@ -123,7 +123,7 @@ class _Hands:
 
     def __init__(self, package: Package, options: Options, *, threaded: bool) -> None:
         self._package, self._options, self._threaded = package, options, threaded
-        self._interfaces = Interfaces(package)
+        self._interfaces = Interfaces(package, options.weights)
         self.settings: dict[int, EngineSettings] = {}
         self._engines: dict[str, Engine] = {}
         self._stages: dict[tuple[int, int], Stage] = {}

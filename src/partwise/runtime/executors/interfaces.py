@@ -16,6 +16,7 @@ from partwise.runtime.executors.messages import Packed, Parcel
 from partwise.runtime.piece import PieceFile
 from partwise.runtime.schedule import Divided, Indivisible
 from partwise.runtime.sizes import Interface
+from partwise.runtime.stage import Weights
 
 __all__ = ["Interfaces"]
 
@@ -23,8 +24,8 @@ __all__ = ["Interfaces"]
 class Interfaces:
     """The stages of a package as it runs."""
 
-    def __init__(self, package: Package) -> None:
-        self._manifest, self._cutter = package.manifest, Cutter(package)
+    def __init__(self, package: Package, weights: Weights = Weights.RESIDENT) -> None:
+        self._manifest, self._cutter = package.manifest, Cutter(package, weights)
         self._gives: dict[int, Interface] = {}
         given = {port.tensor for port in package.manifest.inputs}
         segments = package.manifest.segments

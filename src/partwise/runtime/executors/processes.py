@@ -61,7 +61,7 @@ class Processes:
         self._schedule = Schedule(
             route,
             workers=[options.capacity] * workers,
-            demands=demands_of(package, layers=options.capacity.layers is not None),
+            demands=demands_of(package, layers=options.capacity.layers is not None, weights=options.weights),
             in_flight=options.in_flight or max(route.stages, workers) + 1,
             queue=_QUEUE,
             policy=options.policy,
@@ -134,7 +134,7 @@ class _Hands:
         self._package, self._options = package, options
         self.crew = Crew(SEGMENTS)
         self.settings: dict[int, EngineSettings] = {}
-        self._interfaces = Interfaces(package)
+        self._interfaces = Interfaces(package, options.weights)
         self._memory: dict[int, int] = {}
         self._errors = Reported()
         self._since_s: dict[tuple[int, int], float] = {}

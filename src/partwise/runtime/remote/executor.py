@@ -117,7 +117,7 @@ class Remote:
             route,
             workers=capacities,
             own=False,
-            demands=demands_of(self._package, layers=layers),
+            demands=demands_of(self._package, layers=layers, weights=self._options.weights),
             in_flight=self._options.in_flight or max(route.stages, len(capacities)) + 1,
             queue=_QUEUE,
             policy=self._options.policy,

@@ -58,7 +58,7 @@ class Hands:
         self._package, self._options, self._members = package, options, members
         self.settings: dict[int, EngineSettings] = {}
         self.fetched: dict[tuple[int, int], wire.Fetched] = {}
-        self._interfaces, self._book = Interfaces(package), BlobBook(package)
+        self._interfaces, self._book = Interfaces(package, options.weights), BlobBook(package)
         self._come: SimpleQueue[_Come] = SimpleQueue()
         self._run = secrets.token_hex(16)
         self._woken = False

@@ -13,7 +13,9 @@ class Demand:
     """What a stage needs of a worker."""
 
     bytes: int = 0
-    """Weights and activations at their peak."""
+    """As long as the worker has it: weights and activations at their peak, or what is left of them in between."""
+    computing_bytes: int = 0
+    """Beside these while a task of it is computed, where its weights are streamed: a worker computes one at a time."""
     parameters: int = 0
     layers: int = 0
     work: float = 1.0
@@ -31,8 +33,9 @@ class Capacity:
     def shortage(self, demands: Iterable[Demand]) -> str | None:
         """What is too much of, in words; None where all fit together."""
         given = tuple(demands)
+        computing = max((demand.computing_bytes for demand in given), default=0)
         for name, most in (("bytes", self.bytes), ("parameters", self.parameters), ("layers", self.layers)):
-            needed = sum(getattr(demand, name) for demand in given)
+            needed = sum(getattr(demand, name) for demand in given) + (computing if name == "bytes" else 0)
             if most is not None and needed > most:
                 return f"needs {needed} {name}, has {most}"
         return None

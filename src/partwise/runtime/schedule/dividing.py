@@ -119,5 +119,16 @@ class Dividing(Loading):
         return [Unload(member.number, stage) for member in holders if stage not in member.loading]
 
     def _shortage(self, stage: int) -> str:
-        shortages = [member.capacity.shortage([self._demands[stage]]) for member in self.roster.members.values()]
-        return next((shortage for shortage in shortages if shortage), "there is no worker with room for it")
+        """Why nobody takes a stage: it fits none alone, or none beside what each has."""
+        members = self.roster.members.values()
+        shortages = [member.capacity.shortage([self._demands[stage]]) for member in members]
+        return next((shortage for shortage in shortages if shortage), "") or self._crowded(stage)
+
+    def _crowded(self, stage: int) -> str:
+        for member in self.roster.members.values() if self.roster.resident else ():
+            shortage = member.capacity.shortage(self._demands[number] for number in {*member.assigned, stage})
+            if shortage is not None and member.assigned:
+                beside = ", ".join(map(str, sorted(member.assigned)))
+                stages = "stage" if len(member.assigned) == 1 else "stages"
+                return f"together with {stages} {beside} {shortage}"
+        return "there is no worker with room for it"

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from partwise.errors import InputError
+from partwise.strict_yaml import yaml_value
 
 __all__ = ["CommandTemplates", "parse_templates", "read_templates"]
 
@@ -51,8 +52,8 @@ def parse_templates(text: str, subject: str, *, is_yaml: bool = False) -> Comman
         InputError: not of that form, or a template that leaves out what its step is about.
     """
     try:
-        decode = msgspec.yaml.decode if is_yaml else msgspec.toml.decode
-        found = decode(text, type=CommandTemplates)
+        given = yaml_value(text, subject) if is_yaml else msgspec.toml.decode(text)
+        found = msgspec.convert(given, CommandTemplates)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise InputError(
             subject, f"is no file of templates ({error})", expected="version, " + ", ".join(_STEPS)

@@ -11,7 +11,9 @@ from partwise.planning.arrays import Floats, Pairs
 from partwise.planning.ideals.instance import Channel, Instance
 from partwise.planning.ideals.lattice import Lattice, lattice
 from partwise.planning.ideals.loads import Loads
-from partwise.planning.ideals.reach import Reach, Vectors
+from partwise.planning.ideals.moves import Moves, Prices
+from partwise.planning.ideals.reach import Reach
+from partwise.planning.ideals.vectors import Vectors
 
 
 def instance(seed: int, units: int = 7) -> Instance:
@@ -66,7 +68,7 @@ def _by_item(pairs: Pairs) -> dict[int, set[int]]:
 def each_pair(problem: Instance, made: Lattice, say: Callable[[int, int, Floats, set[int]], None]) -> None:
     """Say the price of every stage between two ideals, in every channel."""
     loads = Loads(made, (*problem.load, problem.held))
-    sets = [set(made.units_of(ideal).tolist()) for ideal in range(len(made))]
+    sets = [set(made.between(0, ideal).tolist()) for ideal in range(len(made))]
     for block in range(len(made.blocks) + 1):
         starts = np.arange(made.starts[block], made.starts[block + 1])
         ends = np.arange(starts[0], len(made))
@@ -95,15 +97,39 @@ def test_prices_are_those_of_the_definition(seed: int, most: int) -> None:
 def test_the_quick_test_never_denies_a_stage(seed: int) -> None:
     problem = instance(seed)
     made = lattice(problem, 1000)
-    reach, one = Reach(made, problem.load, problem.held, problem.room), Vectors((1, 0))
+    reach = Reach(made, problem.load, problem.held, problem.room)
+    prices = Prices(made, reach.work, reach.borders)
 
     def check(start: int, end: int, found: Floats, stage: set[int]) -> None:
         del stage
-        reached, limit = np.zeros((2, len(made)), bool), float(found[0]) + 1e-9
-        reach._next(reached[0], np.array([start]), 0, limit)
-        reach._previous(reached[1], np.array([end]), 0, limit)
-        assert reached[0, end]
-        assert reached[1, start]
+        first, last = np.array([start]), np.array([end])
+        asked = np.zeros(1, int), np.array([float(found[0]) + 1e-9 - problem.load[0].fixed])
+        assert prices.reached(Moves([first], [last]), *asked).tolist() == [True]
+        assert prices.reaching(Moves([last], [first]), *asked).tolist() == [True]
 
     each_pair(problem, made, check)
-    assert one.final == [1]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_quick_test_never_denies_a_chain(seed: int) -> None:
+    """Ideals, vectors and all: a chain of stages below a limit is found from both ends, with just its devices too."""
+    problem, random = instance(seed), np.random.default_rng(seed)
+    made = lattice(problem, 1000)
+    sets = [set(made.between(0, ideal).tolist()) for ideal in range(len(made))]
+    for _ in range(10):
+        kinds = [int(kind) for kind in random.permutation([0, 0, 1, 1])[: int(random.integers(1, 5))]]
+        chain = [0]
+        for _ in kinds[1:]:
+            later = [ideal for ideal in range(len(made) - 1) if sets[ideal] > sets[chain[-1]]]
+            chain += [int(random.choice(later))] if later else []
+        chain.append(len(made) - 1)
+        stages = [(kind, sets[end] - sets[start]) for kind, start, end in zip(kinds, chain, chain[1:], strict=False)]
+        limit = max(price(problem, problem.load[kind], stage) for kind, stage in stages) + 1e-9
+        used = [
+            tuple([kind for kind, _ in stages[:count]].count(each) for each in (0, 1)) for count in range(len(chain))
+        ]
+        for counts, exactly in (((2, 2), None), ((2, 2), len(stages)), (used[-1], None)):
+            vectors = Vectors(counts, exactly)
+            reach = Reach(made, problem.load, problem.held, problem.room)
+            both = reach.forward(vectors, limit) & reach.backward(vectors, limit)
+            assert all(both[vectors.all.index(vector), ideal] for vector, ideal in zip(used, chain, strict=True))

@@ -387,6 +387,15 @@ def test_a_worker_gets_nothing_above_its_capacity() -> None:
     ]
 
 
+def test_streamed_stages_share_the_room_of_the_largest() -> None:
+    """Weights of 7 and 6 bytes, of which one is there at a time, and 1 byte of values of each: 9 is enough."""
+    demands = [Demand(bytes=1, computing_bytes=7), Demand(bytes=1, computing_bytes=6)]
+    schedule = Schedule(LINE, workers=[Capacity(bytes=9)], demands=demands)
+    assert of(Load, schedule.begin()) == [Load(0, 0), Load(0, 1)]
+    full = Schedule(LINE, workers=[Capacity(bytes=8)], demands=demands)
+    assert Divide(1) in full.begin()
+
+
 def test_a_stage_that_does_not_load_goes_elsewhere_or_in_pieces() -> None:
     schedule = Schedule(LINE, workers=2)
     schedule.begin()
