@@ -81,3 +81,29 @@ def test_a_deviation_out_of_the_table_leaves_no_run(block: Block, tmp_path: Path
     with pytest.raises(PartwiseError):
         run_slices(block.layout, block.prover, asked(tmp_path / "input.json", 40.0))
     assert sorted(block.layout.runs.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_a_segment_that_needs_too_much_is_divided_proved_and_linked(tmp_path: Path) -> None:
+    """Nobody says in how many parts: the limit does. A second call finds everything there."""
+    (tmp_path / "model.onnx").write_bytes(feed_forward(16, 48))
+    limit, settings = 125_000_000, CircuitSettings(scale=DIGITS, integer=True)
+    with own_folders(tmp_path):
+        prover = make_prover("ezkl", insecure=True)
+        layout, _ = slice_model(tmp_path / "model.onnx", stages=1)
+        x = np.random.default_rng(3).normal(size=(1, 16)).astype(np.float32)
+        request = tmp_path / "input.npz"
+        np.savez(request, x=x)
+        compiled = compile_slices(layout, prover, settings, inputs=request, memory_bytes=limit)
+        assert len(compiled.manifest.segments) > 1
+        again = compile_slices(layout, prover, settings, inputs=request, memory_bytes=limit)
+        assert again.manifest.digest == compiled.manifest.digest
+        assert all(made.reused for made in again.compiled.values())
+        run = run_slices(layout, prover, request)
+        proved = prove_run(layout, run.path, prover)
+        found = verify_sliced_run(layout, run.path, prover, manifest=compiled.manifest.digest, inputs=request)
+    assert found.verdict.outcome is Outcome.ACCEPTED, found.verdict.reason
+    assert run.result.error["y"] < 0.02
+    peaks = [segment.proof_execution.peak_bytes for segment in proved.segments if segment.proof_execution]
+    assert max(peaks) <= limit
+    assert json.loads(layout.metadata.read_text())["segments"][-1]["dependencies"]["output"] == ["y"]

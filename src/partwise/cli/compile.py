@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from partwise.cli.option_types import Bytes
 from partwise.cli.options import PATH, json_option
 from partwise.cli.output import counted, print_json
 from partwise.cli.proof_options import (
@@ -33,22 +34,33 @@ _LACKING = {"ezkl": ("queries",), "recompute": ("integer", "logrows", "columns",
 @layers_option
 @circuit_options
 @click.option("--input", "inputs", type=PATH, help="A request to size lookups by (default: seeded random values).")
+@click.option("--memory", type=Bytes(), help="Of one proof, with --integer: larger segments are divided.")
 @prover_options
 @json_option
-def compile(path: Path | None, layers: str | None, inputs: Path | None, as_json: bool, **given: Any) -> None:
+def compile(
+    path: Path | None, layers: str | None, inputs: Path | None, memory: int | None, as_json: bool, **given: Any
+) -> None:
     """Make each segment's circuit and keys; what is finished and unchanged is reused.
 
     The digest printed at the end is the pin: give it to whoever verifies.
 
     \b
     Example:  partwise compile slices/ --layers 0,2-4
+              partwise compile slices/ --integer --scale 10 --memory 512MB
               partwise compile slices/ --prover recompute --scale 12
     """
     layout, kind = sliced(path), asked_prover(given)
     prover, settings = take_prover(given, kind), take_settings(given, kind)
-    chosen = parse_layers(layers, segment_count(layout))
+    if memory is not None and (layers is not None or not settings.integer):
+        raise click.UsageError("--memory divides all segments, in integer mode: with --integer, without --layers.")
+    chosen = None if memory is not None else parse_layers(layers, segment_count(layout))
+    before = segment_count(layout)
     with counted("compiled") as on_progress:
-        done = compile_slices(layout, prover, settings, layers=chosen, inputs=inputs, on_progress=on_progress)
+        done = compile_slices(
+            layout, prover, settings, layers=chosen, inputs=inputs, memory_bytes=memory, on_progress=on_progress
+        )
+    if (after := len(done.manifest.segments)) != before:
+        click.echo(f"divided to keep --memory: {before} → {after} segments", err=True)
     if as_json:
         print_json(compiled_to_data(done))
     else:

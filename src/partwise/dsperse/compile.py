@@ -10,6 +10,7 @@ import numpy as np
 
 from partwise.digest import file_digest
 from partwise.dsperse.chain import Chain, fixed_shape
+from partwise.dsperse.fit import fit_slices
 from partwise.dsperse.integers import Integers
 from partwise.dsperse.layout import Layout
 from partwise.dsperse.slice import write_onnx
@@ -17,6 +18,7 @@ from partwise.errors import InputError, ManifestError, PackageError
 from partwise.files import write_whole
 from partwise.ir import DType
 from partwise.packaging import Package, Port, open_package
+from partwise.profiling.proof_choice import PEAK_MARGIN
 from partwise.runtime.inputs import open_inputs
 from partwise.verification.zk.compile import Compiled, compile_segment, is_made_here, open_circuit
 from partwise.verification.zk.field import quantize
@@ -32,7 +34,7 @@ from partwise.verification.zk.manifest import (
 )
 from partwise.verification.zk.pins import note_manifest, noted_manifest
 from partwise.verification.zk.prover import Circuit, Prover
-from partwise.verification.zk.settings import CircuitSettings
+from partwise.verification.zk.settings import CircuitSettings, Visibility
 
 __all__ = ["CompileResult", "circuit_entry", "compile_slices", "parse_layers", "wire_of"]
 
@@ -74,6 +76,7 @@ def compile_slices(
     *,
     layers: Collection[int] | None = None,
     inputs: Path | None = None,
+    memory_bytes: int | None = None,
     on_progress: Progress | None = None,
 ) -> CompileResult:
     """Make the circuits of chosen segments; what is finished and unchanged is reused.
@@ -84,6 +87,8 @@ def compile_slices(
         settings: of all circuits, or of each.
         layers: numbers of segments; None for all. Circuits of other segments stay as they are.
         inputs: a request to size lookups by; seeded random values by default.
+        memory_bytes: that a proof of one segment may take, in integer mode: where one is predicted to need more, the
+            model is divided anew and the package cut again. Of all segments only.
         on_progress: called with (what is being done, how much is done, how much there is).
 
     Raises:
@@ -91,11 +96,14 @@ def compile_slices(
         ProverError: the prover failed.
     """
     package = open_package(layout.package)
+    peak_bytes = None if memory_bytes is None else int(memory_bytes / PEAK_MARGIN)
+    if peak_bytes is not None:
+        package = _fitted(layout, package, settings, layers, inputs, peak_bytes, on_progress)
     chosen = range(len(package.manifest.segments)) if layers is None else sorted(layers)
     requests = list(open_inputs(inputs, package))
     chains = [Chain(package, request) for request in requests]
     compiled = dict[int, Compiled]()
-    integers = Integers(package, requests)
+    integers = Integers(package, requests, peak_bytes)
     for number in range(len(package.manifest.segments)):
         used = settings if isinstance(settings, CircuitSettings) else settings[number]
         if used.integer:
@@ -110,6 +118,23 @@ def compile_slices(
     write_whole(layout.manifest, proof_manifest_to_bytes(manifest))
     note_manifest(layout.slices, manifest.digest)
     return CompileResult(manifest=manifest, compiled=compiled)
+
+
+def _fitted(
+    layout: Layout,
+    package: Package,
+    settings: CircuitSettings | Mapping[int, CircuitSettings],
+    layers: Collection[int] | None,
+    inputs: Path | None,
+    peak_bytes: int,
+    on_progress: Progress | None,
+) -> Package:
+    if not isinstance(settings, CircuitSettings) or not settings.integer or layers is not None:
+        raise InputError("--memory", "is for all segments in integer mode", expected="--integer, no --layers")
+    if settings.logrows is not None or settings.visibility is not Visibility.PUBLIC:
+        raise InputError("--memory", "is kept by predicted peaks, which are those of public values and chosen rows",
+                         expected="--visibility public, no --logrows")  # fmt: skip
+    return fit_slices(layout, package, settings.scale, list(open_inputs(inputs, package)), peak_bytes, on_progress)
 
 
 def _compile(

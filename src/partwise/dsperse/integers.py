@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from partwise import api
-from partwise.errors import UnsupportedOpError
+from partwise.dsperse.atoms import MARGIN_BITS
+from partwise.errors import InfeasibleError, UnsupportedOpError
 from partwise.files import write_whole
 from partwise.packaging import Package
 from partwise.profiling.proof_choice import choose_settings
@@ -24,17 +25,16 @@ from partwise.verification.zk.compile import Lowered
 from partwise.verification.zk.field import Values, quantize
 from partwise.verification.zk.settings import CircuitSettings
 
-__all__ = ["MARGIN_BITS", "Integers", "settled"]
-
-MARGIN_BITS = 3
-"""By which a value may exceed the greatest of the examples. Assumed."""
+__all__ = ["MARGIN_BITS", "Integers", "entered", "settled"]
 
 
 class Integers:
     """Digits, examples and ranges of all tensors so far."""
 
-    def __init__(self, package: Package, requests: Sequence[Mapping[str, np.ndarray]]) -> None:
-        self._package, self._requests = package, requests
+    def __init__(
+        self, package: Package, requests: Sequence[Mapping[str, np.ndarray]], peak_bytes: int | None = None
+    ) -> None:
+        self._package, self._requests, self._peak_bytes = package, requests, peak_bytes
         self._digits, self._reach = dict[str, int](), dict[str, int]()
         self._values = [dict[str, np.ndarray]() for _ in requests]
         self._circuits = dict[int, tuple[Circuit, int]]()
@@ -77,7 +77,11 @@ class Integers:
     ) -> tuple[Lowered, CircuitSettings, list[tuple[Values, ...]]]:
         """A segment that was entered, as a file, with the cheapest settings that hold its values, and its examples."""
         circuit, range_bits = self._circuits[number]
-        lowered, chosen = settled(circuit, range_bits, out, settings)
+        try:
+            lowered, chosen = settled(circuit, range_bits, out, settings, self._peak_bytes)
+        except InfeasibleError as error:
+            raise InfeasibleError(f"segment {number}", error.what, expected=error.expected, got=error.got,
+                                  hint=error.hint) from None  # fmt: skip
         given = [
             tuple(tuple(int(value) for value in values[port.name].reshape(-1)) for port in circuit.inputs)
             for values in self._values
@@ -86,19 +90,39 @@ class Integers:
 
     def _start(self, scale: int) -> None:
         """The model's inputs, once."""
-        for port in self._package.manifest.inputs if not self._digits else ():
+        if self._digits:
+            return
+        self._values = entered(self._package, self._requests, scale)
+        for port in self._package.manifest.inputs:
             self._digits[port.tensor] = scale
-            for values, request in zip(self._values, self._requests, strict=True):
-                fixed = quantize(request[port.tensor], scale, f"input `{port.tensor}`")
-                values[port.tensor] = np.array(fixed, object).reshape(request[port.tensor].shape)
             largest = max(int(abs(values[port.tensor]).max()) for values in self._values)
             self._reach[port.tensor] = max(1, largest) << MARGIN_BITS
 
 
-def settled(circuit: Circuit, range_bits: int, out: Path, settings: CircuitSettings) -> tuple[Lowered, CircuitSettings]:
-    """A circuit as a file, and the cheapest settings that hold its values."""
+def entered(package: Package, requests: Sequence[Mapping[str, np.ndarray]], scale: int) -> list[dict[str, np.ndarray]]:
+    """Each request as the integers that enter the first circuits, by tensor."""
+    return [
+        {
+            port.tensor: np.array(quantize(request[port.tensor], scale, f"input `{port.tensor}`"), object).reshape(
+                request[port.tensor].shape
+            )
+            for port in package.manifest.inputs
+        }
+        for request in requests
+    ]
+
+
+def settled(
+    circuit: Circuit, range_bits: int, out: Path, settings: CircuitSettings, peak_bytes: int | None = None
+) -> tuple[Lowered, CircuitSettings]:
+    """A circuit as a file, and the cheapest settings that hold its values and a predicted peak.
+
+    Raises:
+        InfeasibleError: there are none.
+    """
     write_whole(out, circuit.model)
-    choice = choose_settings(graph_work(api.capture(out, optimize="off")), range_bits).settings
+    work = graph_work(api.capture(out, optimize="off"))
+    choice = choose_settings(work, range_bits, peak_bytes=peak_bytes).settings
     chosen = replace(
         settings,
         logrows=settings.logrows or choice.logrows,

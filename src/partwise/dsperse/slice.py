@@ -17,7 +17,7 @@ from partwise.ir import Graph
 from partwise.packaging import Package
 from partwise.planning import Plan
 
-__all__ = ["slice_model"]
+__all__ = ["describe", "slice_model", "write_onnx"]
 
 
 def slice_model(
@@ -63,11 +63,16 @@ def slice_model(
         if on_progress:
             on_progress(f"segment {number}", number, len(package.manifest.segments))
         write_onnx(layout, package, number)
-    described = _describe(model, graph, plan, package)
-    layout.analysis.parent.mkdir(exist_ok=True)
-    write_whole(layout.analysis, canonical_json(described))
-    write_whole(layout.metadata, canonical_json(described))
+    describe(layout, model, graph, plan, package)
     return layout, package
+
+
+def describe(layout: Layout, model: Path, graph: Graph, plan: Plan, package: Package) -> None:
+    """Write what was sliced, for people and other tools."""
+    described = canonical_json(_described(model, graph, plan, package))
+    layout.analysis.parent.mkdir(exist_ok=True)
+    write_whole(layout.analysis, described)
+    write_whole(layout.metadata, described)
 
 
 def write_onnx(layout: Layout, package: Package, number: int) -> Path:
@@ -85,7 +90,7 @@ def _refuse_unfit(model: Path, graph: Graph) -> None:
         raise InputError(str(model), "has dynamic shapes; a circuit has fixed ones", got=names, hint="--batch 1")
 
 
-def _describe(model: Path, graph: Graph, plan: Plan, package: Package) -> dict[str, Any]:
+def _described(model: Path, graph: Graph, plan: Plan, package: Package) -> dict[str, Any]:
     """What Dsperse calls metadata; paths are relative to `slices/`."""
     manifest = package.manifest
     shapes = {port.tensor: list(port.shape or ()) for s in manifest.segments for port in (*s.inputs, *s.outputs)}

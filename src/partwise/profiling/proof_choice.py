@@ -11,7 +11,11 @@ from partwise.errors import InfeasibleError
 from partwise.profiling.proof import ProofCost, ProofSettings, ProofStep, ProofWork, proof_cost
 from partwise.profiling.proof_rates import ProofRates
 
-__all__ = ["ProofChoice", "choose_settings"]
+__all__ = ["PEAK_MARGIN", "ProofChoice", "choose_settings"]
+
+PEAK_MARGIN = 1.18
+"""By which a limit on memory is divided before predicted peaks are held to it. Source: the worst error of a predicted
+peak among circuits that nothing was fitted to, 17 % (LeNet-5, docs/evidence.md); 8 % in data/proving_block.json."""
 
 LOGROWS = range(8, 16)
 """2^k rows. Below 8 the fixed columns outweigh; above 15 nothing measured here became cheaper."""

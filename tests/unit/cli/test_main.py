@@ -71,7 +71,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     assert found["slice"] == sorted(
         ["--batch", "--json", "--max-layers", "--max-nodes", "--output", "--proof", "--segments"]
     )
-    assert found["compile"] == sorted([*circuits, *proving, "--input", "--json", "--layers"])
+    assert found["compile"] == sorted([*circuits, *proving, "--input", "--json", "--layers", "--memory"])
     holding = ["--max-layers", "--max-parameters", "--memory", "--workers"]
     assert found["prove"] == sorted([*proving, *holding, "--json", "--layers", "--output"])
     working = ["--cpu-fallback", *holding]

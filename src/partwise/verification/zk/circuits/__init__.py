@@ -7,7 +7,7 @@ exact big integers (`exact`).
 """
 
 from partwise.verification.zk.circuits.drawing import Circuit, CircuitPort
-from partwise.verification.zk.circuits.exact import bounds, evaluate
-from partwise.verification.zk.circuits.lower import lower
+from partwise.verification.zk.circuits.exact import bounds, checks, evaluate
+from partwise.verification.zk.circuits.lower import Drawn, draw, lower
 
-__all__ = ["Circuit", "CircuitPort", "bounds", "evaluate", "lower"]
+__all__ = ["Circuit", "CircuitPort", "Drawn", "bounds", "checks", "draw", "evaluate", "lower"]

@@ -70,6 +70,11 @@ class Drawing:
         self._constants: list[Any] = []
         self._count = 0
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the nodes so far."""
+        return tuple(node.name for node in self._nodes)
+
     def constant(self, array: NDArray[Any]) -> str:
         """A constant: float32, or int64 where it is one."""
         name = self._name("c")

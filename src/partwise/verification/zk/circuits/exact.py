@@ -17,7 +17,7 @@ from partwise.extras import require
 from partwise.verification.zk.circuits.drawing import Circuit
 from partwise.verification.zk.circuits.exact_rules import RULES, Big, Pair, big_integers, divided
 
-__all__ = ["Big", "big_integers", "bounds", "evaluate", "trace"]
+__all__ = ["Big", "big_integers", "bounds", "checks", "evaluate", "trace"]
 
 
 def evaluate(circuit: Circuit, inputs: Mapping[str, NDArray[Any]]) -> dict[str, Big]:
@@ -55,7 +55,20 @@ def bounds(circuit: Circuit, largest: Mapping[str, Any], *, spread: bool = True)
     given = {port.name: np.broadcast_to(big_integers(largest[port.name]), port.shape) for port in circuit.inputs}
     walk = _Walk({name: (-array if spread else array, array) for name, array in given.items()})
     values = walk.through(circuit)
-    return max(walk.checked, *(_reach(values[port.name]) for port in (*circuit.inputs, *circuit.outputs)))
+    return max(*walk.checks.values(), *(_reach(values[port.name]) for port in (*circuit.inputs, *circuit.outputs)))
+
+
+def checks(circuit: Circuit, inputs: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Big], dict[str, int]]:
+    """Every value on the way as exact integers, and by node the greatest magnitude that it splits into digits.
+
+    Args:
+        circuit: in integer mode.
+        inputs: integers by the name of the input.
+    """
+    given = {port.name: big_integers(inputs[port.name]).reshape(port.shape) for port in circuit.inputs}
+    walk = _Walk({name: (array, array) for name, array in given.items()})
+    values = {name: low for name, (low, _) in walk.through(circuit).items()}
+    return values, walk.checks
 
 
 @dataclass(slots=True)
@@ -68,8 +81,8 @@ class _Walk:
 
     values: dict[str, Pair]
     scales: dict[str, int] = field(default_factory=dict[str, int])
-    checked: int = 0
-    """The greatest magnitude that was split into digits so far."""
+    checks: dict[str, int] = field(default_factory=dict[str, int])
+    """By the node's output, the greatest magnitude that it splits into digits."""
 
     def through(self, circuit: Circuit) -> dict[str, Pair]:
         onnx = require("onnx")
@@ -91,20 +104,20 @@ class _Walk:
     def _computed(self, node: Any, operands: list[Pair], attributes: dict[str, Any]) -> Pair:
         found = RULES[node.op_type](operands, attributes)
         if node.op_type == "Relu":
-            self._check(operands[0])
+            self._check(node, _reach(operands[0]))
         elif node.op_type == "Less":
-            self._check(RULES["Sub"](operands, attributes))
+            self._check(node, _reach(RULES["Sub"](operands, attributes)))
         if not (places := {self.scales.get(name, 0) for name in node.input} - {0}):
             return found
         if node.op_type != "Add" or len(places) > 1:
             raise UnsupportedOpError(f"node `{node.name}`", f"{node.op_type} has no exact rule at a scale")
-        self.checked = max(self.checked, 1 << max(places))
-        quotient = divided(found[0], max(places)), divided(found[1], max(places))
-        self._check(quotient)
+        low = divided(found[0], max(places))
+        quotient = low, low if found[0] is found[1] else divided(found[1], max(places))
+        self._check(node, max(1 << max(places), _reach(quotient)))
         return quotient
 
-    def _check(self, value: Pair) -> None:
-        self.checked = max(self.checked, _reach(value))
+    def _check(self, node: Any, reach: int) -> None:
+        self.checks[node.output[0]] = reach
 
 
 def _places(node: Any, plain: Mapping[str, NDArray[Any]]) -> int:

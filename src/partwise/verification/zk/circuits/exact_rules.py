@@ -15,6 +15,8 @@ from partwise.errors import InputError
 
 __all__ = ["RULES", "Big", "Pair", "big_integers", "divided"]
 
+_INT64 = 2.0**62
+"""Below which numpy converts by itself."""
 Big = NDArray[np.object_]
 """Python integers, of any size."""
 Pair = tuple[Big, Big]
@@ -26,6 +28,8 @@ def big_integers(array: NDArray[Any]) -> Big:
     whole = np.asarray(array)
     if whole.dtype == object:
         return cast("Big", whole)
+    if whole.size and np.abs(whole).max() < _INT64:
+        return cast("Big", whole.astype(np.int64).astype(object))
     found = np.empty(whole.shape, object)
     found.reshape(-1)[:] = [int(x) for x in whole.reshape(-1)]
     return found
@@ -41,6 +45,9 @@ def _times(left: Pair, right: Pair, product: Callable[[Big, Big], Big]) -> Pair:
     """Where one operand is a constant w: max over x in [l, h] of w·x is w⁺·h + w⁻·l."""
     (low, high), (weight, same) = left, right
     assert weight is same, "one operand is a constant"
+    if low is high:
+        exact = product(low, weight)
+        return exact, exact
     plus, minus = np.maximum(weight, 0), np.minimum(weight, 0)
     return product(low, plus) + product(high, minus), product(high, plus) + product(low, minus)
 
@@ -63,6 +70,9 @@ def _mul(operands: list[Pair], _: dict[str, Any]) -> Pair:
 
 def _sub(operands: list[Pair], _: dict[str, Any]) -> Pair:
     (a, b), (c, d) = operands
+    if a is b and c is d:
+        exact = a - c
+        return exact, exact
     return a - d, b - c
 
 
@@ -73,10 +83,14 @@ def _less(operands: list[Pair], _: dict[str, Any]) -> Pair:
 
 def _each(rule: Callable[[list[Big], dict[str, Any]], Big]) -> Callable[[list[Pair], dict[str, Any]], Pair]:
     """A monotonic rule: the bounds of the result are the results of the bounds."""
-    return lambda operands, attributes: (
-        rule([low for low, _ in operands], attributes),
-        rule([high for _, high in operands], attributes),
-    )
+
+    def applied(operands: list[Pair], attributes: dict[str, Any]) -> Pair:
+        low = rule([low for low, _ in operands], attributes)
+        if all(low is high for low, high in operands):
+            return low, low
+        return low, rule([high for _, high in operands], attributes)
+
+    return applied
 
 
 def _concat(operands: list[Big], attributes: dict[str, Any]) -> Big:
@@ -88,6 +102,9 @@ def _gather(operands: list[Pair], attributes: dict[str, Any]) -> Pair:
     (low, high), (first, last) = operands
     if first is last:
         where = np.asarray(first, np.int64)
+        if low is high:
+            exact = low.take(where, axis=int(attributes["axis"]))
+            return exact, exact
         return low.take(where, axis=int(attributes["axis"])), high.take(where, axis=int(attributes["axis"]))
     if np.array_equal(first, last):
         found = _looked_up(low, first)

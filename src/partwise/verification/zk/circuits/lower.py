@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from partwise.extras import require
 from partwise.verification.zk.circuits.division import rounded
 from partwise.verification.zk.circuits.drawing import Circuit, CircuitPort, Value
 from partwise.verification.zk.circuits.fuse import fuse_gelu
+from partwise.verification.zk.circuits.fuse_norm import fuse_norm
 from partwise.verification.zk.circuits.gelu import GELU
 from partwise.verification.zk.circuits.movement import MOVEMENT
 from partwise.verification.zk.circuits.norm import NORM
@@ -22,9 +24,21 @@ from partwise.verification.zk.circuits.pooling import POOLING
 from partwise.verification.zk.circuits.products import PRODUCTS
 from partwise.verification.zk.circuits.step import Precision, Rule, Sheet, Step
 
-__all__ = ["input_names", "lower"]
+__all__ = ["Drawn", "draw", "input_names", "lower"]
 
 RULES: dict[str, Rule] = {**PRODUCTS, **POOLING, **POINTWISE, **MOVEMENT, **GELU, **NORM}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What one node of the model became, or several that were fused into it."""
+
+    source: str
+    """Its output in the model."""
+    value: str
+    """The same in the drawing."""
+    nodes: tuple[str, ...]
+    """Of the drawing; none for a node that only moves values."""
 
 
 def lower(
@@ -54,9 +68,31 @@ def lower(
         ModelError: a shape that is not known.
         UnsupportedOpError: an operator that integers cannot compute exactly.
     """
+    circuit, _ = draw(
+        model,
+        weight_bits=weight_bits,
+        input_bits=input_bits,
+        output_bits=output_bits,
+        precision=precision,
+        shifts=shifts,
+    )
+    return circuit
+
+
+def draw(
+    model: bytes,
+    *,
+    weight_bits: Mapping[str, int] | int,
+    input_bits: Mapping[str, int] | int,
+    output_bits: int | None = None,
+    precision: Precision | None = None,
+    shifts: bool = False,
+) -> tuple[Circuit, tuple[Drawn, ...]]:
+    """As `lower`, and what became of each node that is left after fusing, in an order in which they can be computed."""
     proto = _inferred(model)
     constants = _constants(proto.graph)
     fuse_gelu(proto.graph, constants)
+    fuse_norm(proto.graph, constants)
     sheet = Sheet(
         digits=weight_bits,
         constants=constants,
@@ -71,12 +107,10 @@ def lower(
         bits = input_bits if isinstance(input_bits, int) else input_bits[value.name]
         ports.append(CircuitPort(name=value.name, shape=sheet.shape(value.name), bits=bits))
         sheet.values[value.name] = Value(value.name, ports[-1].shape, bits)
-    for node in proto.graph.node:
-        if node.op_type != "Constant":
-            _draw(sheet, node)
+    drawn = [_draw(sheet, node) for node in proto.graph.node if node.op_type != "Constant"]
     made = [(output.name, sheet.value(output.name)) for output in proto.graph.output]
     outputs = [(name, value if output_bits is None else rounded(sheet, value, output_bits)) for name, value in made]
-    return sheet.drawing.finish(ports, outputs, proto.graph.name or "segment")
+    return sheet.drawing.finish(ports, outputs, proto.graph.name or "segment"), tuple(drawn)
 
 
 def input_names(model: bytes) -> tuple[str, ...]:
@@ -86,7 +120,7 @@ def input_names(model: bytes) -> tuple[str, ...]:
     return tuple(value.name for value in graph.input if value.name not in held)
 
 
-def _draw(sheet: Sheet, node: Any) -> None:
+def _draw(sheet: Sheet, node: Any) -> Drawn:
     onnx = require("onnx")
     rule = RULES.get(node.op_type)
     if rule is None or node.domain not in ("", "ai.onnx"):
@@ -105,8 +139,10 @@ def _draw(sheet: Sheet, node: Any) -> None:
         attributes=attributes,
     )
     sheet.enter(step)
+    before = len(sheet.drawing.names)
     made = rule(sheet, step)
-    sheet.values[step.output] = sheet.drawing.reshape(made, sheet.shape(step.output))
+    value = sheet.values[step.output] = sheet.drawing.reshape(made, sheet.shape(step.output))
+    return Drawn(source=step.output, value=value.name, nodes=sheet.drawing.names[before:])
 
 
 def _plain(value: Any) -> Any:

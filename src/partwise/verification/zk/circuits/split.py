@@ -1,7 +1,8 @@
 """One operator in several, each with a part of its outputs, so that each part can be a segment of its own.
 
 By output channels (Conv) or outputs (Gemm, MatMul): the parts compute the very same values, and what follows channel
-by channel (Relu, pooling) goes with them; a Concat puts them together again.
+by channel (Relu, pooling; of a product of matrices anything element by element) goes with them; a Concat puts
+each value that others read together again.
 """
 
 from __future__ import annotations
@@ -14,9 +15,25 @@ import numpy as np
 from partwise.errors import InputError, UnsupportedOpError
 from partwise.extras import require
 
-__all__ = ["dealt", "find_node", "output_axis", "replaced", "sliced", "split_operator"]
+__all__ = [
+    "ELEMENTWISE",
+    "JOINED",
+    "dealt",
+    "find_node",
+    "followers",
+    "hold_constants",
+    "output_axis",
+    "replaced",
+    "sliced",
+    "split_operator",
+    "unshare_joins",
+]
 
-_FOLLOWS = frozenset("Relu MaxPool AveragePool".split())
+ELEMENTWISE = frozenset("Add Cast Div Erf Gelu Identity Mul Relu Sigmoid Sub Tanh".split())
+"""Operators that compute each element from its own place alone."""
+JOINED = "/joined"
+"""What the name of a node ends in that puts parts together."""
+_CHANNELWISE = frozenset("Relu MaxPool AveragePool".split())
 
 
 def split_operator(model: bytes, node: str, parts: int) -> bytes:
@@ -33,21 +50,68 @@ def split_operator(model: bytes, node: str, parts: int) -> bytes:
     """
     onnx = require("onnx")
     proto = onnx.load_from_string(model)
-    place = find_node(proto.graph, node)
+    hold_constants(proto.graph)
+    target = proto.graph.node[find_node(proto.graph, node)]
     held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
-    target = proto.graph.node[place]
     axis = output_axis(target, held)
     size = held[target.input[1]].shape[axis]
     if not 1 < parts <= size:
         raise InputError(f"node `{node}`", "cannot be split so", expected=f"2 to {size} parts", got=parts)
-    chain = _chain(proto.graph, place)
-    made = [_part(proto, target, chain, (axis, piece), number) for number, piece in enumerate(dealt(size, parts))]
-    last = (chain[-1] if chain else target).output[0]
-    joined = onnx.helper.make_node(
-        "Concat", [nodes[-1].output[0] for nodes in made], [last], name=f"{last}/joined", axis=1
-    )
-    replaced(proto.graph, [target, *chain], [node for nodes in made for node in nodes] + [joined])
+    region = [target, *followers(proto.graph, target, held)]
+    made = [
+        copy
+        for number, piece in enumerate(dealt(size, parts))
+        for copy in _part(proto, region, held, (axis, piece), number)
+    ]
+    last = 1 if target.op_type == "Conv" else -1
+    for value in _exits(proto.graph, region):
+        names = [f"{value}/{number}" for number in range(parts)]
+        made.append(onnx.helper.make_node("Concat", names, [value], name=value + JOINED, axis=last))
+    replaced(proto.graph, region, made)
     return proto.SerializeToString(deterministic=True)
+
+
+def unshare_joins(model: bytes) -> bytes:
+    """A model in which each node that reads parts put together puts them together itself, so that only parts cross."""
+    proto = require("onnx").load_from_string(model)
+    made = list[Any]()
+    reads = [name for node in proto.graph.node for name in set(node.input)]
+    returned = {output.name for output in proto.graph.output}
+    shared = {name for name in reads if reads.count(name) > 1} - returned
+    joins = {n.output[0]: n for n in proto.graph.node if n.name.endswith(JOINED) and n.output[0] in shared}
+    for node in proto.graph.node:
+        if node.output[0] in joins:
+            continue
+        for name in sorted(set(node.input) & set(joins)):
+            join = _copied(joins[name])
+            join.output[0] = f"{name}/for/{node.output[0]}"
+            join.name = join.output[0] + JOINED
+            made.append(join)
+        copy = _copied(node)
+        for place, name in enumerate(node.input):
+            if name in joins:
+                copy.input[place] = f"{name}/for/{node.output[0]}"
+        made.append(copy)
+    del proto.graph.node[:]
+    proto.graph.node.extend(made)
+    return proto.SerializeToString(deterministic=True)
+
+
+def _copied(node: Any) -> Any:
+    copy = type(node)()
+    copy.CopyFrom(node)
+    return copy
+
+
+def hold_constants(graph: Any) -> None:
+    """Constant nodes as initializers, which parts share and slice."""
+    onnx = require("onnx")
+    for node in [node for node in graph.node if node.op_type == "Constant" and node.attribute[0].name == "value"]:
+        held = onnx.TensorProto()
+        held.CopyFrom(node.attribute[0].t)
+        held.name = node.output[0]
+        graph.initializer.append(held)
+        graph.node.remove(node)
 
 
 def find_node(graph: Any, name: str) -> int:
@@ -81,45 +145,61 @@ def dealt(size: int, parts: int) -> list[slice]:
     return [slice(first, last) for first, last in pairwise(ends)]
 
 
-def _chain(graph: Any, place: int) -> list[Any]:
-    """The nodes after it that work on each channel alone, as long as nothing else reads a value between."""
-    returned = {output.name for output in graph.output}
-    found, last = list[Any](), graph.node[place].output[0]
-    while last not in returned:
-        readers = [node for node in graph.node if last in node.input]
-        if len(readers) != 1 or readers[0].op_type not in _FOLLOWS or len(readers[0].output) != 1:
-            break
-        found.append(readers[0])
-        last = readers[0].output[0]
+def followers(graph: Any, target: Any, held: dict[str, Any]) -> list[Any]:
+    """The nodes that work on each of a product's outputs alone, in order: all that they compute with is among them."""
+    size = held[target.input[1]].shape[output_axis(target, held)]
+    allowed = _CHANNELWISE if target.op_type == "Conv" else ELEMENTWISE
+    inside, found = {target.output[0]}, list[Any]()
+    for node in graph.node:
+        computed = [name for name in node.input if name not in held]
+        if node.op_type not in allowed or not computed or set(computed) - inside or len(node.output) != 1:
+            continue
+        if all(_broadcasts(held[name], size) for name in node.input if name in held):
+            inside.add(node.output[0])
+            found.append(node)
     return found
 
 
-def _part(proto: Any, target: Any, chain: list[Any], piece: tuple[int, slice], number: int) -> list[Any]:
-    """One part of a node and of what follows it, under names of its own."""
-    made, before = list[Any](), target.input[0]
-    for node in (target, *chain):
-        copy = type(node)()
-        copy.CopyFrom(node)
+def _broadcasts(constant: Any, size: int) -> bool:
+    """Whether it is one number for all outputs, or one for each."""
+    return constant.ndim == 0 or constant.shape[-1] == size or constant.size == 1
+
+
+def _exits(graph: Any, region: list[Any]) -> list[str]:
+    """Values of a region that others read or that leave the model."""
+    made = {node.output[0] for node in region}
+    read = {name for node in graph.node if node.output[0] not in made for name in node.input}
+    read |= {output.name for output in graph.output}
+    return [node.output[0] for node in region if node.output[0] in read]
+
+
+def _part(proto: Any, region: list[Any], held: dict[str, Any], piece: tuple[int, slice], number: int) -> list[Any]:
+    """One part of a product and of what follows it, under names of its own."""
+    inside, made = {node.output[0] for node in region}, list[Any]()
+    for node in region:
+        copy = _copied(node)
         copy.name, copy.output[0] = f"{node.name}/{number}", f"{node.output[0]}/{number}"
-        copy.input[0] = before
-        before = copy.output[0]
+        for place, name in enumerate(node.input):
+            if name in inside:
+                copy.input[place] = f"{name}/{number}"
+            elif name in held:
+                copy.input[place] = sliced(proto, name, piece if not made and place == 1 else (-1, piece[1]), number)
         made.append(copy)
-    for place in range(1, len(target.input)):
-        if target.input[place]:
-            made[0].input[place] = sliced(proto, target.input[place], piece if place == 1 else (-1, piece[1]), number)
     return made
 
 
-def sliced(proto: Any, name: str, piece: tuple[int, slice], number: int) -> str:
+def sliced(proto: Any, name: str, piece: tuple[int, slice], number: int | str) -> str:
     """A slice of a weight along an axis; a bias along its last, whole where it is one for all."""
     onnx = require("onnx")
     array = onnx.numpy_helper.to_array(next(t for t in proto.graph.initializer if t.name == name))
     axis, part = piece
     if array.ndim == 0 or array.shape[axis] == 1:
         return name
-    kept = np.moveaxis(np.moveaxis(array, axis, 0)[part], 0, axis)
-    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(kept), f"{name}/{number}"))
-    return f"{name}/{number}"
+    made = f"{name}/{number}"
+    if all(tensor.name != made for tensor in proto.graph.initializer):
+        kept = np.moveaxis(np.moveaxis(array, axis, 0)[part], 0, axis)
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(kept), made))
+    return made
 
 
 def replaced(graph: Any, old: list[Any], new: list[Any]) -> None:

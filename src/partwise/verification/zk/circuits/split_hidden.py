@@ -11,11 +11,17 @@ from typing import Any
 
 from partwise.errors import InputError, UnsupportedOpError
 from partwise.extras import require
-from partwise.verification.zk.circuits.split import dealt, find_node, output_axis, replaced, sliced
+from partwise.verification.zk.circuits.split import (
+    ELEMENTWISE,
+    dealt,
+    find_node,
+    hold_constants,
+    output_axis,
+    replaced,
+    sliced,
+)
 
 __all__ = ["split_hidden"]
-
-_ELEMENTWISE = frozenset("Add Cast Div Erf Gelu Identity Mul Relu Sigmoid Sub Tanh".split())
 
 
 def split_hidden(model: bytes, first: str, second: str, parts: int) -> bytes:
@@ -33,7 +39,7 @@ def split_hidden(model: bytes, first: str, second: str, parts: int) -> bytes:
     """
     onnx = require("onnx")
     proto = onnx.load_from_string(model)
-    _hold_constants(proto.graph)
+    hold_constants(proto.graph)
     opening, closing = (proto.graph.node[find_node(proto.graph, name)] for name in (first, second))
     held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
     axis, inner = output_axis(opening, held), _inner_axis(closing, held)
@@ -55,17 +61,6 @@ def split_hidden(model: bytes, first: str, second: str, parts: int) -> bytes:
     return proto.SerializeToString(deterministic=True)
 
 
-def _hold_constants(graph: Any) -> None:
-    """Constant nodes as initializers, which parts share and slice."""
-    onnx = require("onnx")
-    for node in [node for node in graph.node if node.op_type == "Constant" and node.attribute[0].name == "value"]:
-        held = onnx.TensorProto()
-        held.CopyFrom(node.attribute[0].t)
-        held.name = node.output[0]
-        graph.initializer.append(held)
-        graph.node.remove(node)
-
-
 def _inner_axis(node: Any, held: dict[str, Any]) -> int:
     """Of the weight: the axis that is summed over."""
     if node.op_type not in ("Gemm", "MatMul"):
@@ -80,7 +75,7 @@ def _between(graph: Any, opening: Any, closing: Any) -> list[Any]:
     for node in graph.node:
         if not inside & set(node.input) or node.output[0] == closing.output[0]:
             continue
-        if node.op_type not in _ELEMENTWISE or set(node.input) - inside - constants:
+        if node.op_type not in ELEMENTWISE or set(node.input) - inside - constants:
             raise UnsupportedOpError(f"node `{node.name}`", f"{node.op_type} is not computed for each hidden element")
         inside.add(node.output[0])
         found.append(node)

@@ -6,6 +6,7 @@ from math import sqrt
 
 import numpy as np
 import onnx
+import onnx.utils
 import pytest
 
 from circuit_models import chain, feed_forward, run
@@ -15,7 +16,10 @@ from partwise.verification.zk.circuits.division import floored, rounded
 from partwise.verification.zk.circuits.drawing import Circuit, CircuitPort, Value
 from partwise.verification.zk.circuits.exact_rules import Big
 from partwise.verification.zk.circuits.gelu import gap_table
+from partwise.verification.zk.circuits.split import split_operator, unshare_joins
 from partwise.verification.zk.circuits.split_hidden import split_hidden
+from partwise.verification.zk.circuits.split_inner import split_inner
+from partwise.verification.zk.circuits.split_norm import split_norm
 from partwise.verification.zk.circuits.step import Precision, Sheet
 
 BITS = 10
@@ -122,6 +126,74 @@ def test_a_normalization_takes_the_deviations_that_it_is_told() -> None:
     model, x = norm(), np.random.default_rng(1).normal(size=(1, 48)) * 100
     circuit = lower(model, weight_bits=BITS, input_bits=BITS, precision=Precision(deviation=300))
     assert np.abs(real(circuit, x) - run(model, x).reshape(-1)).max() < 4e-3
+
+
+@pytest.mark.parametrize("deviation", [0.5, 1, 4, 11])
+def test_a_normalization_in_two_is_near(deviation: float) -> None:
+    split, x = split_norm(norm(), "y"), np.random.default_rng(1).normal(0.3, 1, (1, 48))
+    x *= deviation / x.std()
+    assert np.abs(run(split, x) - run(norm(), x)).max() < 1e-6
+    found = real(lower(split, weight_bits=BITS, input_bits=12), x, 12)
+    assert np.abs(found - run(norm(), x).reshape(-1)).max() < 4e-3
+
+
+@pytest.mark.parametrize("opset", [17, 18])
+def test_the_two_halves_are_segments_of_their_own(opset: int) -> None:
+    """1/σ crosses as an integer; the half that takes it has no table."""
+    model = onnx.load_from_string(norm())
+    model.opset_import[0].version = opset
+    proto = onnx.load_from_string(split_norm(model.SerializeToString(), "y"))
+    proto.graph.value_info.append(onnx.helper.make_tensor_value_info("y/root", onnx.TensorProto.FLOAT, [1, 1]))
+    halves = onnx.utils.Extractor(proto)
+    first, second = halves.extract_model(["x"], ["y/root"]), halves.extract_model(["x", "y/root"], ["y"])
+    x = {"x": np.rint(np.random.default_rng(1).normal(size=(1, 48)) * 4096).astype(int)}
+    root = lower(first.SerializeToString(), weight_bits=BITS, input_bits=12)
+    found = evaluate(root, x)
+    digits = {"x": 12, "y/root": root.outputs[0].bits}
+    applied = lower(second.SerializeToString(), weight_bits=BITS, input_bits=digits)
+    whole = lower(proto.SerializeToString(), weight_bits=BITS, input_bits=12)
+    assert evaluate(applied, x | found)["y"].tolist() == evaluate(whole, x)["y"].tolist()
+    kinds = [node.op_type for node in onnx.load_from_string(applied.model).graph.node]
+    assert "Gather" not in kinds
+    assert float(found["y/root"][0, 0]) / 2.0 ** digits["y/root"] == pytest.approx(1 / x["x"].std() * 4096, rel=1e-3)
+
+
+def test_a_normalization_that_gives_its_deviation_is_not_split() -> None:
+    model = onnx.load_from_string(norm())
+    model.graph.node[0].output.extend(["", "deviation"])
+    with pytest.raises(UnsupportedOpError, match="gives its mean or deviation"):
+        split_norm(model.SerializeToString(), "y")
+    with pytest.raises(UnsupportedOpError, match="no normalization of the last dim"):
+        split_norm(feed_forward(), "up")
+
+
+def test_a_product_takes_what_follows_element_by_element_with_it() -> None:
+    split = unshare_joins(split_operator(split_operator(feed_forward(), "up", 3), "down", 2))
+    x = np.random.default_rng(2).normal(size=(1, 8))
+    assert np.abs(run(split, x) - run(feed_forward(), x)).max() < 1e-6
+    given = {"x": np.rint(x * 2**BITS).astype(int)}
+    whole, parts = (evaluate(lower(m, weight_bits=BITS, input_bits=BITS), given)["y"] for m in (feed_forward(), split))
+    assert whole.tolist() == parts.tolist()
+    nodes = onnx.load_from_string(split).graph.node
+    assert [node.output[0] for node in nodes if node.op_type == "Erf"] == ["e/0", "e/1", "e/2"]
+    joins = [node for node in nodes if node.op_type == "Concat" and list(node.input) == ["g/0", "g/1", "g/2"]]
+    assert len(joins) == 2, "each part of the second product puts its input together itself"
+
+
+def test_partial_products_add_up_to_the_same_integers() -> None:
+    split = split_inner(split_operator(feed_forward(), "up", 3), "down")
+    x = np.random.default_rng(2).normal(size=(1, 8))
+    assert np.abs(run(split, x) - run(feed_forward(), x)).max() < 1e-6
+    given = {"x": np.rint(x * 2**BITS).astype(int)}
+    whole, parts = (evaluate(lower(m, weight_bits=BITS, input_bits=BITS), given)["y"] for m in (feed_forward(), split))
+    assert whole.tolist() == parts.tolist()
+    nodes = onnx.load_from_string(split).graph.node
+    assert "Concat" not in [node.op_type for node in nodes], "nothing reads the parts put together any more"
+    assert [node.input[0] for node in nodes if node.name.startswith("down/inner")] == ["g/0", "g/1", "g/2"]
+    with pytest.raises(UnsupportedOpError, match="does not read parts put together"):
+        split_inner(feed_forward(), "down")
+    with pytest.raises(UnsupportedOpError, match="no plain product"):
+        split_inner(feed_forward(), "y")
 
 
 def test_a_split_hidden_dim_gives_the_same_integers() -> None:
