@@ -12,7 +12,7 @@ from partwise.hardware import parse_cluster
 from partwise.planning.constraints.records import parse_constraints
 from partwise.runtime.config import parse_config
 from partwise.runtime.config.schema import CONFIG_VERSION
-from partwise.verification.zk.command_prover import parse_templates
+from partwise.verification.zk.command_templates import parse_templates
 
 
 def _laughs(last: str) -> str:
