@@ -14,6 +14,7 @@ from partwise.planning import Constraints, Limits, Objective, Pin, plan
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.rates import RateTable
 from partwise.profiling import profile
+from graphs import random_graph
 from properties.test_ideals import TOLERANCE, graphs, is_overflowing, objectives, partitions, unequal
 
 
@@ -36,6 +37,15 @@ def least(graph, cluster, constraints: Constraints, limits: Limits, objective: O
                 value = evaluator.measured(stages, cuts, [objective])[0]
                 found = value if found is None else min(found, value)
     return found
+
+
+@pytest.mark.parametrize("objective", [Objective.STAGES, Objective.TRAFFIC])
+def test_a_value_that_nobody_reads_any_more_takes_no_memory(objective: Objective) -> None:
+    """Stages within one block, half of the memory: what a unit before them read last is not theirs."""
+    graph = random_graph(160, 6)
+    cluster = unequal((0.5, 0.5, 0.5), profile(graph).peak_bytes)
+    made = plan(graph, profile(graph), Limits(), [objective], cluster=cluster)
+    assert made.value == pytest.approx(least(graph, cluster, Constraints(), Limits(), objective), rel=TOLERANCE)
 
 
 @settings(max_examples=75, deadline=None)

@@ -20,7 +20,6 @@ from partwise.planning.ideals.lattice import Lattice
 __all__ = ["Peaks", "memory_channels"]
 
 _CELLS = 2_000_000_000  # ideals × units × values of a block, up to which each ideal is looked at; some 0.2 s
-_KEPT = 2_000_000  # ideals × units of a block, up to which it is kept what is alive: 16 MB
 
 
 def memory_channels(instance: Instance) -> tuple[Channel, ...]:
@@ -42,29 +41,25 @@ class Peaks:
         blocks: [blocks + 1] over the units of a block.
         before: [ideals] over the units of an ideal in its last block.
         after: [ideals] over the other units of that block.
-        until: for each block [ideals, units] what is alive in a stage that ends at an ideal; None for a large one.
     """
 
     blocks: Floats
     before: Floats
     after: Floats
-    until: tuple[Floats | None, ...]
 
     @classmethod
     def of(cls, instance: Instance, lattice: Lattice) -> Peaks:
         """The peaks of a lattice's units."""
-        blocks, before, after, kept = [0.0], [np.zeros(1)], [np.zeros(1)], list[Floats | None]()
+        blocks, before, after = [0.0], [np.zeros(1)], [np.zeros(1)]
         passing = _passing(instance, lattice)
         for number, block in enumerate(lattice.blocks, 1):
             simple = instance.is_simple[block.units]
             alive = instance.working[block.units] + passing[number] * simple
             whole, until, since = (alive + beside * simple for beside in _beside(instance, lattice, number))
             blocks.append(float(whole.max()))
-            inside = np.where(block.bits, until, 0.0)
-            kept.append(inside if inside.size <= _KEPT else None)
-            before.append(inside.max(axis=1))
+            before.append(np.where(block.bits, until, 0.0).max(axis=1))
             after.append(np.where(block.bits, 0.0, since).max(axis=1))
-        return cls(np.array(blocks), np.concatenate(before), np.concatenate(after), tuple(kept))
+        return cls(np.array(blocks), np.concatenate(before), np.concatenate(after))
 
     def of_stages(self, lattice: Lattice, block: int, starts: Ints, ends: Ints) -> Floats:
         """[starts, ends] Of the stages from ideals of one block to ideals of it and later ones."""
@@ -72,17 +67,7 @@ class Peaks:
         between = np.maximum.accumulate(np.concatenate(([0.0], self.blocks[block + 1 :])))
         inside = between[np.maximum(blocks - block - 1, 0)]
         found = np.maximum(self.after[starts][:, None], np.maximum(inside, self.before[ends])[None, :])
-        near = int(np.searchsorted(blocks, block, "right"))
-        found[:, :near] = self._of_parts(lattice, block, starts, ends[:near])
-        return found
-
-    def _of_parts(self, lattice: Lattice, block: int, starts: Ints, ends: Ints) -> Floats:
-        """[starts, ends] Of the stages between ideals of one block."""
-        until = self.until[block - 1] if block else None
-        if until is None:
-            return np.zeros((len(starts), len(ends)))
-        first, bits = int(lattice.starts[block]), lattice.blocks.ideals(block - 1)
-        return np.array([np.where(bits[start], 0.0, until[ends - first]).max(axis=1) for start in starts - first])
+        return np.where(blocks == block, 0.0, found)
 
 
 def _passing(instance: Instance, lattice: Lattice) -> Floats:
