@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphs import random_graph
 from partwise.errors import InfeasibleError, InputError
 from partwise.ir import contract
 from partwise.planning import Constraints, Limits, Objective, Pin, plan
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.rates import RateTable
 from partwise.profiling import profile
-from graphs import random_graph
 from properties.test_ideals import TOLERANCE, graphs, is_overflowing, objectives, partitions, unequal
 
 
