@@ -44,7 +44,7 @@ from partwise.packaging import (
     write_package,
 )  # fmt: skip
 
-__all__ = ["change_graph", "change_manifest", "example", "small_graph", "small_package", "weights"]
+__all__ = ["change_graph", "change_manifest", "example", "heavy_package", "small_graph", "small_package", "weights"]
 
 _PENDING = Descriptor(media_type="", digest="sha256:" + "0" * 64, size=0)
 
@@ -137,6 +137,18 @@ def small_package(out: Path, engine: str = "torch", check: Callable[[Package], M
     )  # fmt: skip
     whole = canonical_json(graph_to_data(graph))
     return write_package(out, manifest, b"{}", whole, files, weights(), check)
+
+
+def heavy_package(folder: Path) -> Package:
+    """The small package in `folder` with stages of 1, 3 and 2 MiB, as planned; its values are a few hundred bytes."""
+    package = small_package(folder, "null")
+
+    def weigh(data: Any) -> None:
+        for segment, mebibytes in zip(data["segments"], (1, 3, 2), strict=True):
+            segment.update(peak_bytes=mebibytes << 20)
+
+    change_manifest(package, weigh)
+    return open_package(package.path)
 
 
 def change_manifest(package: Package, change: Callable[[Any], None]) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from partwise.errors import InputError, PartwiseError
-from partwise.packaging import Package, open_package
+from partwise.packaging import Package
 from partwise.runtime.config import (
     check_config,
     configured_engine,
@@ -18,7 +17,7 @@ from partwise.runtime.config import (
     stage_devices,
 )
 from partwise.runtime.config.schema import Config, Devices
-from tests.packages import change_manifest, small_package
+from tests.packages import heavy_package, small_package
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +52,7 @@ def test_what_is_refused(package: Package, text: str, said: str) -> None:
 
 @pytest.fixture
 def heavy(tmp_path: Path) -> Package:
-    """Stages of 1, 3 and 2 MiB, as planned."""
-    package = small_package(tmp_path / "package", "null")
-
-    def weigh(data: Any) -> None:
-        for segment, mebibytes in zip(data["segments"], (1, 3, 2), strict=True):
-            segment.update(peak_bytes=mebibytes << 20)
-
-    change_manifest(package, weigh)
-    return open_package(package.path)
+    return heavy_package(tmp_path / "package")
 
 
 def test_a_budget_is_the_planners_figure(heavy: Package) -> None:
