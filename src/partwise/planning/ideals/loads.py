@@ -81,13 +81,12 @@ class Loads:
         found[:, :, : amounts.shape[2]] -= amounts
         return found
 
-    def passing(self, block: int, starts: Ints, ends: Ints) -> Floats:
-        """[starts, ends] Bytes of the values that pass the stages by: made before, read after, no reader inside."""
-        alive, found = np.zeros((len(starts), len(ends))), _Matches(len(starts))
+    def borrowed(self, block: int, starts: Ints, ends: Ints) -> Floats:
+        """[starts, ends] Bytes of the values made before the stages and read after them, whether in them too or not."""
+        sizes, found = self.lattice.instance.value_bytes, _Matches(len(starts))
         for value, held, there, total in self._values.around(block, starts, ends):
-            is_open = (held > 0) & (held < total)
-            found.add_equal(held, there, is_open, self.lattice.instance.value_bytes[value : value + 1])
-        amounts = found.product()
+            found.add((held > 0) & (held < total), there < total, sizes[value : value + 1])
+        alive, amounts = np.zeros((len(starts), len(ends))), found.product()
         alive[:, : amounts.shape[2]] = amounts[0]
         return alive
 

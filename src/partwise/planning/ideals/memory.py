@@ -1,10 +1,10 @@
 """What a stage needs of memory at least: a lower estimate that few stages exceed.
 
-While a unit runs, its own inputs and outputs are alive, and every value that was made and will be read; those that
-merely pass the stage by (made before it, read after it) are not there. Units run in the order of their nodes. Of a
-small block that is worked out for each part that a stage may hold of it; of a large one only for the whole, and for
-parts what is so in all of them: what an ancestor made and a descendant reads. The liveness peak is never below this
-estimate, and mostly equals it.
+While a unit runs, its own inputs and outputs are alive, and every value that was made and will be read; one that was
+made before the stage and is read after it is let go at its last use here, so `Search` takes all of those off. Units
+run in the order of their nodes. Of a small block that is worked out for each part that a stage may hold of it; of a
+large one only for the whole, and for parts what is so in all of them: what an ancestor made and a descendant reads.
+The liveness peak is never below this estimate, and mostly equals it.
 """
 
 from __future__ import annotations

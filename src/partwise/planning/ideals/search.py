@@ -208,13 +208,20 @@ class Search:
         for kind, inside in self._inside.items():
             fits[kind] &= ~inside[stages[0], None] & inside[stages[1]]
         if min(self.instance.room) < np.inf:
-            memory = self._memory(block, *stages, price)
+            memory = self.memory(block, *stages, price)
             fits &= memory <= np.array(self.instance.room)[:, None, None]
         return fits
 
-    def _memory(self, block: int, starts: Ints, ends: Ints, price: Floats) -> Floats:
-        """[starts, ends] Bytes that the stages need at least, in whatever order their nodes run."""
+    def memory(self, block: int, starts: Ints, ends: Ints, price: Floats) -> Floats:
+        """[starts, ends] Bytes that the stages need at least.
+
+        Args:
+            block: of the starts.
+            starts: ideals of the block.
+            ends: ideals of it and later ones.
+            price: what `Loads.prices` says of these stages.
+        """
         held, received, sent = price[-3:]
         assert self._peaks is not None  # there are limits, or nobody would ask
-        alive = self._peaks.of_stages(self.lattice, block, starts, ends) - self.loads.passing(block, starts, ends)
+        alive = self._peaks.of_stages(self.lattice, block, starts, ends) - self.loads.borrowed(block, starts, ends)
         return held + np.maximum(np.maximum(received, sent), alive)
