@@ -243,3 +243,25 @@ def test_an_exported_program_says_how_it_is_captured() -> None:
     exported = torch.export.export(torch.nn.Linear(4, 4).eval(), (torch.zeros(2, 4),), strict=False)
     with pytest.raises(ModelError, match=r"ExportedProgram: is no model.*Hint: torch\.export\.save"):
         partwise.capture(exported, (torch.zeros(2, 4),))
+
+
+class ByPlace(torch.nn.Module):
+    """An input that has no keyword."""
+
+    def forward(self, x: Any, /, y: Any) -> Any:
+        return torch.relu(x) * y
+
+
+def _hooked() -> Any:
+    module = Sum().eval()
+    module.register_forward_pre_hook(lambda _, given: (given[0] + 1, *given[1:]))
+    module.register_forward_hook(lambda _, given, result: result + given[0])
+    return module
+
+
+@pytest.mark.parametrize("make", [lambda: ByPlace().eval(), _hooked])
+def test_inputs_by_place(make: Callable[[], Any], tmp_path: Path) -> None:
+    module, x, y = make(), torch.randn(3, 4), torch.randn(3, 4)
+    package = partwise.cut(module, partwise.plan(partwise.capture(module, (x, y)), stages=2), tmp_path / "package")
+    output = partwise.run(package, {"x": x.numpy(), "y": y.numpy()}).outputs["output"]
+    assert np.array_equal(output, module(x, y).numpy())

@@ -11,7 +11,7 @@ import pytest
 
 import onnx_models
 import partwise
-from partwise.errors import ModelError, UnsupportedOpError
+from partwise.errors import ModelError, RunError, UnsupportedOpError
 from partwise.extras import require
 
 onnx, onnxruntime = require("onnx"), require("onnxruntime")
@@ -150,3 +150,54 @@ def test_a_name_that_stands_twice_is_refused(field: str, tmp_path: Path) -> None
     path = onnx_models.save(_twice(field), tmp_path / "m.onnx")
     with pytest.raises(ModelError, match=f"{field} `[wy]`: stands in the graph more than once"):
         partwise.capture(path)
+
+
+def test_rows_that_only_differ_in_a_batch_are_decided_by_the_data(tmp_path: Path) -> None:
+    path = onnx_models.save(
+        _text("g (float[n,4] x) => (float[k,4] y) { u = Unique <axis = 0> (x)  y = Relu (u) }"), tmp_path / "m.onnx"
+    )
+    graph = partwise.capture(path, optimize="off")
+    package = partwise.cut(path, partwise.plan(graph, stages=2), tmp_path / "package")
+    assert graph.notes == ("1 sizes are decided by the data",)
+    assert partwise.run(package, {"x": np.concatenate([_X, _X[:1]])}).outputs["y"].shape == (3, 4)
+
+
+@pytest.mark.parametrize("optimize", ["off", "all"])
+def test_the_model_is_asked_at_the_level_of_its_graph(optimize: str, tmp_path: Path) -> None:
+    """onnxruntime multiplies blocks of 4-bit weights in another precision than it unpacks them in."""
+    model = _text(
+        """g (float[n,64] x) => (float[n,64] y) {
+            w = DequantizeLinear <axis = 0, block_size = 32> (q, s, z)  a = MatMul (x, w)  y = Relu (a) }""",
+        s=np.linspace(0.1, 0.9, 128, dtype=np.float32).reshape(2, 64),
+    )
+    for name, rows in (("q", 64), ("z", 2)):
+        numbers = [place % 16 for place in range(rows * 64)]
+        model.graph.initializer.append(onnx.helper.make_tensor(name, onnx.TensorProto.UINT4, [rows, 64], numbers))
+    path = onnx_models.save(model, tmp_path / "m.onnx")
+    plan = partwise.plan(partwise.capture(path, optimize=optimize), stages=1)
+    package = partwise.cut(path, plan, tmp_path / "package")
+    verdict = partwise.verify(package, against=path)
+    assert verdict.outcome == "accepted"
+    assert verdict.source[0].equal
+
+
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [
+        (
+            """g (float[n,4] x, int64[1,16] rows) => (float[1,16] y) {
+                a = Concat <axis = 1> (x, x, x, x)  b = Gather (a, t)  c = GatherElements (b, rows)  y = Neg (c) }""",
+            r"GatherElements.*Hint: made-up inputs may not suit it: cut with --no-check, then verify with inputs of your own",
+        ),
+        (
+            "g (float[n,4] x) => (float[n,4] y) { a = Concat <axis = 0> (x, x)  y = Relu (a) }",
+            r"another shape.*Hint: the model states sizes that it does not give",
+        ),
+    ],
+)
+def test_a_check_that_fails_says_what_to_do(model: str, hint: str, tmp_path: Path) -> None:
+    path = onnx_models.save(_text(model, t=np.array([0])), tmp_path / "m.onnx")
+    plan = partwise.plan(partwise.capture(path, optimize="off"), stages=1)
+    with pytest.raises(RunError, match=hint):
+        partwise.cut(path, plan, tmp_path / "package")
+    assert not (tmp_path / "package").exists()

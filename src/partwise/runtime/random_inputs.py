@@ -92,7 +92,8 @@ def _note_table(graph: Graph, node: Node, origin: Mapping[str, str], found: dict
 
 def _value(port: Port, sizes: Mapping[str, int], rows: int | None, generator: np.random.Generator) -> np.ndarray:
     if port.shape is None or port.dtype in (DType.STRING, DType.OPAQUE):
-        raise InputError(f"input `{port.tensor}`", "cannot be made up; give it with --input", got=port.dtype)
+        hint = "give it with --input; cut with --no-check, then verify with an input of your own."
+        raise InputError(f"input `{port.tensor}`", "cannot be made up", got=f"{port.dtype} of any shape", hint=hint)
     shape, dtype = evaluate_shape(port.shape, sizes), numpy_dtype(port.dtype)
     try:
         if port.dtype.is_float:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from partwise.errors import VerifyError
+from partwise.errors import EngineError, VerifyError
 from partwise.frontends.source import Source
 from partwise.ir import Graph
 from partwise.packaging import Package
 from partwise.runtime import default_threads, open_inputs
+from partwise.runtime.stage import LyingOutputError
 from partwise.verification.recompute import Original, chained, whole
 from partwise.verification.verdict import RELATIVE_LIMIT, Comparison, compare, worst
 
 __all__ = ["PackageCheck", "check_package"]
+
+_MADE_UP = "made-up inputs may not suit it: cut with --no-check, then verify with inputs of your own."
+_STATED = "the model states sizes that it does not give: correct the shapes that it states of its values."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +62,9 @@ def check_package(
         raise VerifyError(str(package.path), "came without its graph, and none was given")
     requests, engine = list(open_inputs(inputs, package)), package.manifest.engine
     used = threads or default_threads()
-    uncut = whole(package, requests, engine, used)
-    ours = chained(package, requests, engine, used)
+    with _explained(made_up=inputs is None):
+        uncut = whole(package, requests, engine, used)
+        ours = chained(package, requests, engine, used)
     theirs = Original(source, known).answers(requests)
     chain, origin = worst(map(compare, ours, uncut)), worst(map(compare, uncut, theirs))
     for found in origin:
@@ -68,6 +75,18 @@ def check_package(
         chain=chain,
         source=origin,
     )
+
+
+@contextmanager
+def _explained(*, made_up: bool) -> Generator[None]:
+    """While this lasts, what fails although nobody did anything wrong says what to do."""
+    try:
+        yield
+    except LyingOutputError as error:
+        raise type(error)(error.subject, error.what, expected=error.expected, got=error.got, hint=_STATED) from None
+    except EngineError as error:
+        hint = error.hint or (_MADE_UP if made_up else "")
+        raise type(error)(error.subject, error.what, expected=error.expected, got=error.got, hint=hint) from None
 
 
 def _refuse_other_model(found: Comparison) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ _DROPPED = frozenset(
     "distributed_config name_or_path _name_or_path _commit_hash use_cache".split()
 )
 """Keys that make transformers import code, fetch kernels, open other files or keep a cache: never passed on."""
+_TAGGED = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 _CUSTOM_CODE = (
     "custom code is never executed; convert the model to an architecture that transformers has, or build it "
     "yourself and pass package.module:function."
@@ -91,12 +93,17 @@ def _read(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _MAX_BYTES:
         raise ModelError(str(path), "is too large for a config", expected=f"≤ {_MAX_BYTES} bytes")
     try:  # not read strictly: real configs hold Infinity (Mamba's `time_step_limit`) and keys that stand twice
-        data: Any = json.loads(path.read_bytes())
+        data: Any = json.loads(path.read_bytes(), object_hook=_tagged)
     except (ValueError, RecursionError) as error:
         raise ModelError(str(path), f"is no JSON ({error})") from None
     if not as_dict(data):
         raise ModelError(str(path), "is no config", expected="a JSON object", got=type(data).__name__)
     return data
+
+
+def _tagged(data: dict[str, Any]) -> Any:
+    """The float of `{"__float__": "Infinity"}`, transformers 5's way to save what JSON has no word for."""
+    return _TAGGED.get(str(data["__float__"]), data) if list(data) == ["__float__"] else data
 
 
 def _levels(data: dict[str, Any]) -> Iterator[dict[str, Any]]:

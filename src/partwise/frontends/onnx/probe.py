@@ -62,9 +62,10 @@ def probe(session: Any, shapes: Mapping[str, Sequence[ir.Dim | None] | None], si
     for point in _uneven(sizes):
         if (run := _run(session, list(unknown), sizes, point)) is not None:
             seen.append((point, run))
-    for pattern in _OTHER_DATA:  # the same sizes again: what differs, the data decide
-        if (again := _run(session, list(unknown), sizes, points[0], pattern)) is not None:
-            seen.append((points[0], again))
+    for point in dict.fromkeys((0, len(points) - 1)):  # of the last too: in a batch of 1 nothing differs from the rest
+        for pattern in _OTHER_DATA:  # the same sizes again: what differs, the data decide
+            if (again := _run(session, list(unknown), sizes, points[point], pattern)) is not None:
+                seen.append((points[point], again))
     found, decided = dict[str, tuple[ir.Dim, ...]](), dict[tuple[int, ...], ir.Symbol]()
     for name, shape in unknown.items():
         observed = [(point, run[name]) for point, run in seen]

@@ -25,6 +25,8 @@ _TRUTH = ("__init__.py", "fx/experimental/sym_node.py")
 """Files of torch that make a truth value of a comparison for whoever asks."""
 _MODEL_CODE = "nn/"
 """Folder of torch whose code is as good as a model's own: it chooses, and is not asked again when a graph runs."""
+_MADE_UP = "_dynamo/external_utils.py"
+"""File of torch that calls code which torch wrote itself: its guards, asked again when they are asserted."""
 _LIBRARY = "/transformers/"
 _ALWAYS = "0 == 0"
 _LEAST = 2
@@ -67,10 +69,16 @@ def choices_noted() -> Generator[dict[Choice, None]]:
 
 
 def _asker(frame: FrameType | None, torch: str) -> str:
-    """The file of the code that asked, seen from here."""
-    while frame is not None and frame.f_code.co_filename.removeprefix(torch) in (__file__, *_TRUTH):
+    """The file of the code that asked, seen from here; of code that torch made up, the one that called it."""
+    while frame is not None and _file(frame, torch) in (__file__, *_TRUTH):
+        frame = frame.f_back
+    if frame is not None and frame.f_back is not None and _file(frame.f_back, torch) == _MADE_UP:
         frame = frame.f_back
     return "" if frame is None else frame.f_code.co_filename
+
+
+def _file(frame: FrameType, torch: str) -> str:
+    return frame.f_code.co_filename.removeprefix(torch)
 
 
 def chosen(

@@ -21,6 +21,11 @@ _RANDOM = ("aten.rand", "aten.normal", "aten.bernoulli", "aten.multinomial", "at
            "aten.dropout", "aten.uniform", "aten.exponential", "aten._fused_dropout", "aten.rrelu", "aten.cauchy",
            "aten.geometric", "aten.log_normal")  # fmt: skip
 
+_BY_OTHER_MEANS = (
+    "compute both branches and choose by torch.where, unroll the loop, write attention by "
+    "scaled_dot_product_attention; or export the model to ONNX, whose If, Loop and Scan are captured."
+)
+
 
 @dataclass(slots=True)
 class Naming:
@@ -156,6 +161,10 @@ def _operation(building: _Building, node: Any, target: str, value: Any) -> None:
             "is random: two runs would differ",
             hint="model.eval(), or make the values outside the model and pass them in.",
         )
+    if "." not in target:  # of torch's higher-order operators: cond, while_loop, map_impl, scan, flex_attention
+        subject = f"operator `{target}` at {origin(node)}"
+        what = "holds graphs of its own, which torch graphs here do not"
+        raise UnsupportedOpError(subject, what, hint=_BY_OTHER_MEANS)
     several = isinstance(value, tuple | list)
     values = cast(list[Any], value) if several else [value]
     outputs = tuple(f"{node.name}.{i}" for i in range(len(values))) if several else (node.name,)

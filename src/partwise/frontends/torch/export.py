@@ -21,9 +21,10 @@ from partwise.frontends.torch.origin import failing_module
 from partwise.frontends.torch.stack import with_room
 from partwise.frontends.torch.surroundings import quiet, without_cache, without_lines
 from partwise.frontends.torch.symbols import SizeError
+from partwise.frontends.torch.unexportable import refuse_unexportable
 from partwise.torch_arrays import refuse_default_type
 
-__all__ = ["arrange", "export_functional", "output_names"]
+__all__ = ["arrange", "as_called", "export_functional", "output_names"]
 
 _ROUTING = ("expert", "moe", "router")
 _ROUTING_HINT = (
@@ -40,8 +41,9 @@ def arrange(module: Any, example_inputs: Any) -> dict[str, Any]:
         example_inputs: a tensor, a tuple of positional or a dict of keyword arguments.
 
     Raises:
-        ModelError: more positional arguments than `forward` takes, or none at all.
+        ModelError: more positional arguments than `forward` takes, or none at all; a module that cannot be exported.
     """
+    refuse_unexportable(module)
     if isinstance(example_inputs, Mapping):
         named = {str(k): v for k, v in cast(Mapping[str, Any], example_inputs).items() if v is not None}
     else:
@@ -74,6 +76,23 @@ def _apart(named: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def as_called(module: Any, inputs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments that give a module these inputs: keywords, but by position what `forward` takes
+    in no other way, and what hooks of the module would look for there.
+
+    Args:
+        module: an `nn.Module`.
+        inputs: values by the names of `forward`'s parameters.
+    """
+    hooked, first = bool(module._forward_pre_hooks or module._forward_hooks), dict[str, Any]()
+    for name, parameter in inspect.signature(module.forward).parameters.items():
+        either = hooked and parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        if name not in inputs or not (either or parameter.kind is inspect.Parameter.POSITIONAL_ONLY):
+            break
+        first[name] = inputs[name]
+    return tuple(first.values()), {name: value for name, value in inputs.items() if name not in first}
+
+
 def export_functional(
     module: Any, inputs: dict[str, Any], symbolic: Mapping[str, Mapping[int, str]], *, lines: bool = True
 ) -> Any:
@@ -93,11 +112,11 @@ def export_functional(
         raise ModelError(type(module).__name__, "is in training mode", hint="call model.eval() first.")
     torch = require("torch")
     refuse_default_type(torch.get_default_dtype())
-    auto = torch.export.Dim.AUTO
+    auto, (first, others) = torch.export.Dim.AUTO, as_called(module, inputs)
     shapes = {name: dict.fromkeys(symbolic.get(name, {}), auto) or None for name in inputs} if symbolic else None
 
     def functional() -> Any:
-        program = torch.export.export(module, (), inputs, strict=False, dynamic_shapes=shapes)
+        program = torch.export.export(module, first, others, strict=False, dynamic_shapes=shapes)
         return without_dropouts(program).run_decompositions({})
 
     unlined = nullcontext() if lines else without_lines()

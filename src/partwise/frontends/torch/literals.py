@@ -44,6 +44,14 @@ def constant(name: str, value: Any) -> ir.Constant:
     return ir.Constant(tensor=name, data=base64.b64encode(data).decode())
 
 
+def _dtype(value: Any, where: str) -> ir.DType:
+    name = str(value.dtype).removeprefix("torch.")
+    if name not in set(ir.DType):
+        hint = "cast it to float32, bfloat16, float16, float8_e4m3fn, float8_e5m2 or an integer type."
+        raise UnsupportedOpError(where, f"gives values of a type that graphs do not have ({name})", hint=hint)
+    return ir.DType(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Literals:
     """Translates what a program's nodes hold."""
@@ -61,13 +69,13 @@ class Literals:
         """
         where = f"operator `{node.target}` at {origin(node)}"
         if not is_tensor(value):
-            raise UnsupportedOpError(where, f"gives a {type(value).__name__}, not a tensor")
+            what = f"gives a {type(value).__name__}, not a tensor"
+            raise UnsupportedOpError(where, what, hint="make such an object outside the model, and pass tensors in.")
         if by_data := [s for size in value.shape for s in unchosen(size, self.symbols)]:
             what = f"gives a shape that only the data decide ({', '.join(by_data)})"
             raise SizeError(where, what, hint="keep all elements and mask them.")
         shape = tuple(self._size(size, node) for size in value.shape)
-        dtype = ir.DType(str(value.dtype).removeprefix("torch."))
-        return ir.TensorSpec(name=name, dtype=dtype, shape=shape)
+        return ir.TensorSpec(name=name, dtype=_dtype(value, where), shape=shape)
 
     def argument(self, value: Any, node: Any) -> ir.Argument:
         """One argument of a node.

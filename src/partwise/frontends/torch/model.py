@@ -15,6 +15,7 @@ from partwise.frontends.source import CaptureOptions
 from partwise.frontends.torch.cache_layers import key_values
 from partwise.frontends.torch.cached import capture_cached, with_cache
 from partwise.frontends.torch.capture import ARGUMENT, capture_module
+from partwise.frontends.torch.export import as_called
 from partwise.frontends.torch.plain import by_its_operators
 from partwise.frontends.torch.surroundings import without_cache
 from partwise.packaging.arrays import own
@@ -104,8 +105,9 @@ class TorchModel:
 
 def _answered(module: Any, inputs: Mapping[str, Any]) -> Any:
     """What the module returns; whatever its code raises is about these inputs, which may be made up."""
+    first, others = as_called(module, inputs)
     try:
-        return module(**inputs)
+        return module(*first, **others)
     except Exception as error:
         text = (str(error).splitlines() or [""])[0][:200]
         hint = "made-up inputs may not suit it: cut with --no-check, then verify with inputs of your own."

@@ -6,7 +6,7 @@ So a model is compared with its graph by the operators that both have, and the g
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,7 +53,28 @@ def other_kernels(module: Any) -> tuple[str, ...]:
             notes.append(f"{_named(found)}: the graph has the operators of {kind}; eager torch may run "
                          f"`{operator}` in their place, which differs in the last bits")  # fmt: skip
             break
+    if gaps := [name for name, value in _held(module) if _has_gaps(value)]:
+        notes.append(f"{_named(gaps)}: lies in the model with gaps between its elements, in the graph without; "
+                     "a kernel may take another path for it, which differs in the last bits")  # fmt: skip
     return tuple(notes)
+
+
+def _held(module: Any) -> Iterator[tuple[str, Any]]:
+    yield from module.named_parameters()
+    yield from module.named_buffers()
+
+
+def _has_gaps(value: Any) -> bool:
+    """Whether no order of dims lays the elements out one after the other; what is expanded counts as such."""
+    if value.layout is not require("torch").strided:
+        return False
+    dims = sorted(zip(value.stride(), value.shape, strict=True))
+    expected = 1
+    for stride, size in dims:
+        if size != 1 and stride != expected:
+            return value.numel() > 0
+        expected *= size
+    return False
 
 
 def _named(paths: list[str]) -> str:

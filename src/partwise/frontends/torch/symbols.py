@@ -14,6 +14,8 @@ __all__ = ["Roles", "SizeError", "arithmetic", "conditions", "expression", "role
 
 Roles = dict[str, dict[int, str]]
 """{input: {dim: symbol}}"""
+_TOKENS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
+_SEVERAL_A_TOKEN = ("bbox", "inputs_embeds")
 
 
 class SizeError(UnsupportedOpError):
@@ -24,7 +26,9 @@ def roles(inputs: Mapping[str, Any]) -> Roles:
     """The dimensions that callers vary.
 
     The first dim of every input is `batch`. Token ids and masks are the integer inputs of rank 2: their second
-    dim is `sequence`, or `<input>_sequence` for an input of another kind of length (a decoder's).
+    dim is `sequence`, or `<input>_sequence` for an input of another kind of length (a decoder's). So are those of
+    rank 3 with the names that transformers gives them, [batch, choice, sequence] where a head chooses between
+    texts; and what has several values a token, [batch, sequence, …], by the names of transformers too.
 
     Args:
         inputs: example values by name.
@@ -33,10 +37,10 @@ def roles(inputs: Mapping[str, Any]) -> Roles:
     found: Roles = {}
     for name, value in ranked.items():
         dims = {0: "batch"} if value.shape[0] == next(iter(ranked.values())).shape[0] else {}
-        if _is_text(value):
+        if (place := _text_dim(name, value)) is not None:
             prefix = "decoder_" if name.startswith("decoder_") else ""
-            same = value.shape[1] == _text_length(ranked, prefix)
-            dims[1] = f"{prefix}sequence" if same else f"{name}_sequence"
+            same = value.shape[place] == _text_length(ranked, prefix)
+            dims[place] = f"{prefix}sequence" if same else f"{name}_sequence"
         found[name] = dims
     return {name: dims for name, dims in found.items() if dims}
 
@@ -102,13 +106,18 @@ def _taken_for_granted(text: str, tree: ast.expr) -> bool:
 
 
 def _text_length(inputs: Mapping[str, Any], prefix: str) -> int | None:
-    """The second size of the first token-like input whose name starts with `prefix`."""
-    texts = (v for n, v in inputs.items() if _is_text(v) and n.startswith("decoder_") == bool(prefix))
-    return next((value.shape[1] for value in texts), None)
+    """Tokens of the first token-like input whose name starts with `prefix`."""
+    here = (name for name in inputs if name.startswith("decoder_") == bool(prefix))
+    places = ((inputs[name], _text_dim(name, inputs[name])) for name in here)
+    return next((value.shape[place] for value, place in places if place is not None), None)
 
 
-def _is_text(value: Any) -> bool:
-    return value.ndim == 2 and not value.dtype.is_floating_point and not value.dtype.is_complex
+def _text_dim(name: str, value: Any) -> int | None:
+    """The dim of an input that counts tokens, if it has one."""
+    if value.ndim == 3 and name.endswith(_SEVERAL_A_TOKEN):
+        return 1
+    whole = not value.dtype.is_floating_point and not value.dtype.is_complex
+    return value.ndim - 1 if whole and (value.ndim == 2 or (value.ndim == 3 and name.endswith(_TOKENS))) else None
 
 
 def arithmetic(expr: Any, names: Mapping[str, str]) -> int | str:

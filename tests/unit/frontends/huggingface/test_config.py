@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,14 @@ def test_caches_of_parts_are_off_too() -> None:
 def test_keys_that_fetch_or_redirect_are_dropped(key: str) -> None:
     config = from_data(BERT | {key: "someone/else"}, "m").config
     assert getattr(config, key, None) != "someone/else"
+
+
+@pytest.mark.parametrize("value", ["Infinity", '{"__float__": "Infinity"}'])
+def test_a_number_that_json_has_no_word_for(value: str, tmp_path: Path) -> None:
+    """As json and as transformers 5 write Mamba-2's `time_step_limit`."""
+    path = tmp_path / "config.json"
+    path.write_text(f'{{"model_type": "mamba2", "time_step_limit": [0.0, {value}]}}')
+    assert read_config(path).config.time_step_limit[1] == math.inf
 
 
 def test_a_backbone_is_never_fetched() -> None:

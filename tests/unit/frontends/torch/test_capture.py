@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from partwise.errors import ModelError, UnsupportedOpError  # noqa: E402
 from partwise.frontends.torch.capture import capture_module  # noqa: E402
 from partwise.ir import DType, Graph, check_graph  # noqa: E402
+from partwise.ir.dims import holds  # noqa: E402
 
 
 class Written(torch.nn.Module):
@@ -86,6 +87,34 @@ def test_a_choice_that_guards_of_export_do_not_tell_is_kept(length: int, choose:
 def test_what_operators_ask_of_sizes_is_no_condition() -> None:
     graph = captured(lambda x: (x.transpose(0, 1).reshape(-1), x.squeeze(), x + x.new_ones(1, 4)), 3, 4)
     assert graph.conditions == ()
+
+
+def test_what_torch_asserts_of_sizes_again_is_no_choice_of_the_models() -> None:
+    graph = captured(lambda x: x.view(x.shape[0] // 2, 2, 4).sum(1), 4, 4)
+    assert all(holds(condition, {"batch": 2}) for condition in graph.conditions)
+    assert not all(holds(condition, {"batch": 3}) for condition in graph.conditions)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: x.to(torch.float8_e8m0fnu), r"_to_copy.*a type that graphs do not have \(float8_e8m0fnu\).*cast it"),
+        (
+            lambda x: torch.cond(x.sum() > 0, torch.sin, torch.cos, (x,)),
+            r"operator `cond` at .*test_capture\.py:\d+: holds graphs of its own.*Hint: .*torch\.where.*ONNX",
+        ),
+    ],
+)
+def test_what_no_graph_holds_is_refused_by_name(function: Any, message: str) -> None:
+    with pytest.raises(UnsupportedOpError, match=message):
+        captured(function, 3, 4)
+
+
+def test_a_weight_that_lies_with_gaps_is_noted() -> None:
+    module = torch.nn.Linear(4, 3).eval()
+    assert not capture_module(module, (torch.randn(2, 4),)).notes
+    module.weight = torch.nn.Parameter(torch.randn(3, 8)[:, ::2])
+    assert capture_module(module, (torch.randn(2, 4),)).notes[0].startswith("`weight`: lies in the model with gaps")
 
 
 def test_a_size_that_export_fixes_is_reported() -> None:

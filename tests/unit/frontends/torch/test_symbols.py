@@ -37,6 +37,19 @@ def ids(*shape: int) -> Any:
             {"input_ids": {0: "batch", 1: "sequence"}, "labels": {0: "batch", 1: "labels_sequence"},
              "position_ids": {1: "sequence"}},
         ),
+        (
+            {"input_ids": ids(2, 4, 7), "attention_mask": ids(2, 4, 7)},
+            {"input_ids": {0: "batch", 2: "sequence"}, "attention_mask": {0: "batch", 2: "sequence"}},
+        ),
+        (
+            {"input_ids": ids(2, 7), "bbox": ids(2, 7, 4), "grid": ids(2, 7, 3)},
+            {"input_ids": {0: "batch", 1: "sequence"}, "bbox": {0: "batch", 1: "sequence"}, "grid": {0: "batch"}},
+        ),
+        (
+            {"inputs_embeds": torch.zeros(2, 7, 8), "decoder_inputs_embeds": torch.zeros(2, 5, 8)},
+            {"inputs_embeds": {0: "batch", 1: "sequence"},
+             "decoder_inputs_embeds": {0: "batch", 1: "decoder_sequence"}},
+        ),
         ({"scale": torch.tensor(1.0), "flag": True}, {}),
     ],
 )  # fmt: skip
