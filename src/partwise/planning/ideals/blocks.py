@@ -216,10 +216,10 @@ def _ideals(before: Sequence[int], most: int) -> list[int]:
                 if (grown := mask | low) not in larger:
                     freed = (other for other in after[low.bit_length() - 1] if not before[other] & ~grown)
                     larger[grown] = (ready ^ low) | sum(1 << other for other in freed)
+            if len(found) + len(larger) > most:  # a whole level of many units side by side may fill the memory
+                return []
         level = larger
         found.extend(sorted(level))
-        if len(found) > most:
-            return []
     return found
 
 
