@@ -72,6 +72,33 @@ def _checked(module: Odd, x: Any) -> Any:
     return torch.relu(module.linear(x))
 
 
+def _factorized(module: Odd, x: Any) -> Any:
+    square, linalg = x.t() @ x + torch.eye(4), torch.linalg
+    solved = linalg.solve(square, x.t()), linalg.inv(square), linalg.pinv(x), linalg.matrix_exp(module.linear.weight)
+    sizes = linalg.det(square), *linalg.slogdet(square), linalg.svdvals(x), linalg.matrix_norm(x, "nuc")
+    return *linalg.eigh(square), *linalg.qr(x), linalg.cholesky(square), *solved, *sizes, linalg.svd(x)[1]
+
+
+def _special(module: Odd, x: Any) -> Any:
+    y, special = module.linear(x).abs() + 1, torch.special
+    gamma = (
+        torch.digamma(y),
+        torch.polygamma(1, y),
+        torch.igamma(y, y),
+        special.zeta(y + 1, y),
+        torch.mvlgamma(y + 3, 2),
+    )
+    bell = special.i0(x), special.i1e(x), special.bessel_j0(x), special.erfcx(x), special.ndtr(x), special.log_ndtr(x)
+    whole = (y * 9).long(), (y * 7).long()
+    steps = torch.gcd(*whole), torch.lcm(*whole), torch.nextafter(x, y), torch.frexp(y)[0]
+    return *gamma, *bell, *steps, torch.hamming_window(8)[:4] * y, torch.kaiser_window(8)[:4] * y
+
+
+def _whole_products(module: Odd, x: Any) -> Any:
+    rows = (module.linear(x) * 10).to(torch.int8).repeat(3, 4)
+    return torch._int_mm(rows, torch.ones(16, 8, dtype=torch.int8))
+
+
 _CASES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "one name twice": (
         lambda m, x: {1: m.linear(x), "1": x + 1, "a": [x * 2], "a_0": x * 3},
@@ -97,6 +124,9 @@ _CASES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         ("output",),
     ),
     "conjugates, spectra": (_spectrum, ("output_0", "output_1", "output_2")),
+    "factorizations": (_factorized, tuple(f"output_{place}" for place in range(15))),
+    "special functions": (_special, tuple(f"output_{place}" for place in range(17))),
+    "products of integers": (_whole_products, ("output",)),
     "a cell": (lambda m, x: m.cell(m.linear(x), (x, x)), ("output_0", "output_1")),
 }
 

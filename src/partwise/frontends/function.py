@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any
 
@@ -89,7 +90,8 @@ def find_function(name: str) -> Callable[[], Any]:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name)
+        with redirect_stdout(sys.stderr):  # stdout is for our own records
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         hint = f"is {error.name} installed, or a file of the working directory?"
         raise ModelError(name, f"module `{error.name}` is not found", hint=hint) from None
@@ -103,6 +105,7 @@ def find_function(name: str) -> Callable[[], Any]:
 
 def _call(function: Callable[[], Any], name: str) -> Any:
     try:
-        return function()
+        with redirect_stdout(sys.stderr):
+            return function()
     except Exception as error:
         raise ModelError(name, f"failed: {type(error).__name__}: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from partwise import capture, cut, plan, verify
@@ -36,6 +37,24 @@ def test_the_working_directory_is_importable(tmp_path: Path, monkeypatch: pytest
     module, inputs = build("here_alone:net")
     assert type(module).__name__ == "Linear"
     assert inputs is None
+
+
+def test_what_a_model_prints_is_no_part_of_our_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "talkative.py").write_text(
+        "import torch\nprint('imported')\n"
+        "class Net(torch.nn.Linear):\n    def forward(self, x):\n        print('called')\n"
+        "        return super().forward(x)\n"
+        "def net():\n    print('built')\n    return Net(2, 3).eval(), (torch.zeros(2, 2),)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    source = open_model("talkative:net")
+    graph = source.capture()
+    source.reference(graph, {"x": np.zeros((2, 2), np.float32)})
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert {"imported", "built", "called"} <= set(printed.err.split())
 
 
 def test_a_module_that_fails_to_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,8 @@ def _answered(module: Any, inputs: Mapping[str, Any]) -> Any:
     """What the module returns; whatever its code raises is about these inputs, which may be made up."""
     first, others = as_called(module, inputs)
     try:
-        return module(*first, **others)
+        with redirect_stdout(sys.stderr):  # stdout is for our own records
+            return module(*first, **others)
     except Exception as error:
         text = (str(error).splitlines() or [""])[0][:200]
         hint = "made-up inputs may not suit it: cut with --no-check, then verify with inputs of your own."

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from typing import Any
 
@@ -45,10 +46,13 @@ def without_lines() -> Generator[None]:
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """No warnings and no printed graphs from torch: what matters of a failed export is in its exception."""
+    """No warnings and no printed graphs from torch: what matters of a failed export is in its exception.
+
+    What the module itself prints goes to stderr: stdout is for our own records.
+    """
     logger = logging.getLogger("torch")
     before = logger.level
-    with warnings.catch_warnings(), redirect_stderr(StringIO()):
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr), redirect_stderr(StringIO()):
         warnings.simplefilter("ignore")
         logger.setLevel(logging.CRITICAL)
         try:

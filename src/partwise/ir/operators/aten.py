@@ -19,7 +19,9 @@ _CONTRACTIONS: dict[str, tuple[Kind, Rule]] = {
     "einsum.default": (Kind.MATMUL, rules.einsum),
     "scaled_dot_product_attention.default": (Kind.ATTENTION, rules.attention),
 }
-_PRODUCTS = "matmul.default mm.default mv.default dot.default vdot.default bmm.default inner.default".split()
+_PRODUCTS = (
+    "matmul.default mm.default mv.default dot.default vdot.default bmm.default inner.default _int_mm.default".split()
+)
 _ADDED_PRODUCTS = "addmm.default addmv.default addbmm.default baddbmm.default".split()
 _OUTER_PRODUCTS = "addr.default outer.default ger.default".split()
 _CONVOLUTIONS = """
@@ -69,6 +71,14 @@ sigmoid.default sign.default signbit.default silu.default sin.default sinc.defau
 softshrink.default special_expit.default sqrt.default square.default sub.Scalar sub.Tensor subtract.Scalar
 subtract.Tensor tan.default tanh.default threshold.default tril.default triu.default true_divide.Scalar
 true_divide.Tensor trunc.default where.Scalar where.ScalarOther where.ScalarSelf where.self xlogy.Tensor
+digamma.default float_power.Scalar float_power.Tensor_Tensor frexp.Tensor gcd.default
+i0.default igamma.default igammac.default isclose.default isreal.default lcm.default mvlgamma.default
+nextafter.default polygamma.default special_bessel_j0.default special_bessel_j1.default special_digamma.default
+special_entr.default special_erf.default special_erfc.default special_erfcx.default special_erfinv.default
+special_exp2.default special_expm1.default special_gammainc.default special_gammaln.default special_i0.default
+special_i0e.default special_i1.default special_i1e.default special_log1p.default special_log_ndtr.default
+special_logit.default special_ndtr.default special_ndtri.default special_polygamma.default special_psi.default
+special_round.default special_sinc.default special_xlog1py.default special_xlogy.default special_zeta.default
 """.split()
 
 _MOVEMENT = """
@@ -102,7 +112,10 @@ upsample_trilinear3d.vec max_unpool2d.default max_unpool3d.default
 _FACTORY = """
 arange.default arange.start arange.start_step empty.memory_format empty_like.default empty_permuted.default
 eye.default eye.m fft_fftfreq.default fft_rfftfreq.default full.default full_like.default hann_window.default
-hann_window.periodic linspace.default logspace.default new_empty.default new_full.default new_ones.default
+hann_window.periodic bartlett_window.default bartlett_window.periodic blackman_window.default blackman_window.periodic
+hamming_window.default hamming_window.periodic hamming_window.periodic_alpha hamming_window.periodic_alpha_beta
+kaiser_window.default kaiser_window.periodic kaiser_window.beta
+linspace.default logspace.default new_empty.default new_full.default new_ones.default
 new_zeros.default ones.default ones_like.default scalar_tensor.default zeros.default zeros_like.default
 """.split()
 
@@ -126,6 +139,18 @@ isin.Scalar_Tensor isin.Tensor_Scalar isin.Tensor_Tensor mode.default nanmedian.
 nanquantile.default nanquantile.scalar quantile.default quantile.scalar std_mean.default std_mean.dim
 var_mean.default var_mean.dim
 """.split()
+
+_FACTORIZATIONS = """
+cholesky.default cholesky_solve.default det.default inverse.default linalg_cholesky.default linalg_cholesky_ex.default
+linalg_det.default linalg_eig.default linalg_eigh.default linalg_eigvals.default linalg_eigvalsh.default
+linalg_inv.default linalg_inv_ex.default linalg_lu.default linalg_lu_factor.default linalg_matrix_exp.default
+linalg_matrix_norm.default linalg_matrix_norm.str_ord linalg_norm.ord_str linalg_pinv.atol_rtol_float
+linalg_pinv.atol_rtol_tensor linalg_pinv.default linalg_qr.default linalg_slogdet.default linalg_solve.default
+linalg_solve_ex.default linalg_solve_triangular.default linalg_svd.default linalg_svdvals.default logdet.default
+matrix_exp.default slogdet.default
+""".split()
+"""Of LAPACK: each element of a result hangs on a whole matrix. Not counted as multiply-accumulates, by the convention
+of published figures."""
 
 _NORM = """
 _fused_rms_norm.default _native_batch_norm_legit.no_stats _native_batch_norm_legit_no_training.default
@@ -153,6 +178,7 @@ _NEVER_CHEAP = frozenset(
     """
 _softmax.default softmax.int _log_softmax.default log_softmax.int cdist.default _cdist_forward.default
 """.split()
+    + _FACTORIZATIONS
 )
 """Reductions that are a layer's work, not arithmetic on positions."""
 
@@ -162,7 +188,7 @@ _LISTED: tuple[tuple[Kind, Sequence[str]], ...] = (
     (Kind.ELEMENTWISE, _ELEMENTWISE),
     (Kind.MOVEMENT, [*_MOVEMENT, *_GROWING]),
     (Kind.FACTORY, _FACTORY),
-    (Kind.REDUCTION, _REDUCTION),
+    (Kind.REDUCTION, [*_REDUCTION, *_FACTORIZATIONS]),
     (Kind.NORM, _NORM),
     (Kind.POOL, _POOL),
     (Kind.STATE, _STATE),
