@@ -38,7 +38,7 @@ def capture(model: str, output: Path | None, cache: int | None, as_json: bool, *
     Example:  partwise capture resnet50.onnx -o graph.json
               partwise capture llama/ --no-weights --cache 4096 -o llama.json
     """
-    check_parent(output)
+    check_parent(output, model, given["config"])
     with timed("captured"):
         graph = api.capture_with(model, replace(take_capture_options(given), cache=cache))
     data = graph_to_data(graph)

@@ -192,8 +192,13 @@ def take_run_options(given: dict[str, Any]) -> dict[str, Any]:
     return {"sizes": sizes} | {name: given.pop(name) for name in names}
 
 
-def check_parent(path: Path | None) -> None:
-    """Raise before any work where an output file cannot be written: no folder for it, or a folder in its place.
+def check_parent(path: Path | None, *read: object) -> None:
+    """Raise before any work where an output file cannot be written: no folder for it, a folder in its place, or a file
+    that is read.
+
+    Args:
+        path: of the output.
+        read: models, graphs, inputs: paths among them are kept as they are.
 
     Raises:
         InputError: which of them.
@@ -207,6 +212,8 @@ def check_parent(path: Path | None) -> None:
         raise InputError(str(path), "is a folder", expected="the name of a file")
     if not os.access(folder, os.W_OK) and not path.exists():
         raise InputError(str(path), "its folder cannot be written to")
+    if path.exists() and any(isinstance(r, str | Path) and Path(r).exists() and path.samefile(r) for r in read):
+        raise InputError(str(path), "is what is read here, and would be lost", hint="give -o another name.")
 
 
 def _all(options: tuple[Callable[[Any], Any], ...], command: Command) -> Command:

@@ -88,7 +88,7 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
         raise click.UsageError("--non-contiguous is for a --workload: a model's stages run one after the other.")
     if model is None:
         raise click.UsageError("Missing argument 'MODEL' (or --workload FILE).")
-    check_parent(output)
+    check_parent(output, model, given["cluster"], given["constraints"])
     limits, options = take_plan_options(given, allow_range=asked.pareto is not None), take_capture_options(given)
     room = tokens.all if tokens is not None else options.sequence if phase is not None else None
     options = _captured_for(model, options, room, is_batch_free=batch is not None)

@@ -83,8 +83,8 @@ def run(
     refuse(_PROOFS, "is for slices/, and this is a package.")
     for name in _PROOFS:
         given.pop(name)
-    check_parent(output)
-    check_parent(trace)
+    check_parent(output, given["inputs"])
+    check_parent(trace, given["inputs"])
     options = take_run_options(given) | take_worker_options(given)
     if config is not None:
         opened = api.package_of(package)

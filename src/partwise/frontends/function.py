@@ -95,7 +95,7 @@ def find_function(name: str) -> Callable[[], Any]:
     except ModuleNotFoundError as error:
         hint = f"is {error.name} installed, or a file of the working directory?"
         raise ModelError(name, f"module `{error.name}` is not found", hint=hint) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(name, f"importing `{module_name}` failed: {type(error).__name__}: {error}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
@@ -107,5 +107,5 @@ def _call(function: Callable[[], Any], name: str) -> Any:
     try:
         with redirect_stdout(sys.stderr):
             return function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(name, f"failed: {type(error).__name__}: {error}") from error

@@ -50,6 +50,10 @@ def read_lists(path: Path, shapes: Mapping[str, Shape | None]) -> tuple[dict[str
     named = json_object(path, expected='{"name": lists} or {"input_data": [lists]}')
     if "input_data" not in named or "input_data" in shapes:
         return named, False
+    if both := [name for name in named if name in shapes]:
+        raise InputError(
+            str(path), f"gives `{both[0]}` by name and `input_data` by position", expected="one of the two"
+        )
     return _positional(named["input_data"], shapes, str(path)), True
 
 

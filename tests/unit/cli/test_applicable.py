@@ -71,6 +71,8 @@ def test_what_does_not_apply_is_refused(
         (("plan", "MODEL", "--constraints", "missing.toml"), "missing.toml: cannot be read"),
         (("full-run", "MODEL", "--cluster", "missing.toml"), "missing.toml: cannot be read"),
         (("plan", "MODEL", "-o", "PACKAGE"), "package: is a folder; expected the name of a file"),
+        (("capture", "MODEL", "-o", "MODEL"), "is what is read here, and would be lost"),
+        (("plan", "MODEL", "--stages", "1", "-o", "MODEL"), "is what is read here, and would be lost"),
         (("run", "PACKAGE", "--trace", "PACKAGE"), "package: is a folder"),
         (("run", "PACKAGE", "-o", "PACKAGE"), "package: is a folder"),
         (("profile", "MODEL", "--hardware", "a100", "--check", "missing.json"), "missing.json: cannot be read"),

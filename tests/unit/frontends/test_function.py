@@ -23,6 +23,7 @@ from tiny_models import save_bert
         ("tiny_models:nothing", "has no function `nothing`"),
         ("tiny_models:not_a_module", "returned something else; expected an nn.Module"),
         ("tiny_models:save_bert", "failed: TypeError"),
+        ("sys:exit", "failed: SystemExit"),
     ],
 )
 def test_failures_say_which_part(name: str, message: str) -> None:

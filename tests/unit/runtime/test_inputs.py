@@ -72,6 +72,7 @@ def test_json_by_position_for_a_single_input(
         ("{", InputError),
         ('{"input_data": 3}', InputError),
         ('{"input_data": [[1]]}', InputError),
+        ('{"x": [[1, 2, 3, 4]], "input_data": [[[1, 2, 3, 4]], [1]]}', InputError),
         ('{"x": [[1, 2, 3, 4]], "x": [[5, 6, 7, 8]]}', InputError),
         ('{"x": [[NaN, 2, 3, 4]]}', InputError),
         ('{"x": [[1e300]]}', InterfaceMismatchError),
