@@ -99,7 +99,7 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
         return
     limits["sizes"] = api.sizes_for(graph, options) if phase is None else _sizes(graph, phase, options)
     if asked.pareto is not None:
-        _front(graph, asked, as_json, limits)
+        _front(graph, asked, as_json, limits | {"fuse": fuse or "none"})
         return
     with timed("planned"):
         made = api.plan(graph, fuse=fuse or "none", batch=batch, **limits)

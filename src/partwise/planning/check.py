@@ -14,8 +14,8 @@ from partwise.ir import Contraction, contract
 from partwise.planning.colocation import units
 from partwise.planning.constraints import nodes_named, stated_groups
 from partwise.planning.evaluator import Evaluator
-from partwise.planning.rates import rate_table
 from partwise.planning.records import Level, Plan, Stage
+from partwise.planning.terms import Terms
 from partwise.profiling import profile
 
 __all__ = ["broken_limits", "check_plan", "gap_of", "value_of", "violations"]
@@ -29,9 +29,8 @@ def check_plan(plan: Plan, subject: str = "plan") -> None:
     Raises:
         PlanError: the first violation, and how many more there are.
     """
-    contraction = contract(plan.graph)
-    rates = rate_table(contraction, profile(plan.graph, plan.sizes), plan.cluster, plan.reserve, plan.fusion)
-    found = list(violations(plan, Evaluator(contraction, rates)))
+    evaluator = Terms.of(plan).evaluator(contract(plan.graph), profile(plan.graph, plan.sizes))
+    found = list(violations(plan, evaluator))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise PlanError(subject, f"is not a plan of its graph: {found[0]}{more}")

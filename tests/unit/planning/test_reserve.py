@@ -10,9 +10,9 @@ import pytest
 
 from graphs import chain, decoder
 from partwise.errors import InfeasibleError, InputError
-from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK, equal_devices
+from partwise.hardware import REFERENCE_CLUSTER, REFERENCE_DEVICE, REFERENCE_LINK, Cluster, equal_devices
 from partwise.ir import Graph, contract
-from partwise.planning import Limits, Objective, Plan, Reserve, plan, plan_from_data, plan_to_data, violations
+from partwise.planning import Limits, Objective, Plan, Reserve, Terms, plan, plan_from_data, plan_to_data, violations
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.orders import orders
 from partwise.planning.price import Priced, measure, price
@@ -26,9 +26,13 @@ TOKEN = 2 * 2 * 8 * 4  # K and V, shared heads, width, bytes of float32
 
 
 def planned(
-    graph: Graph, limits: Limits, *objectives: Objective, reserve: Reserve | None = None, **options: object
+    graph: Graph,
+    limits: Limits,
+    *objectives: Objective,
+    reserve: Reserve | None = None,
+    cluster: Cluster = REFERENCE_CLUSTER,
 ) -> Plan:
-    return plan(graph, profile(graph), limits, objectives, reserve=reserve or Reserve(), **options)  # pyright: ignore
+    return plan(graph, profile(graph), limits, objectives, Terms(cluster=cluster, reserve=reserve or Reserve()))
 
 
 def problem_of(graph: Graph, reserve: Reserve) -> Problem:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from partwise.errors import InfeasibleError, InputError
-from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph, contract
-from partwise.planning.evaluator import Evaluator
 from partwise.planning.plan import plan
-from partwise.planning.rates import rate_table
 from partwise.planning.records import Blend, Limits, Objective, Plan
 from partwise.planning.schedule.formula import Prediction, predict
 from partwise.planning.schedule.record import ScheduleKind
 from partwise.planning.schedule.times import StageTimes, stage_times, times_of_plan
+from partwise.planning.terms import USUAL, Terms
 from partwise.profiling import profile
 
 __all__ = ["BatchChoice", "MicrobatchChoice", "best_batch", "best_microbatches", "plan_batch"]
@@ -90,12 +87,11 @@ def best_batch(
     graph: Graph,
     limits: Limits,
     objectives: Sequence[Objective] | Blend = (),
+    terms: Terms = USUAL,
     *,
-    cluster: Cluster = REFERENCE_CLUSTER,
     sizes: Mapping[str, int] | None = None,
     symbol: str = "batch",
     most: int = 4096,
-    **options: Any,
 ) -> tuple[BatchChoice, ...]:
     """Batches of 1, 2, 4, … requests, each with its own plan, as far as they fit; the one with the highest throughput
     first, of equal ones the smallest.
@@ -104,11 +100,10 @@ def best_batch(
         graph: what is planned.
         limits: of every stage.
         objectives: of the plans.
-        cluster: the devices.
+        terms: of the plans.
         sizes: of the graph's other symbols.
         symbol: the graph's name for the batch size.
         most: the largest batch tried.
-        options: of `plan`.
 
     Raises:
         InfeasibleError: not even a batch of 1 fits.
@@ -120,7 +115,7 @@ def best_batch(
     while size <= most:
         try:
             counted = profile(graph, {**(sizes or {}), symbol: size})
-            made = plan(graph, counted, limits, objectives, cluster=cluster, **options)
+            made = plan(graph, counted, limits, objectives, terms)
         except InfeasibleError:
             if not found:
                 raise
@@ -130,20 +125,28 @@ def best_batch(
     return tuple(sorted(found, key=lambda one: (-one.requests_per_s, one.size)))
 
 
-def plan_batch(graph: Graph, limits: Limits, objectives: Sequence[Objective] | Blend = (), **options: Any) -> Plan:
+def plan_batch(
+    graph: Graph,
+    limits: Limits,
+    objectives: Sequence[Objective] | Blend = (),
+    terms: Terms = USUAL,
+    *,
+    sizes: Mapping[str, int] | None = None,
+) -> Plan:
     """The plan of the batch with the highest throughput, with a note on it.
 
     Args:
         graph: what is planned.
         limits: of every stage.
         objectives: of the plans; by default those of `plan`.
-        options: of `best_batch` and `plan`.
+        terms: of the plans.
+        sizes: of the graph's other symbols.
 
     Raises:
         InfeasibleError: not even a batch of 1 fits.
         InputError: the graph's batch size is fixed.
     """
-    found = best_batch(graph, limits, objectives, **options)
+    found = best_batch(graph, limits, objectives, terms, sizes=sizes)
     best, most = found[0], max(one.size for one in found)
     note = f"batch {best.size}, of 1, 2, 4 … {most}, has the most requests a second: {best.requests_per_s:.4g}"
     return replace(best.plan, notes=(*best.plan.notes, note))
@@ -161,7 +164,7 @@ def _split(
     made: Plan, size: int, many: int, kind: ScheduleKind, symbol: str, backward: float | None
 ) -> MicrobatchChoice:
     costs, contraction = profile(made.graph, {**made.sizes, symbol: size}), contract(made.graph)
-    evaluator = Evaluator(contraction, rate_table(contraction, costs, made.cluster, made.reserve, made.fusion))
+    evaluator = Terms.of(made).evaluator(contraction, costs)
     names = [stage.device for stage in made.stages]
     stages, cuts = evaluator.price(tuple(stage.nodes for stage in made.stages), names)
     times: tuple[StageTimes, ...] = stage_times(stages, cuts, made.graph, costs.sizes, made.cluster, backward=backward)
