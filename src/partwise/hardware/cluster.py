@@ -7,7 +7,7 @@ A file is TOML: `[[member]]` tables name a device, `[links]` what connects them,
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import inf
@@ -85,6 +85,14 @@ class Cluster:
         if self.is_open or self.member(one).host == self.member(other).host or self.between is None:
             return self.within
         return self.between
+
+    def pooled(self, amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
+        """Bytes that members take of each pool together, from names of members and what each takes."""
+        found = dict.fromkeys(self.pools, 0)
+        for name, amount in amounts:
+            if pool := self.member(name).pool:
+                found[pool] += amount
+        return found
 
     @property
     def has_one_link(self) -> bool:

@@ -139,10 +139,10 @@ def _homeless(plan: Plan) -> Iterator[str]:
 
 def _overfull(stages: Sequence[Stage], plan: Plan) -> Iterator[str]:
     """Memory that several devices share."""
+    need = plan.cluster.pooled((stage.device, stage.peak_bytes) for stage in stages)
     for pool, size in plan.cluster.pools.items():
-        need = sum(stage.peak_bytes for stage in stages if plan.cluster.member(stage.device).pool == pool)
-        if need > size:
-            yield f"the stages in `{pool}` need {need} bytes, it has {size}"
+        if need[pool] > size:
+            yield f"the stages in `{pool}` need {need[pool]} bytes, it has {size}"
 
 
 def _beyond(stage: Stage, plan: Plan, contraction: Contraction) -> Iterator[str]:

@@ -74,7 +74,7 @@ def test_questions_without_an_answer() -> None:
     ],
 )
 def test_limits_and_terms_that_no_plan_takes_are_refused(limits: Limits, terms: Terms, stages: tuple[int]) -> None:
-    with pytest.raises(InputError, match="at least 1|no such solver"):
+    with pytest.raises(InputError, match=r"at least 1|no such solver"):
         pareto(GRAPH, profile(GRAPH), limits, AXES, terms, stages=stages)
 
 

@@ -5,7 +5,6 @@ Everything is found from the plan's record alone, by pricing its neighbours and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from math import fsum, inf
 
@@ -72,9 +71,6 @@ def _memory_share(plan: Plan, stage: Stage) -> float | None:
     room = min(plan.limits.room_bytes, member.room_bytes)
     shares = [] if room == inf else [stage.peak_bytes / room]
     if member.pool:
-        shares.append(_pooled(plan.stages, plan, member.pool) / plan.cluster.pools[member.pool])
+        need = plan.cluster.pooled((each.device, each.peak_bytes) for each in plan.stages)
+        shares.append(need[member.pool] / plan.cluster.pools[member.pool])
     return max(shares, default=None)
-
-
-def _pooled(stages: Sequence[Stage], plan: Plan, pool: str) -> int:
-    return sum(stage.peak_bytes for stage in stages if plan.cluster.member(stage.device).pool == pool)

@@ -149,9 +149,8 @@ class Comparison:
             room = min(one.plans[Phase.PREFILL].limits.room_bytes, self.cluster.member(name).room_bytes)
             if size > room:
                 yield f"{name} needs {format_bytes(size)} for both phases, has {format_bytes(room)}"
-        for pool, room in self.cluster.pools.items():
-            size = sum(size for name, size in need.items() if self.cluster.member(name).pool == pool)
-            if size > room:
+        for pool, size in self.cluster.pooled(need.items()).items():
+            if size > (room := self.cluster.pools[pool]):
                 yield f"`{pool}` needs {format_bytes(size)} for both phases, has {format_bytes(room)}"
 
     def _memory(self, one: _Way, other: _Way) -> dict[str, int]:

@@ -168,15 +168,11 @@ def _split(
     names = [stage.device for stage in made.stages]
     stages, cuts = evaluator.price(tuple(stage.nodes for stage in made.stages), names)
     times: tuple[StageTimes, ...] = stage_times(stages, cuts, made.graph, costs.sizes, made.cluster, backward=backward)
-    shared = {
-        pool: sum(s.peak_bytes for s in stages if made.cluster.member(s.device).pool == pool) <= room
-        for pool, room in made.cluster.pools.items()
-    }
     return MicrobatchChoice(
         size=size,
         prediction=predict(kind, times, many),
         peak_bytes=max(stage.peak_bytes for stage in stages),
-        fits=not evaluator.overfull(stages, made.limits) and all(shared.values()),
+        fits=not evaluator.overfull(stages, made.limits) and not evaluator.overfilled(stages),
     )
 
 
