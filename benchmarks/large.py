@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import partwise  # noqa: E402
 from graphs import transformer  # noqa: E402
 from partwise.hardware import Cluster, Member, equal_devices, find_device, find_link  # noqa: E402
-from partwise.planning import Limits, Objective, Terms, plan  # noqa: E402, Terms
+from partwise.planning import Limits, Objective, Terms, plan  # noqa: E402
 
 TYPES = ("a100", "rtx3090", "rtx3060", "h100-pcie")
 LINK = find_link("nvlink3")

@@ -117,13 +117,13 @@ class Cluster:
 
 
 def equal_devices(
-    device: Device, link: Link, count: int | None = None, *, memory_bytes: int | None = None, name: str = ""
+    device: Device, link: Link, count: int | None = None, *, memory_bytes: int | None = None
 ) -> Cluster:
     """A cluster of equal devices: so many, or as many as a plan asks for."""
     plain = replace(device, sources=(), title="", aliases=())
     names = [device.name] if count is None else [f"{device.name}-{number}" for number in range(count)]
     return Cluster(
-        name=name or device.name,
+        name=device.name,
         members=tuple(Member(name=each, device=plain, memory_bytes=memory_bytes) for each in names),
         within=_plain_link(link),
         is_open=count is None,

@@ -17,6 +17,8 @@ from partwise.profiling import profile
 
 __all__ = ["BatchChoice", "MicrobatchChoice", "best_batch", "best_microbatches", "plan_batch"]
 
+_BATCH = "batch"  # what a graph calls that size
+_MOST_TRIED = 4096  # batch of `best_batch`; assumed
 _LARGEST = 2**20  # batch, and microbatches: nothing beyond was ever of use
 
 
@@ -59,7 +61,6 @@ def best_microbatches(
     batch: int,
     kind: ScheduleKind = ScheduleKind.GPIPE,
     *,
-    symbol: str = "batch",
     backward: float | None = None,
 ) -> tuple[MicrobatchChoice, ...]:
     """All ways to run a batch through a plan in equal microbatches, the best one first.
@@ -72,14 +73,13 @@ def best_microbatches(
         made: whose stages are run.
         batch: requests in all.
         kind: the schedule.
-        symbol: the graph's name for the batch size.
         backward: see `times_of_plan`.
 
     Raises:
         InputError: the graph's batch size is fixed, or `batch` is below 1.
     """
-    _check(made.graph, symbol, batch)
-    found = [_split(made, batch // many, many, kind, symbol, backward) for many in _divisors(batch)]
+    _check(made.graph, batch)
+    found = [_split(made, batch // many, many, kind, backward) for many in _divisors(batch)]
     return tuple(sorted(found, key=lambda one: (not one.fits, one.prediction.makespan_s, one.prediction.microbatches)))
 
 
@@ -90,8 +90,6 @@ def best_batch(
     terms: Terms = USUAL,
     *,
     sizes: Mapping[str, int] | None = None,
-    symbol: str = "batch",
-    most: int = 4096,
 ) -> tuple[BatchChoice, ...]:
     """Batches of 1, 2, 4, … requests, each with its own plan, as far as they fit; the one with the highest throughput
     first, of equal ones the smallest.
@@ -102,19 +100,17 @@ def best_batch(
         objectives: of the plans.
         terms: of the plans.
         sizes: of the graph's other symbols.
-        symbol: the graph's name for the batch size.
-        most: the largest batch tried.
 
     Raises:
         InfeasibleError: not even a batch of 1 fits.
         InputError: the graph's batch size is fixed.
     """
-    _check(graph, symbol, most)
+    _check(graph, 1)
     found: list[BatchChoice] = []
     size = 1
-    while size <= most:
+    while size <= _MOST_TRIED:
         try:
-            counted = profile(graph, {**(sizes or {}), symbol: size})
+            counted = profile(graph, {**(sizes or {}), _BATCH: size})
             made = plan(graph, counted, limits, objectives, terms)
         except InfeasibleError:
             if not found:
@@ -152,18 +148,16 @@ def plan_batch(
     return replace(best.plan, notes=(*best.plan.notes, note))
 
 
-def _check(graph: Graph, symbol: str, batch: int) -> None:
-    if symbol not in graph.hints:
+def _check(graph: Graph, batch: int) -> None:
+    if _BATCH not in graph.hints:
         known = ", ".join(sorted(graph.hints)) or "none: its sizes are fixed"
-        raise InputError(f"size `{symbol}`", "the graph has no such symbol", expected=known)
+        raise InputError(f"size `{_BATCH}`", "the graph has no such symbol", expected=known)
     if not 1 <= batch <= _LARGEST:
         raise InputError("batch", "is out of range", expected=f"1 to {_LARGEST}", got=batch)
 
 
-def _split(
-    made: Plan, size: int, many: int, kind: ScheduleKind, symbol: str, backward: float | None
-) -> MicrobatchChoice:
-    costs, contraction = profile(made.graph, {**made.sizes, symbol: size}), contract(made.graph)
+def _split(made: Plan, size: int, many: int, kind: ScheduleKind, backward: float | None) -> MicrobatchChoice:
+    costs, contraction = profile(made.graph, {**made.sizes, _BATCH: size}), contract(made.graph)
     evaluator = Terms.of(made).evaluator(contraction, costs)
     names = [stage.device for stage in made.stages]
     stages, cuts = evaluator.price(tuple(stage.nodes for stage in made.stages), names)
