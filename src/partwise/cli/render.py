@@ -15,7 +15,7 @@ from partwise.planning import Placement, Plan, format_value
 from partwise.profiling import Profile
 from partwise.runtime import Run
 from partwise.runtime.engines import engine_names, engine_text
-from partwise.units import format_bytes, format_count, format_seconds
+from partwise.units import format_bytes, format_count, format_seconds, number_of
 from partwise.verification import Outcome, Verdict
 
 __all__ = [
@@ -193,11 +193,11 @@ def show_run(run: Run, most: int = 5) -> None:
     engine, names = record.engines[0], engine_names(tuple(map(engine_text, record.engines)))
     seconds = f" in {format_seconds(run.seconds)}" if run.seconds is not None else ""
     one = f"{engine.engine} {engine.version} on {engine.device}"
-    claim = f"{one if len(set(record.engines)) == 1 else names}, {engine.threads} threads a stage"
-    count = f"{len(record.requests)} request" + ("s" if len(record.requests) > 1 else "")
+    claim = f"{one if len(set(record.engines)) == 1 else names}, {number_of(engine.threads, 'thread')} a stage"
+    count = number_of(len(record.requests), "request")
     if run.seconds and len(record.requests) > 1:
         seconds += f" ({len(record.requests) / run.seconds:.1f}/s)"
-    out.print(Text(f"{count}{seconds}; {record.executor}, {len(record.engines)} stages; {claim}"))
+    out.print(Text(f"{count}{seconds}; {record.executor}, {number_of(len(record.engines), 'stage')}; {claim}"))
     for incident in record.incidents[:most]:
         out.print(Text(str(incident), style="yellow"))
     if len(record.incidents) > most:

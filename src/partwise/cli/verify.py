@@ -56,7 +56,7 @@ def verify(
 
     \b
     Example:  partwise verify package/ --against resnet50.onnx --input x.npz
-    Example:  partwise verify proofs.zip --manifest sha256:… --input input.json --claim output.json
+              partwise verify proofs.zip --manifest sha256:… --input input.json --claim output.json
     """
     proofs = {"manifest": manifest, "inputs": inputs, "claim": claim, "templates": templates}
     if path is None and sliced_model(None) is None:

@@ -116,9 +116,7 @@ class Cluster:
         )
 
 
-def equal_devices(
-    device: Device, link: Link, count: int | None = None, *, memory_bytes: int | None = None
-) -> Cluster:
+def equal_devices(device: Device, link: Link, count: int | None = None, *, memory_bytes: int | None = None) -> Cluster:
     """A cluster of equal devices: so many, or as many as a plan asks for."""
     plain = replace(device, sources=(), title="", aliases=())
     names = [device.name] if count is None else [f"{device.name}-{number}" for number in range(count)]

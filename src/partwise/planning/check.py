@@ -17,6 +17,7 @@ from partwise.planning.evaluator import Evaluator
 from partwise.planning.records import Level, Plan, Stage
 from partwise.planning.terms import Terms
 from partwise.profiling import profile
+from partwise.units import number_of
 
 __all__ = ["broken_limits", "check_plan", "gap_of", "value_of", "violations"]
 
@@ -100,7 +101,7 @@ def _misplaced(plan: Plan, contraction: Contraction) -> Iterator[str]:
     yield from (f"node {node} is in no stage" for node in contraction.placed if node not in seen)
     yield from (f"node {node} is none that is placed" for node in sorted(seen.difference(contraction.placed)))
     if plan.limits.stages not in (None, len(plan.stages)):
-        yield f"there are {len(plan.stages)} stages, not {plan.limits.stages}"
+        yield f"the plan is of {number_of(len(plan.stages), 'stage')}, not {plan.limits.stages}"
     if not plan.stages or not plan.levels:
         yield "there is no stage or no objective"
 

@@ -19,6 +19,7 @@ from partwise.planning.problem import Problem, formulate
 from partwise.planning.records import Limits, Objective, Stage
 from partwise.planning.terms import USUAL, Terms
 from partwise.profiling import Profile
+from partwise.units import number_of
 
 __all__ = ["AXES", "Front", "FrontPoint", "pareto"]
 
@@ -99,8 +100,12 @@ def pareto(
         if (count or 1) <= most and len(set(problem.homes.values())) <= (count or most):
             survey.look(count)
     if not survey.points:
-        raise InfeasibleError("pareto", "no plan keeps the limits with any of these numbers of stages",
-                              expected=f"at most {most} stages", got=", ".join(map(str, counts)))  # fmt: skip
+        raise InfeasibleError(
+            "pareto",
+            "no plan keeps the limits with any of these numbers of stages",
+            expected=f"at most {number_of(most, 'stage')}",
+            got=", ".join(map(str, counts)),
+        )
     points = sorted(undominated(survey.points), key=lambda point: point.values)
     return Front(axes=demand.objectives, points=tuple(points), asked=survey.asked)
 

@@ -22,6 +22,7 @@ from partwise.planning.terms import USUAL, Terms
 from partwise.planning.undivided import why_alone
 from partwise.planning.weighted import solve_blend
 from partwise.profiling import Profile
+from partwise.units import number_of
 
 __all__ = ["check_arguments", "default_objectives", "plan"]
 
@@ -103,7 +104,7 @@ def _blended(problem: Problem, demand: Demand, asked: tuple[Blend, Constraints],
     notes, count = problem.notes, demand.limits.stages
     if count is None and problem.cluster.is_open:
         count = len(_solution(problem, replace(demand, objectives=(Objective.STAGES,)), solver).assignment)
-        notes = (*notes, f"{count} stages, the fewest found that keep the limits, since nothing says how many")
+        notes = (*notes, _fewest(count))
     counted = replace(demand, limits=replace(demand.limits, stages=count))
     possible = _may_exist(problem, demand.limits)
     found = solve_blend(problem, counted, blend, lambda p, d: solve(p, d, solver)) if possible else None
@@ -121,9 +122,12 @@ def _may_exist(problem: Problem, limits: Limits) -> bool:
 
 def _refined(first: Solution, second: Solution | None, stages: int) -> Solution:
     """The plan of so many stages that is best for what was asked, and why there are so many."""
-    note = f"{stages} stages, the fewest found that keep the limits, since nothing says how many"
     found = replace(first, bound=None) if second is None else second
-    return replace(found, notes=(*found.notes, note))
+    return replace(found, notes=(*found.notes, _fewest(stages)))
+
+
+def _fewest(stages: int) -> str:
+    return f"{number_of(stages, 'stage')}, the fewest found that keep the limits, since nothing says how many"
 
 
 def check_arguments(limits: Limits, terms: Terms) -> None:
