@@ -198,6 +198,7 @@ def _refuse_unknown(data: dict[str, Any], subject: str) -> None:
     """Keys that the format does not have, so that a misspelt limit is not a silent one."""
     tables = [("", data, _File), ("links", data.get("links", {}), _Links)]
     tables += [("member", member, _Row) for member in data["member"]]
+    tables += [("links.pair", pair, _Pair) for pair in data.get("links", {}).get("pair", ())]
     for name, table, kind in tables:
         known = kind.__dataclass_fields__
         if unknown := sorted(set(table) - set(known)):
@@ -253,6 +254,10 @@ def _check(cluster: Cluster, subject: str) -> None:
         if missing := sorted(set(wire.ends) - names):
             raise DeviceError(subject, f"[[links.pair]] names `{missing[0]}`", expected=", ".join(sorted(names)))
     wired = [set(wire.ends) for wire in cluster.wires]
+    for number, ends in enumerate(wired):
+        if len(ends) < 2 or ends in wired[:number]:
+            both = " and ".join(f"`{name}`" for name in cluster.wires[number].ends)
+            raise DeviceError(subject, f"[[links.pair]] joins {both}", expected="two members, each pair once")
     for one, other in combinations(cluster.members, 2):
         if one.host != other.host and cluster.between is None and {one.name, other.name} not in wired:
             raise DeviceError(
