@@ -21,6 +21,7 @@ import click
 from partwise.cli.mistakes import usage_record
 from partwise.cli.streams import leave_streams, open_streams, say
 from partwise.errors import InputError, PartwiseError
+from partwise.freed_memory import keep_freed
 
 __all__ = ["VERBS", "main"]
 
@@ -105,6 +106,7 @@ def main() -> None:
     as_json = "--json" in sys.argv
     open_streams()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait must not take a stage's processor
+    keep_freed()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = partwise.main(prog_name="partwise", standalone_mode=False) or 0

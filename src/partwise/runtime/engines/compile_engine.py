@@ -20,6 +20,7 @@ import numpy as np
 import partwise.ir as ir
 from partwise.errors import EngineError, PartwiseError
 from partwise.extras import require
+from partwise.freed_memory import freed_memory
 from partwise.ir.dims import evaluate
 from partwise.kernels import register_experts
 from partwise.packaging import Segment
@@ -61,6 +62,7 @@ class CompileEngine:
             threads=threads,
             experts=register_experts(),
             exact=False,
+            freed_memory=freed_memory(),
         )
 
     @property

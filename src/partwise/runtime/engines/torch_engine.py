@@ -10,6 +10,7 @@ import numpy as np
 import partwise.ir as ir
 from partwise.errors import EngineError, InterfaceMismatchError, PartwiseError
 from partwise.extras import require
+from partwise.freed_memory import freed_memory
 from partwise.ir.dims import holds
 from partwise.ir.operators.limits import refuse_absurd
 from partwise.kernels import register_experts
@@ -40,6 +41,7 @@ class TorchEngine:
             threads=threads,
             experts=register_experts(),
             exact=device == "cpu",
+            freed_memory=freed_memory(),
         )
 
     @property
