@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from partwise.cli.mistakes import usage_record
+from partwise.cli.mistakes import report, usage_record
 from partwise.cli.streams import leave_streams, open_streams, say
 from partwise.errors import InputError, PartwiseError
 from partwise.freed_memory import keep_freed
@@ -123,10 +123,10 @@ def main() -> None:
     except (BrokenPipeError, _UnreadError):
         code = _GONE
     except PartwiseError as error:
-        code = _report(error, as_json)
+        code = report(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the one place where the unforeseen ends
         full = _full_disk(error)
-        code = _defect() if full is None else _report(full, as_json)
+        code = _defect() if full is None else report(full, as_json=as_json)
     leave_streams()
     sys.exit(code)
 
@@ -149,10 +149,3 @@ def _terminate(number: int, frame: object) -> None:
     """Leave by the way of all `with` blocks, which end what they started."""
     del number, frame
     sys.exit(_TERMINATED)
-
-
-def _report(error: PartwiseError, as_json: bool) -> int:
-    if as_json:
-        say(json.dumps(error.as_dict()))
-    say(f"{type(error).__name__}: {error}", err=True)
-    return error.exit_code

@@ -94,7 +94,7 @@ class _CompiledSegment:
                 results = list(self._program(sizes, given)(*given, *self._state.values()))
         except PartwiseError:
             raise
-        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+        except (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, AssertionError) as error:
             hint = _COMPILER_HINT if "compiler" in str(error).lower() else ""
             raise engine_failure(self._name, "torch.compile failed", error, hint) from error
         names = [output.tensor for output in self._graph.outputs]

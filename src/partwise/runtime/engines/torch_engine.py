@@ -85,7 +85,7 @@ class TorchSegment:
                 results = self._program.run(values, sizes, observe)
         except PartwiseError:
             raise
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        except (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError) as error:
             raise engine_failure(self._name, "torch failed", error) from error
         names = [output.tensor for output in self._graph.outputs]
         ours = {n: r.clone() if n in self._lent else r for n, r in zip(names, results, strict=True)}
