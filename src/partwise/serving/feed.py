@@ -60,7 +60,6 @@ class Feed:
         self._stream = _Stream()
         self._batches = 0
         self._came = Recent()
-        self._told = 0
         self._good: Setup | None = None
         self._checked = False
         self.ready = threading.Event()
@@ -156,7 +155,8 @@ class Feed:
         """One executor from start to end; whether that was the end of all."""
         setup = self._setup = self._next
         trace = Trace()
-        with start_executor(setup.executor, setup.package, replace(setup.options, trace=trace)) as executor:
+        options = replace(setup.options, trace=trace, on_incident=self._observer.incident)
+        with start_executor(setup.executor, setup.package, options) as executor:
             check_exact(setup.package, executor, setup.options.threads, setup.max_difference)
             if setup.max_batch > 1 and self._symbol is not None and not self._checked:
                 check_rows(setup.package, executor, self._symbol)
@@ -177,9 +177,9 @@ class Feed:
         return self._next is setup
 
     def _serve(self, executor: Executor, trace: Trace) -> None:
-        self._stream, self._told = _Stream(), 0
+        self._stream = _Stream()
         for answer in executor.run(self._offers()):
-            self._answer(answer, trace, executor)
+            self._answer(answer, trace)
 
     def _offers(self) -> Iterator[Values | float | None]:
         stream = self._stream
@@ -203,13 +203,6 @@ class Feed:
         if setup.adaptive:
             self._queue.max_rows = setup.microbatch(self._came.per_s(time.monotonic()), sizes)
 
-    def _tell(self, executor: Executor) -> None:
-        """What went wrong since the last answer, and was put right or not."""
-        incidents = executor.incidents
-        for incident in incidents[self._told :]:
-            self._observer.incident(incident)
-        self._told = len(incidents)
-
     def _fail(self, request: int, error: PartwiseError) -> None:
         """A batch that cannot be computed: its requests are repeated one by one, and one that fails alone fails."""
         batch = self._stream.underway.pop(request)
@@ -219,25 +212,18 @@ class Feed:
         else:
             self._queue.put_back(batch)
 
-    def _answer(self, answer: Answer, trace: Trace, executor: Executor) -> None:
+    def _answer(self, answer: Answer, trace: Trace) -> None:
         stream, now = self._stream, time.monotonic()
-        self._tell(executor)
+        segments, handovers = self._spans(answer.request, trace)
         if answer.error is not None:
             self._fail(answer.request, answer.error)
             return
-        for span in trace.segments:
-            stream.segments.setdefault(span.request, []).append(span)
-        for handover in trace.handovers:
-            stream.handovers.setdefault(handover.request, []).append(handover)
         batch = stream.underway.pop(answer.request)
         self._setup.pace.finished(*stream.begun.pop(answer.request))
-        segments = tuple(stream.segments.pop(answer.request, ()))
-        handovers = tuple(stream.handovers.pop(answer.request, ()))
         counts = [job.rows for job in batch]
         parts: list[dict[str, np.ndarray]] = [answer.outputs] if len(batch) == 1 else split(answer.outputs, counts)
-        self._observer.answered(sum(counts), trace)
-        _clear(trace)
         start = min((span.start_s for span in segments), default=now)
+        self._observer.answered(sum(counts))
         row = 0
         for job, outputs in zip(batch, parts, strict=True):
             job.future.set_result(
@@ -246,6 +232,17 @@ class Feed:
             )  # fmt: skip
             row += job.rows
         self._batches += 1
+
+    def _spans(self, request: int, trace: Trace) -> tuple[tuple[SegmentSpan, ...], tuple[HandoverSpan, ...]]:
+        """What was measured of a request that has ended, well or not."""
+        stream = self._stream
+        for span in trace.segments:
+            stream.segments.setdefault(span.request, []).append(span)
+        for handover in trace.handovers:
+            stream.handovers.setdefault(handover.request, []).append(handover)
+        self._observer.measured(trace)
+        _clear(trace)
+        return tuple(stream.segments.pop(request, ())), tuple(stream.handovers.pop(request, ()))
 
     def _recover(self, error: Exception) -> None:
         """After a failure: the guilty request fails, the others are repeated."""

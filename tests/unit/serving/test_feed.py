@@ -38,8 +38,10 @@ class Told:
     incidents: list[Incident] = field(default_factory=list[Incident])
     errors: list[PartwiseError] = field(default_factory=list[PartwiseError])
 
-    def answered(self, rows: int, trace: Trace) -> None:
+    def answered(self, rows: int) -> None:
         self.rows.append(rows)
+
+    def measured(self, trace: Trace) -> None:
         self.spans += len(trace.segments)
 
     def incident(self, incident: Incident) -> None:
@@ -118,6 +120,18 @@ def test_only_the_guilty_fails(package: Package) -> None:
     assert told.errors == []
     assert {incident.what for incident in told.incidents} <= {"failed", "given up"}
     assert told.incidents
+
+
+def test_what_fails_leaves_nothing_measured_behind(package: Package) -> None:
+    """A request that fails in the last stage has been measured in those before it; a server runs for months."""
+    policy = replace(POLICY, exclude_after=99, abandon_after=99)
+    options = Options(engine="null,null,fake:null+fail=1", threads=1, policy=policy)
+    with feeding(setup_of(package, options=options, max_batch=1)) as (feed, told):
+        jobs = [feed.submit(example()) for _ in range(5)]
+        assert all(isinstance(job.future.exception(20), EngineError) for job in jobs)
+        assert told.spans == 5 * 2
+        assert not feed._stream.segments  # pyright: ignore[reportPrivateUsage]
+        assert not feed._stream.handovers  # pyright: ignore[reportPrivateUsage]
 
 
 def test_an_executor_that_breaks_is_replaced_and_nothing_is_lost(
