@@ -21,6 +21,7 @@ import click
 from partwise.cli.mistakes import usage_record
 from partwise.cli.streams import leave_streams, open_streams, say
 from partwise.errors import InputError, PartwiseError
+from partwise.machine import allow_open_files
 
 __all__ = ["VERBS", "main"]
 
@@ -104,6 +105,7 @@ def main() -> None:
     """The command's entry point."""
     as_json = "--json" in sys.argv
     open_streams()
+    allow_open_files()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait must not take a stage's processor
     signal.signal(signal.SIGTERM, _terminate)
     try:

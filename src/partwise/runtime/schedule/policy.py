@@ -35,6 +35,8 @@ class Policy:
     """How often workers are asked for a sign of life, and deadlines are looked at."""
     heartbeat_s: float = 15.0
     """A loaded worker that is silent for so long is taken for dead."""
+    start_s: float = 60.0
+    """One that loads its first stage is, after so long: an engine's libraries may keep it from answering meanwhile."""
     load_s: float = 900.0
     """How long loading a stage may take."""
     first_deadline_s: float = 900.0
