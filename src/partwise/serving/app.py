@@ -21,6 +21,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from partwise.errors import InputError, InterfaceMismatchError, PartwiseError
 from partwise.packaging import Manifest
@@ -80,7 +81,30 @@ def make_app(site: Site) -> FastAPI:
         app.add_api_route(path, handler, methods=methods, response_model=None)
     app.add_exception_handler(HTTPException, _http_error)
     app.middleware("http")(_guard(site))
+    app.add_middleware(_Unfinished)
     return app
+
+
+class _Unfinished:
+    """Answers a request that is cut off when the server ends; uvicorn would call it a fault of ours."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if begun:
+                raise
+            await _json({"error": "the server ended before this request was answered"}, 503)(scope, receive, send)
 
 
 class _Routes:

@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -32,6 +33,7 @@ __all__ = ["Feed"]
 
 _BACKOFF_S = (0.1, 10.0)
 """First and longest wait before another start of an executor that would not start (doubled each time; assumed)."""
+_UNANSWERED = RunError("server", "ended before this request was answered")
 _ATTEMPTS = 3
 """Runs that may lose a worker with the same request under way before it is held to be the cause (assumed)."""
 
@@ -62,6 +64,8 @@ class Feed:
         self._came = Recent()
         self._good: Setup | None = None
         self._checked = False
+        self._is_over = False
+        """What is under way is left: the feeding thread is to end, whatever happens to it."""
         self.ready = threading.Event()
         self.error: BaseException | None = None
         """Why the thread ended, where it could not even begin."""
@@ -123,7 +127,11 @@ class Feed:
         self._thread.join(timeout_s)
         drained = not self._thread.is_alive()
         if not drained:
-            self._refuse(RunError("server", "ended before this request was answered"))
+            self._is_over = True
+            self._refuse(_UNANSWERED)
+            if (executor := self._executor) is not None:
+                executor.close()  # a worker that hangs would outlive this process
+            self._thread.join(timeout_s)
         return drained
 
     def _work(self) -> None:
@@ -134,6 +142,10 @@ class Feed:
                     break
                 pause_s = _BACKOFF_S[0]
             except Exception as error:  # noqa: BLE001 - the worker loop: whatever a request meets, the service goes on
+                if self._is_over:
+                    for job in (job for batch in self._stream.underway.values() for job in batch):
+                        job.future.set_exception(_UNANSWERED)
+                    break
                 started = self.ready.is_set()
                 self.ready.clear()
                 if self._good is None:
@@ -156,7 +168,7 @@ class Feed:
         setup = self._setup = self._next
         trace = Trace()
         options = replace(setup.options, trace=trace, on_incident=self._observer.incident)
-        with start_executor(setup.executor, setup.package, options) as executor:
+        with start_executor(setup.executor, setup.package, options) as executor, self._holding(executor):
             check_exact(setup.package, executor, setup.options.threads, setup.max_difference)
             if setup.max_batch > 1 and self._symbol is not None and not self._checked:
                 check_rows(setup.package, executor, self._symbol)
@@ -166,15 +178,20 @@ class Feed:
             self._queue.delay_s = setup.batch_delay_s if self._queue.max_rows > 1 else 0.0
             _clear(trace)
             first, self._good = self._good is None, setup
-            self._executor = executor
             self.ready.set()
             if first:
                 self.on_ready()
-            try:
-                self._serve(executor, trace)
-            finally:
-                self._executor = None
+            self._serve(executor, trace)
         return self._next is setup
+
+    @contextmanager
+    def _holding(self, executor: Executor) -> Generator[None]:
+        """Whom other threads wake, and end where this one does not."""
+        self._executor = executor
+        try:
+            yield
+        finally:
+            self._executor = None
 
     def _serve(self, executor: Executor, trace: Trace) -> None:
         self._stream = _Stream()
