@@ -145,7 +145,8 @@ class _Routes:
 
     async def metrics(self, request: Request) -> Response:
         del request
-        return Response(self._site.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        text = await run_in_threadpool(self._site.metrics.text)  # it looks through all processes of the machine
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def server(self, request: Request) -> Response:
         del request
