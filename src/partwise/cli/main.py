@@ -23,6 +23,7 @@ from partwise.cli.mistakes import report, usage_record
 from partwise.cli.streams import leave_streams, open_streams, say
 from partwise.errors import InputError, PartwiseError
 from partwise.freed_memory import keep_freed
+from partwise.machine import allow_open_files
 
 __all__ = ["VERBS", "main"]
 
@@ -112,6 +113,7 @@ def main() -> None:
     """The command's entry point."""
     as_json = "--json" in sys.argv
     open_streams()
+    allow_open_files()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait must not take a stage's processor
     keep_freed()
     signal.signal(signal.SIGTERM, _terminate)
