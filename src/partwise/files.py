@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from partwise.errors import InputError
 
-__all__ = ["ZIP_FAULTS", "copy_whole", "write_whole"]
+__all__ = ["ZIP_FAULTS", "copy_whole", "user_folder", "write_whole"]
 
 ZIP_FAULTS = (
     zipfile.BadZipFile,
@@ -35,6 +35,20 @@ OSError is bzip2's, and a seek's outside the file; RuntimeError stands for an en
 NotImplementedError, for a method that is not supported.
 **Source**: zipfile of CPython 3.11, and `tests/attacks/test_archives.py`.
 """
+
+
+def user_folder(variable: str, usual: str) -> Path:
+    """A user's own folder for files of one kind.
+
+    A relative path is ignored: it would lie in whatever folder is the current one, which may be somebody else's.
+    **Source**: XDG Base Directory Specification 0.8, "Basics".
+
+    Args:
+        variable: of the environment, for example `XDG_STATE_HOME`.
+        usual: where it is by default, below the user's home.
+    """
+    given = Path(os.environ.get(variable, ""))
+    return given if given.is_absolute() else Path.home() / usual
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -6,6 +6,7 @@ parsed once, and every promise in it is checked before a proof is looked at. For
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
@@ -34,6 +35,7 @@ __all__ = [
 PROOF_VERSION = "partwise.proof/1"
 _LONGEST = 1000
 """Characters of a name. Assumed: exporters write scopes of a few hundred."""
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}\Z")
 _DEEPEST = 64
 """Pieces within pieces. Assumed: each division leaves about half of the layers."""
 
@@ -156,7 +158,7 @@ def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
     """Everything in it that cannot be."""
     if not manifest.segments:
         yield "has no segment"
-    if not all(map(_is_name, _names(manifest))):
+    if not (all(map(_is_name, _names(manifest))) and all(map(_is_file_name, _key_names(manifest)))):
         yield "holds a name that nobody could read, or of a file elsewhere"
         return  # the other promises would repeat it
     if not _is_shallow(manifest.segments):
@@ -195,16 +197,25 @@ def _spelled(manifest: ProofManifest) -> bytes | None:
 
 
 def _names(manifest: ProofManifest) -> Iterable[str]:
-    """Everything that is shown to people, or names a file."""
+    """Everything that is shown to people."""
     yield from (manifest.prover, manifest.prover_version, manifest.model or "-")
     yield from (name for output in manifest.outputs for name in (output.name, output.tensor))
     yield from (wire.tensor for wire in manifest.inputs)
+    yield from (wire.tensor for segment in _all(manifest) for wire in (*segment.inputs, *segment.outputs))
+
+
+def _key_names(manifest: ProofManifest) -> Iterable[str]:
+    """What names a file where a program is the prover."""
+    return (key.name for segment in _all(manifest) if segment.circuit for key in segment.circuit.keys)
+
+
+def _all(manifest: ProofManifest) -> Iterator[ProvedSegment]:
+    """Segments and all pieces, however deep."""
     pending = [*manifest.segments]
     while pending:
         segment = pending.pop()
         pending += segment.pieces
-        yield from (wire.tensor for wire in (*segment.inputs, *segment.outputs))
-        yield from (key.name.replace("/", "\0") for key in (segment.circuit.keys if segment.circuit else ()))
+        yield segment
 
 
 def _is_shallow(segments: tuple[ProvedSegment, ...]) -> bool:
@@ -218,12 +229,20 @@ def _is_name(text: str) -> bool:
     return 0 < len(text) <= _LONGEST and text.isprintable() and text not in (".", "..")
 
 
+def _is_file_name(text: str) -> bool:
+    """One that every file system takes, below its folder, and that no program takes for an option."""
+    return _FILE_NAME.match(text) is not None
+
+
 def _segment_problems(number: int, segment: ProvedSegment) -> Iterator[str]:
     if not segment.outputs:
         yield f"segment {number} gives nothing"
     tensors = [wire.tensor for wire in segment.inputs]
     if len(set(tensors)) != len(tensors):
         yield f"segment {number} takes a tensor twice"
+    keys = [key.name for key in segment.circuit.keys] if segment.circuit else []
+    if len(set(keys)) != len(keys):
+        yield f"segment {number} names a key twice"
     digests = [segment.onnx, *(key.digest for key in segment.circuit.keys)] if segment.circuit else [segment.onnx]
     if segment.circuit and segment.circuit.common is not None:
         digests.append(segment.circuit.common)
