@@ -11,6 +11,7 @@ import pytest
 
 from partwise.cli.render import show_verdict
 from partwise.cli.streams import plain_text, say
+from partwise.dsperse.records import RUN_FORMAT, read_result
 from partwise.dsperse.tensors import read_tensors
 from partwise.errors import InputError, ManifestError
 from partwise.files import user_folder
@@ -123,6 +124,17 @@ def test_templates_that_do_more_than_name(odd: str) -> None:
     assert parse_templates(text.replace("ODD", "{segment}"), "t", is_yaml=True).version == "1"
     with pytest.raises(InputError, match="formats a placeholder"):
         parse_templates(text.replace("ODD", odd), "t", is_yaml=True)
+
+
+@pytest.mark.parametrize("depth", [65, 300, 400, 480])
+def test_a_record_of_pieces_without_end(depth: int, tmp_path: Path) -> None:
+    """Read, and then not written any more: `verify` ended with a stack of calls, not with a verdict."""
+    leaf = '{"segment_id": "s", "witness_execution": {"method": "m", "seconds": 1}'
+    nested = f'{leaf}, "pieces": [' * depth + leaf + "}" + "]}" * depth
+    head = '"model": "m", "package": "p", "manifest": null, "error": {}, "total_segments": 1, "witness_segments": 0'
+    (tmp_path / "run_result.json").write_text(f'{{"format": "{RUN_FORMAT}", {head}, "segments": [{nested}]}}')
+    with pytest.raises(InputError, match="pieces within pieces|nested too deep"):
+        read_result(tmp_path)
 
 
 HOSTILE = "segment \x1b[2J\x1b]0;mine\x07 \u202edetpecca [/b] \x9b1m"

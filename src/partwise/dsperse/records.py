@@ -10,6 +10,7 @@ from partwise.digest import canonical_json
 from partwise.errors import InputError
 from partwise.files import write_whole
 from partwise.strict_json import json_record
+from partwise.verification.zk.manifest import is_shallow
 
 __all__ = [
     "RUN_FORMAT",
@@ -163,4 +164,6 @@ def read_result(run: Path) -> RunResult:
     found = json_record(data, RunResult, str(run / RESULT), what="is no record of such a run")
     if found.format != RUN_FORMAT:
         raise InputError(str(run / RESULT), "is of another format", expected=RUN_FORMAT, got=found.format[:80])
+    if not is_shallow(found.segments):
+        raise InputError(str(run / RESULT), "holds pieces within pieces without end")
     return found

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import Protocol, Self
 
 import msgspec
 
@@ -27,6 +28,7 @@ __all__ = [
     "ProofManifest",
     "ProvedSegment",
     "Wire",
+    "is_shallow",
     "proof_manifest_from_bytes",
     "proof_manifest_problems",
     "proof_manifest_to_bytes",
@@ -161,7 +163,7 @@ def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
     if not (all(map(_is_name, _names(manifest))) and all(map(_is_file_name, _key_names(manifest)))):
         yield "holds a name that nobody could read, or of a file elsewhere"
         return  # the other promises would repeat it
-    if not _is_shallow(manifest.segments):
+    if not is_shallow(manifest.segments):
         yield f"holds pieces within pieces, more than {_DEEPEST} deep"
         return
     given = dict[str, tuple[int, Wire]]()
@@ -218,7 +220,13 @@ def _all(manifest: ProofManifest) -> Iterator[ProvedSegment]:
         yield segment
 
 
-def _is_shallow(segments: tuple[ProvedSegment, ...]) -> bool:
+class _InPieces(Protocol):
+    @property
+    def pieces(self) -> tuple[Self, ...]: ...
+
+
+def is_shallow(segments: tuple[_InPieces, ...]) -> bool:
+    """Whether pieces within pieces end where no honest division goes on."""
     for _ in range(_DEEPEST):
         segments = tuple(piece for segment in segments for piece in segment.pieces)
     return not segments
