@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import lzma
 import os
 import shutil
@@ -16,7 +17,7 @@ from typing import BinaryIO
 
 from partwise.errors import InputError
 
-__all__ = ["ZIP_FAULTS", "copy_whole", "user_folder", "write_whole"]
+__all__ = ["ZIP_FAULTS", "copy_whole", "user_folder", "working_folder", "write_whole"]
 
 ZIP_FAULTS = (
     zipfile.BadZipFile,
@@ -69,6 +70,41 @@ def copy_whole(source: Path, path: Path) -> None:
     """
     with _replacing(path) as file, source.open("rb") as original:
         shutil.copyfileobj(original, file)
+
+
+@contextlib.contextmanager
+def working_folder(parent: Path, name: str) -> Generator[Path]:
+    """A new folder `.<name>.<random>` for what is under way; gone at the end, unless it was moved where it belongs.
+
+    Those of calls that were killed are removed first. Whoever still works in one holds a lock on it, and keeps it.
+    """
+    for left in parent.glob(f".{name}.*"):
+        if (handle := _locked(left)) is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(handle)
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=parent))
+        if (handle := _locked(path)) is not None and path.is_dir():
+            break  # nobody took it for left before it was locked
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(handle)
+
+
+def _locked(folder: Path) -> int | None:
+    """A handle that holds a folder's lock for as long as it is open; None where another process holds it."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from partwise.dsperse.records import RUN_FORMAT, read_result
 from partwise.dsperse.tensors import read_tensors
 from partwise.errors import InputError, ManifestError
 from partwise.files import user_folder
-from partwise.ir import DType
+from partwise.ir import DType, Output
 from partwise.verification import Outcome, Verdict
 from partwise.verification.zk.bundle import Bundle, read_bundle, write_bundle
 from partwise.verification.zk.command_templates import parse_templates
@@ -133,7 +133,7 @@ def test_a_record_of_pieces_without_end(depth: int, tmp_path: Path) -> None:
     nested = f'{leaf}, "pieces": [' * depth + leaf + "}" + "]}" * depth
     head = '"model": "m", "package": "p", "manifest": null, "error": {}, "total_segments": 1, "witness_segments": 0'
     (tmp_path / "run_result.json").write_text(f'{{"format": "{RUN_FORMAT}", {head}, "segments": [{nested}]}}')
-    with pytest.raises(InputError, match="pieces within pieces|nested too deep"):
+    with pytest.raises(InputError, match=r"pieces within pieces|nested too deep"):
         read_result(tmp_path)
 
 

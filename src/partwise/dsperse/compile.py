@@ -28,6 +28,7 @@ from partwise.verification.zk.manifest import (
     ProofManifest,
     ProvedSegment,
     Wire,
+    is_name,
     proof_manifest_from_bytes,
     proof_manifest_problems,
     proof_manifest_to_bytes,
@@ -99,6 +100,7 @@ def compile_slices(
     peak_bytes = None if memory_bytes is None else int(memory_bytes / PEAK_MARGIN)
     if peak_bytes is not None:
         package = _fitted(layout, package, settings, layers, inputs, peak_bytes, on_progress)
+    _refuse_names(package)
     chosen = range(len(package.manifest.segments)) if layers is None else sorted(layers)
     requests = list(open_inputs(inputs, package))
     chains = [Chain(package, request) for request in requests]
@@ -118,6 +120,18 @@ def compile_slices(
     write_whole(layout.manifest, proof_manifest_to_bytes(manifest))
     note_manifest(layout.slices, manifest.digest)
     return CompileResult(manifest=manifest, compiled=compiled)
+
+
+def _refuse_names(package: Package) -> None:
+    """Before any key is made: a verdict names tensors, and a manifest with names that cannot be read is refused."""
+    segments = package.manifest.segments
+    tensors = [port.tensor for segment in segments for port in (*segment.inputs, *segment.outputs)]
+    model = package.manifest.model
+    for name in (*([model] if model else []), *tensors, *(output.name for output in package.manifest.outputs)):
+        if not is_name(name):
+            raise InputError(f"{'model' if name == model else 'tensor'} {name[:80]!r}", "has a name that no verdict could show",
+                             expected="letters that can be printed, in Unicode's form NFC",
+                             hint="rename it in the model.")  # fmt: skip
 
 
 def _fitted(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ import msgspec
 
 from partwise.digest import canonical_json, file_digest, sha256_digest
 from partwise.errors import InputError, PackageError
+from partwise.files import working_folder
 from partwise.strict_json import json_record
 from partwise.verification.zk.field import Values
 from partwise.verification.zk.pins import note_circuit, noted_circuit
@@ -154,10 +154,7 @@ def _make(
     question: str,
 ) -> Circuit:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for stale in folder.parent.glob(f".{folder.name}.*"):  # of a compile that was killed
-        shutil.rmtree(stale, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with working_folder(folder.parent, folder.name) as partial:
         if isinstance(segment, Lowered):
             circuit = segment.rescaled(prover.setup(segment.path, settings, examples, partial, subject))
         else:
@@ -171,8 +168,6 @@ def _make(
             os.fsync(file.fileno())
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return circuit
 
 

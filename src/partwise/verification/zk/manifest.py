@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Protocol, Self
+from unicodedata import is_normalized
 
 import msgspec
 
@@ -28,6 +29,7 @@ __all__ = [
     "ProofManifest",
     "ProvedSegment",
     "Wire",
+    "is_name",
     "is_shallow",
     "proof_manifest_from_bytes",
     "proof_manifest_problems",
@@ -160,7 +162,7 @@ def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
     """Everything in it that cannot be."""
     if not manifest.segments:
         yield "has no segment"
-    if not (all(map(_is_name, _names(manifest))) and all(map(_is_file_name, _key_names(manifest)))):
+    if not (all(map(is_name, _names(manifest))) and all(map(_is_file_name, _key_names(manifest)))):
         yield "holds a name that nobody could read, or of a file elsewhere"
         return  # the other promises would repeat it
     if not is_shallow(manifest.segments):
@@ -232,9 +234,13 @@ def is_shallow(segments: tuple[_InPieces, ...]) -> bool:
     return not segments
 
 
-def _is_name(text: str) -> bool:
-    """No control characters, no text that runs backwards, nothing that leads elsewhere."""
-    return 0 < len(text) <= _LONGEST and text.isprintable() and text not in (".", "..")
+def is_name(text: str) -> bool:
+    """No control characters, no text that runs backwards, nothing that leads elsewhere, one spelling of each letter.
+
+    **Source**: Unicode Standard Annex 15; é as one character and as two are shown alike.
+    """
+    spelled = 0 < len(text) <= _LONGEST and text.isprintable() and is_normalized("NFC", text)
+    return spelled and text not in (".", "..")
 
 
 def _is_file_name(text: str) -> bool:
