@@ -137,6 +137,15 @@ def test_a_record_of_pieces_without_end(depth: int, tmp_path: Path) -> None:
         read_result(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["cafe\u0301", "\u212b", "y\u200b", "y\u00a0", "\x1b[2Jy", "y" * 1001])
+def test_an_output_that_is_shown_as_another(name: str) -> None:
+    """`é` of one character and of two, spaces of no width: two outputs that a person takes for each other."""
+    manifest = one_segment(DType.FLOAT32)
+    other = replace(manifest, outputs=(*manifest.outputs, Output(name=name, tensor="y")))
+    with pytest.raises(ManifestError, match="a name that nobody could read"):
+        proof_manifest_from_bytes(proof_manifest_to_bytes(other), "manifest")
+
+
 HOSTILE = "segment \x1b[2J\x1b]0;mine\x07 \u202edetpecca [/b] \x9b1m"
 
 

@@ -129,7 +129,8 @@ def _refuse_names(package: Package) -> None:
     model = package.manifest.model
     for name in (*([model] if model else []), *tensors, *(output.name for output in package.manifest.outputs)):
         if not is_name(name):
-            raise InputError(f"{'model' if name == model else 'tensor'} {name[:80]!r}", "has a name that no verdict could show",
+            kind = "model" if name == model else "tensor"
+            raise InputError(f"{kind} {name[:80]!r}", "has a name that no verdict could show",
                              expected="letters that can be printed, in Unicode's form NFC",
                              hint="rename it in the model.")  # fmt: skip
 
