@@ -75,14 +75,18 @@ def test_a_whole_number_that_float64_would_round_to_the_largest(more: int) -> No
             exact_values(np.array([value]), 0, "y")
 
 
-def _judged(manifest: ProofManifest, bundle: Callable[[Bundle], Bundle], folder: Path) -> Verdict:
+def _judged(manifest: ProofManifest, bundle: Callable[[Bundle], Bundle], folder: Path, claim: float = 3.0) -> Verdict:
     """An honest proof of y = x, changed on its way."""
     proofs = {0: echo_proof([(3,)], [(3,)])}
     made = Bundle(manifest=proof_manifest_to_bytes(manifest), not_proved=frozenset(), proofs=proofs, keys={})
     write_bundle(folder / "proofs.zip", bundle(made))
-    pin, values = Pin(digest=manifest.digest, by="the client"), np.array([3.0])
+    pin = Pin(digest=manifest.digest, by="the client")
     found = verify_proofs(
-        read_bundle(folder / "proofs.zip"), EchoProver(), pin=pin, request={"x": values}, claim={"y": values}
+        read_bundle(folder / "proofs.zip"),
+        EchoProver(),
+        pin=pin,
+        request={"x": np.array([3.0])},
+        claim={"y": np.array([claim])},
     )
     return found.verdict
 
@@ -94,6 +98,14 @@ def test_an_index_that_denies_a_proof_beside_it(tmp_path: Path) -> None:
     denied = _judged(manifest, lambda honest: replace(honest, not_proved=frozenset({0})), tmp_path)
     assert denied.outcome is Outcome.REJECTED
     assert "says that there is none" in denied.reason
+
+
+def test_an_answer_of_a_segment_that_is_not_proved(tmp_path: Path) -> None:
+    """It ran plainly and gave what no circuit gives: nothing is false, and nothing shown."""
+    manifest = replace(one_segment(DType.FLOAT32), prover="echo")
+    assert _judged(manifest, lambda honest: honest, tmp_path, claim=3.25).outcome is Outcome.REJECTED
+    left = _judged(manifest, lambda honest: replace(honest, proofs={}, not_proved=frozenset({0})), tmp_path, claim=3.25)
+    assert (left.outcome, left.reason) == (Outcome.INCONCLUSIVE, "segment 0 is not proved")
 
 
 @pytest.mark.parametrize(
