@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import lzma
 import os
 import shutil
+import stat
 import struct
 import tempfile
 import zipfile
@@ -17,7 +19,7 @@ from typing import BinaryIO
 
 from partwise.errors import InputError
 
-__all__ = ["ZIP_FAULTS", "copy_whole", "user_folder", "working_folder", "write_whole"]
+__all__ = ["ZIP_FAULTS", "copy_whole", "read_regular", "user_folder", "working_folder", "write_whole"]
 
 ZIP_FAULTS = (
     zipfile.BadZipFile,
@@ -36,6 +38,21 @@ OSError is bzip2's, and a seek's outside the file; RuntimeError stands for an en
 NotImplementedError, for a method that is not supported.
 **Source**: zipfile of CPython 3.11, and `tests/attacks/test_archives.py`.
 """
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """A file's bytes from a folder that may be anybody's: no pipe to wait for, no device that never ends.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is larger than it may be.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "is no regular file")
+        if found.st_size > most_bytes:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return file.read(most_bytes)
 
 
 def user_folder(variable: str, usual: str) -> Path:

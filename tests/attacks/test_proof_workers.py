@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
@@ -14,12 +15,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from partwise.dsperse import Layout, compile_slices, prove_run, read_manifest, run_slices, slice_model
+from partwise.dsperse import (
+    Layout,
+    compile_slices,
+    prove_run,
+    read_manifest,
+    run_slices,
+    slice_model,
+    verify_sliced_run,
+)
 from partwise.dsperse.kept import Kept
 from partwise.dsperse.proving import Proving
 from partwise.dsperse.records import read_result
-from partwise.errors import ProverError
+from partwise.errors import InputError, ProverError
 from partwise.runtime.schedule import Compute, Event, Failed, Fault
+from partwise.verification import Outcome
 from partwise.verification.zk import CircuitSettings, Prover, make_prover
 from partwise.verification.zk.prover import Measured
 from partwise.verification.zk.workers.hands import ProvingHands
@@ -84,6 +94,26 @@ def test_no_file_where_a_proof_should_be(make: Callable[[Path], object], way: Wa
     make(tmp_path / "proof")
     with pytest.raises(ProverError, match="there is no proof"):
         way.work().accept(0, tmp_path / "proof", TOOK)
+
+
+@pytest.mark.parametrize("name", ["run_result.json", "input.json", "output.json", "proofs.zip"])
+@pytest.mark.parametrize("make", [os.mkfifo, _zeros])
+def test_a_run_folder_whose_files_never_end(
+    name: str, make: Callable[[Path], object], way: Way, tmp_path: Path
+) -> None:
+    """A pipe that nobody writes to, a device that always gives more: `verify` waited, or took all memory."""
+    shutil.copytree(way.layout.folder, tmp_path / "given", symlinks=True)
+    run = tmp_path / "given" / "run" / "run_1"
+    (run / name).unlink()
+    make(run / name)
+    layout = Layout(tmp_path / "given")
+    if name == "run_result.json":
+        found = verify_sliced_run(layout, run, way.prover).verdict
+        assert found.outcome is Outcome.INCONCLUSIVE
+        assert any("is no regular file" in note for note in found.notes)
+    else:
+        with pytest.raises(InputError, match=r"is no file|has no proofs"):
+            verify_sliced_run(layout, run, way.prover)
 
 
 class _Hands(ProvingHands):

@@ -15,7 +15,7 @@ from partwise.dsperse.integers import Integers
 from partwise.dsperse.layout import Layout
 from partwise.dsperse.slice import write_onnx
 from partwise.errors import InputError, ManifestError, PackageError
-from partwise.files import write_whole
+from partwise.files import read_regular, write_whole
 from partwise.ir import DType
 from partwise.packaging import Package, Port, open_package
 from partwise.profiling.proof_choice import PEAK_MARGIN
@@ -23,6 +23,7 @@ from partwise.runtime.inputs import open_inputs
 from partwise.verification.zk.compile import Compiled, compile_segment, is_made_here, open_circuit
 from partwise.verification.zk.field import quantize
 from partwise.verification.zk.manifest import (
+    MOST_MANIFEST_BYTES,
     PROOF_VERSION,
     CircuitEntry,
     ProofManifest,
@@ -220,7 +221,7 @@ def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest
 def _with_pieces(layout: Layout, made: ProofManifest) -> ProofManifest:
     """The manifest with the pieces that this machine made of segments that are as they were."""
     try:
-        known = proof_manifest_from_bytes(layout.manifest.read_bytes(), str(layout.manifest))
+        known = proof_manifest_from_bytes(read_regular(layout.manifest, MOST_MANIFEST_BYTES), str(layout.manifest))
     except (OSError, ManifestError):
         return made
     if known.digest != noted_manifest(layout.slices) or len(known.segments) != len(made.segments):

@@ -17,12 +17,12 @@ from partwise.dsperse.records import RunResult, SegmentRun, WitnessExecution, re
 from partwise.dsperse.slice import write_onnx
 from partwise.dsperse.tensors import read_tensors, write_tensors
 from partwise.errors import InputError, RunError
-from partwise.files import working_folder
+from partwise.files import read_regular, working_folder
 from partwise.packaging import Package, open_package
 from partwise.runtime.nested import array_of
 from partwise.verification.zk.compile import open_circuit
 from partwise.verification.zk.field import Values
-from partwise.verification.zk.manifest import ProofManifest, proof_manifest_from_bytes
+from partwise.verification.zk.manifest import MOST_MANIFEST_BYTES, ProofManifest, proof_manifest_from_bytes
 from partwise.verification.zk.pieces import whole
 from partwise.verification.zk.prover import Circuit, Prover
 
@@ -106,7 +106,11 @@ def read_manifest(layout: Layout) -> ProofManifest | None:
     """The manifest of proofs that lies in `slices/`; None where nothing was compiled."""
     if not layout.manifest.is_file():
         return None
-    return proof_manifest_from_bytes(layout.manifest.read_bytes(), str(layout.manifest))
+    try:
+        data = read_regular(layout.manifest, MOST_MANIFEST_BYTES)
+    except OSError as error:
+        raise InputError(str(layout.manifest), f"cannot be read ({error.strerror})") from None
+    return proof_manifest_from_bytes(data, str(layout.manifest))
 
 
 def _circuits(layout: Layout, package: Package, prover: Prover, layers: Collection[int] | None) -> dict[int, Circuit]:

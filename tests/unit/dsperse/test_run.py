@@ -10,7 +10,7 @@ import pytest
 
 import onnx_models
 from command import exit_code
-from partwise.dsperse import run_slices, slice_model
+from partwise.dsperse import refuse_stale, run_slices, slice_model
 from partwise.verification.zk import make_prover
 
 MODEL = """<ir_version: 8, opset_import: ["": 17]>
@@ -56,3 +56,19 @@ def test_calls_at_the_same_time(tmp_path: Path) -> None:
         done = [calls.submit(run_slices, layout, prover, tmp_path / "input.json") for _ in range(12)]
     assert sorted(one.result().path.name for one in done) == sorted(f"run_{n}" for n in range(1, 13))
     assert len(list(layout.runs.iterdir())) == 12
+
+
+def test_slices_of_a_model_that_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder's model was trained on; its old slices were proved, and accepted."""
+    onnx_models.save(onnx_models.parser.parse_model(MODEL), tmp_path / "m.onnx")
+    (tmp_path / "input.json").write_text(json.dumps({"x": [[1, 2]], "n": [0, 1]}))
+    layout, _ = slice_model(tmp_path / "m.onnx", stages=2)
+    refuse_stale(layout)
+    onnx_models.save(onnx_models.parser.parse_model(MODEL.replace("Log", "Exp")), tmp_path / "m.onnx")
+    asked = ("--input", tmp_path / "input.json", "--prover", "recompute")
+    assert exit_code(monkeypatch, "full-run", tmp_path, *asked) == 3
+    assert "is not the model that the slices beside it were cut from" in capsys.readouterr().err
+    slice_model(tmp_path / "m.onnx", stages=2)
+    refuse_stale(layout)

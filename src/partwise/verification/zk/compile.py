@@ -19,7 +19,7 @@ import msgspec
 
 from partwise.digest import canonical_json, file_digest, sha256_digest
 from partwise.errors import InputError, PackageError
-from partwise.files import working_folder
+from partwise.files import read_regular, working_folder
 from partwise.strict_json import json_record
 from partwise.verification.zk.field import Values
 from partwise.verification.zk.pins import note_circuit, noted_circuit
@@ -29,6 +29,8 @@ from partwise.verification.zk.settings import CircuitSettings
 __all__ = ["Compiled", "Lowered", "compile_segment", "is_made_here", "is_whole", "open_circuit"]
 
 _RECORD = "circuit.json"
+_MOST_BYTES = 1 << 24
+"""Of a record. Assumed; most have 2 kB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +175,9 @@ def _make(
 
 def _open(folder: Path) -> _Record | None:
     try:
-        return json_record((folder / _RECORD).read_bytes(), _Record, _RECORD, what="is no record of a circuit")
+        return json_record(
+            read_regular(folder / _RECORD, _MOST_BYTES), _Record, _RECORD, what="is no record of a circuit"
+        )
     except (OSError, InputError):
         return None
 

@@ -23,6 +23,7 @@ from partwise.verification.zk.prover import KeyFile, Sizes
 from partwise.verification.zk.settings import CircuitSettings, Visibility
 
 __all__ = [
+    "MOST_MANIFEST_BYTES",
     "PROOF_VERSION",
     "CircuitEntry",
     "Edge",
@@ -37,6 +38,8 @@ __all__ = [
 ]
 
 PROOF_VERSION = "partwise.proof/1"
+MOST_MANIFEST_BYTES = 1 << 28
+"""Of its file. Assumed; one of 1,000 segments has some megabytes."""
 _LONGEST = 1000
 """Characters of a name. Assumed: exporters write scopes of a few hundred."""
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}\Z")
