@@ -144,8 +144,8 @@ class _Judge:
         segments = tuple(self._segment(number) for number in range(len(self._manifest.segments)))
         self._wrong.extend(self._left_over())
         edges = self._check_edges()
-        self._check_ends("input", request, requested(self._manifest, request))
-        self._check_ends("claim", claim, claimed(self._manifest, claim))
+        self._check_ends("input", request, requested(self._manifest, request, self._boundaries))
+        self._check_ends("claim", claim, claimed(self._manifest, claim, self._boundaries))
         if pin is not None:
             self._notes.append(f"manifest {pin.digest} pinned by {pin.by}")
         return ProofVerdict(
