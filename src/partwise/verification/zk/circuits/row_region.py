@@ -11,7 +11,7 @@ from partwise.extras import require
 from partwise.verification.zk.circuits.split import ELEMENTWISE
 from partwise.verification.zk.circuits.windows import Sliding, sliding
 
-__all__ = ["RowRegion", "row_region", "shapes_of", "window_rows"]
+__all__ = ["RowRegion", "Rows", "shapes_of", "window_rows"]
 
 _WINDOWS = frozenset("Conv MaxPool AveragePool".split())
 _CHANNELWISE = frozenset("MaxPool AveragePool GlobalAveragePool".split())
@@ -39,6 +39,16 @@ class RowRegion:
     """Constants, with their shapes."""
     exits: tuple[str, ...]
     """Values that others read or that leave the model."""
+
+    @property
+    def names(self) -> set[str]:
+        """Outputs of the nodes."""
+        return set(self.sizes)
+
+    def is_taken(self, node: Any, place: int) -> bool:
+        """Whether an input is a computed value of elsewhere, of which each part takes its own."""
+        name = node.input[place]
+        return bool(name) and name not in self.held and name not in self.sizes and self.is_sliced(node, place)
 
     def rows(self, node: Any, piece: slice) -> tuple[int, int]:
         """The rows of a node that some units are: the last ones have those that are left over."""
@@ -70,18 +80,6 @@ class RowRegion:
         return len(self.shapes[self.nodes[0].output[0]])
 
 
-def row_region(proto: Any, nodes: Collection[str], axis: int) -> RowRegion | None:
-    """The nodes of some outputs with all that follows them along an axis; None where they are not split along it.
-
-    Args:
-        proto: ONNX with static shapes, constants among the initializers.
-        nodes: outputs.
-        axis: of the output, counted from 0.
-    """
-    search = _Search(proto, axis)
-    return search.around([node for node in proto.graph.node if node.output[0] in nodes])
-
-
 def shapes_of(proto: Any) -> dict[str, tuple[int, ...]]:
     """Static shapes of all values."""
     inferred = require("onnx").shape_inference.infer_shapes(proto, data_prop=True).graph
@@ -99,29 +97,54 @@ def window_rows(window: Sliding, first: int, last: int, dim: int = 0) -> tuple[i
     return start, (last - 1) * window.strides[dim] - window.begins[dim] + reach + 1, window.image[dim]
 
 
-class _Search:
-    def __init__(self, proto: Any, axis: int) -> None:
-        self._graph, self._axis = proto.graph, axis
-        self._shapes = shapes_of(proto)
-        self._held = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
+class Rows:
+    """What of a model can be split along an axis.
+
+    Args:
+        proto: ONNX with static shapes, constants among the initializers.
+    """
+
+    def __init__(self, proto: Any) -> None:
+        self._graph = proto.graph
+        self.shapes = shapes_of(proto)
+        self.held = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
         self._opset = next((held.version for held in proto.opset_import if held.domain in ("", "ai.onnx")), 0)
+
+    def region(self, nodes: Collection[str], axis: int) -> RowRegion | None:
+        """The nodes of some outputs with all that follows them along an axis; None where they are not split along it.
+
+        Args:
+            nodes: outputs.
+            axis: of the output, counted from 0.
+        """
+        if self._opset < _SLICES_AS_INPUTS:
+            return None
+        search = _Search(self._graph, axis, self.shapes, self.held)
+        return search.around([node for node in self._graph.node if node.output[0] in nodes])
+
+
+class _Search:
+    """Along one axis, from one operator on."""
+
+    def __init__(
+        self, graph: Any, axis: int, shapes: Mapping[str, tuple[int, ...]], held: Mapping[str, tuple[int, ...]]
+    ) -> None:
+        self._graph, self._axis, self._shapes, self._held = graph, axis, shapes, held
         self._windows = dict[str, Sliding]()
-        self._fewer = dict[str, int]()  # by which a node has fewer rows than the first ones
+        self._fewer = dict[str, int]()  # by which a node has fewer rows than the first one
 
     def around(self, base: list[Any]) -> RowRegion | None:
         rows = self._rows(base[0]) if base else 0
-        if rows < 2 or self._opset < _SLICES_AS_INPUTS:
+        if rows < 2 or not self._works(base[0], first=True):
             return None
-        inside = dict[str, Any]()
-        for node in base:
-            if self._rows(node) != rows or not self._works(node, first=len(base) == 1):
-                return None
-            inside[node.output[0]] = node
-            self._fewer[node.output[0]] = 1
+        inside = {base[0].output[0]: base[0]}
+        self._fewer[base[0].output[0]] = 1
         before = self._made_before(base[0])
         for node in self._graph.node:
             if node.output[0] not in inside and self._follows(node, inside, before, rows):
                 inside[node.output[0]] = node
+        if any(node.output[0] not in inside for node in base):
+            return None
         most = max(self._fewer.values())
         return RowRegion(
             nodes=tuple(inside.values()),
@@ -156,7 +179,7 @@ class _Search:
             case "Gemm":
                 return self._axis == 0 and node.input[1] in self._held and not _attribute(node, "transA")
             case "MatMul":
-                return self._axis < rank - 1 and len(self._held.get(node.input[1], ())) == 2  # noqa: PLR2004 - a matrix
+                return self._axis < rank - 1 and len(self._held.get(node.input[1], ())) == 2
             case "LayerNormalization":
                 return self._axis < (_attribute(node, "axis", -1)) % rank
             case "BatchNormalization":
@@ -165,7 +188,8 @@ class _Search:
                 return True
             case op if op in _WINDOWS and self._axis > 1 and first:
                 return self._slides(node)
-        return node.op_type in ELEMENTWISE
+            case op:
+                return op in ELEMENTWISE
 
     def _slides(self, node: Any) -> bool:
         if node.op_type == "AveragePool" and _attribute(node, "ceil_mode"):
@@ -195,7 +219,7 @@ class _Search:
             return False
         if self._pools_evenly(node):
             step = _attribute(node, "kernel_shape")[self._axis - 2]
-            if rows // (min(fewer) * step) < 2:  # noqa: PLR2004 - nothing to deal out
+            if rows // (min(fewer) * step) < 2:
                 return False
             self._fewer[node.output[0]] = min(fewer) * step
             return True
@@ -210,14 +234,14 @@ class _Search:
 
     def _pools_evenly(self, node: Any) -> bool:
         """Whether windows of a pool lie side by side along the axis, so that parts of one are parts of the other."""
-        if node.op_type not in ("MaxPool", "AveragePool") or self._axis < 2:  # noqa: PLR2004 - spatial dims
+        if node.op_type not in ("MaxPool", "AveragePool") or self._axis < 2:
             return False
         dim, kernel = self._axis - 2, _attribute(node, "kernel_shape")
         pads = _attribute(node, "pads") or [0] * 2 * len(kernel)
-        strides = _attribute(node, "strides") or [1] * len(kernel)
-        is_plain = not _attribute(node, "ceil_mode") and _attribute(node, "auto_pad", b"NOTSET") in (b"NOTSET", b"VALID")
-        dilated = (_attribute(node, "dilations") or [1] * len(kernel))[dim] != 1
-        return is_plain and not dilated and strides[dim] == kernel[dim] and not pads[dim] and not pads[dim + len(kernel)]
+        strides, dilations = (_attribute(node, name) or [1] * len(kernel) for name in ("strides", "dilations"))
+        if _attribute(node, "ceil_mode") or _attribute(node, "auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
+            return False
+        return (strides[dim], dilations[dim], pads[dim], pads[dim + len(kernel)]) == (kernel[dim], 1, 0, 0)
 
     def _exits(self, inside: Mapping[str, Any]) -> list[str]:
         read = {name for node in self._graph.node if node.output[0] not in inside for name in node.input}

@@ -8,14 +8,14 @@ computed, so that a segment of them needs no circuit (`moves`). The integers are
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from partwise.errors import InputError, UnsupportedOpError
 from partwise.extras import require
-from partwise.verification.zk.circuits.row_region import RowRegion, row_region, shapes_of, window_rows
+from partwise.verification.zk.circuits.row_region import RowRegion, Rows, window_rows
 from partwise.verification.zk.circuits.split import JOINED, dealt, hold_constants, replaced, sliced
 
 __all__ = ["TAKEN", "Takes", "split_rows"]
@@ -40,13 +40,14 @@ def split_rows(model: bytes, nodes: Collection[str], axis: int, parts: int) -> b
     onnx = require("onnx")
     proto = onnx.load_from_string(model)
     hold_constants(proto.graph)
-    region = row_region(proto, nodes, axis)
+    rows = Rows(proto)
+    region = rows.region(nodes, axis)
     if region is None:
         raise UnsupportedOpError(f"node `{next(iter(nodes))}`", f"is not computed row by row along axis {axis}")
     if not 1 < parts <= region.units:
         raise InputError(f"node `{next(iter(nodes))}`", "cannot be split so", expected=f"2 to {region.units} parts",
                          got=parts)  # fmt: skip
-    takes, made = Takes(proto, axis), list[Any]()
+    takes, made = Takes(proto, axis, rows.shapes), list[Any]()
     for number, piece in enumerate(dealt(region.units, parts)):
         made += _part(proto, region, takes, piece, number)
     for value in region.exits:
@@ -63,11 +64,11 @@ class Takes:
     Args:
         proto: the model, with constants held and static shapes.
         axis: counted from 0.
+        shapes: of all values.
     """
 
-    def __init__(self, proto: Any, axis: int) -> None:
-        self._onnx, self._axis = require("onnx"), axis
-        self._shapes = shapes_of(proto)
+    def __init__(self, proto: Any, axis: int, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._onnx, self._axis, self._shapes = require("onnx"), axis, shapes
         self._joins = {n.output[0]: n for n in proto.graph.node if n.name.endswith(JOINED)}
         self._known = set[str]()
         self.slices, self.constants = list[Any](), list[Any]()
@@ -134,7 +135,7 @@ def _part(proto: Any, region: RowRegion, takes: Takes, piece: slice, number: int
                 copy.input[place] = f"{name}/{number}"
             elif name in region.held and region.is_sliced(node, place):
                 copy.input[place] = sliced(proto, name, (region.back(name), slice(first, last)), number)
-            elif name and name not in region.held and region.is_sliced(node, place):
+            elif region.is_taken(node, place):
                 copy.input[place] = takes.take(name, *needed)
         made += [*takes.joined, copy]
         takes.joined.clear()
@@ -143,15 +144,15 @@ def _part(proto: Any, region: RowRegion, takes: Takes, piece: slice, number: int
 
 def _windowed(copy: Any, region: RowRegion, first: int, last: int) -> tuple[int, int]:
     """The rows that a part's windows read of the image, its padding written into the part."""
-    start, stop, size = window_rows(region.windows[copy_name(copy)], first, last)
-    dim, rank = region.axis - 2, region.spatial(copy_name(copy))
+    start, stop, size = window_rows(region.windows[_copied_from(copy)], first, last)
+    dim, rank = region.axis - 2, region.spatial(_copied_from(copy))
     before = next((list(a.ints) for a in copy.attribute if a.name == "pads"), [0] * 2 * rank)
     before[dim], before[dim + rank] = max(0, -start), max(0, stop - size)
     _set(copy, "pads", before)
     return max(0, start), min(size, stop)
 
 
-def copy_name(copy: Any) -> str:
+def _copied_from(copy: Any) -> str:
     """Of the node that a part was copied from."""
     return copy.output[0].rpartition("/")[0]
 
