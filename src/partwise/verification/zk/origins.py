@@ -62,10 +62,11 @@ class Origins:
             find: the elements of a home; None where they are not known.
         """
         found = {home: find(home) for home in self.homes(tensor)}
-        made = list[str | None]()
-        for home, place in zip(self._at(tensor).tolist(), self._places[tensor].reshape(-1).tolist(), strict=True):
-            known = found[self._homes[home]]
-            made.append(None if known is None else known[place - self._starts[home]])
+        made, homes = list[str | None](), self._at(tensor)
+        for at, place in enumerate(self._places[tensor].reshape(-1)):
+            number, inside = int(homes[at]), int(place)
+            known = found[self._homes[number]]
+            made.append(None if known is None else known[inside - self._starts[number]])
         return made
 
     def home_of(self, tensor: str, element: int) -> Home:
