@@ -67,7 +67,7 @@ def full_run(
     \b
     Example:  partwise full-run model.onnx --stages 3
     Example:  partwise full-run model.onnx --proof --input input.json
-    Example:  partwise full-run model.onnx --proof --input input.json --integer --scale 10 --memory 512MB
+    Example:  partwise full-run model.onnx --proof --input input.json --integer --memory 512MB
     """
     model = model or _context_or_asked()
     if proof or sliced_model(Path(model)) is not None:
