@@ -29,12 +29,18 @@ class Portion:
 
     region: Collection[str]
     """Tensors that are split; others are read whole by each part."""
+    units: int
+    """What is dealt out: rows, outputs, inputs."""
     side: int = 1
     """Of a checked product: which of its sides is split."""
     halo: Mapping[str, int] = field(default_factory=dict[str, int])
     """Elements that a part reads of a tensor beyond its share."""
     inner: bool = False
     """Along the depth of products: each part reads what the parts before it add up to, and adds to it."""
+
+    def share(self, count: int, parts: int) -> int:
+        """Of a count, what the largest of so many parts has: units are dealt out whole."""
+        return -(-count * -(-self.units // parts) // self.units)
 
 
 def needed(asked: Asked) -> float:
@@ -58,7 +64,7 @@ def shared(atoms: Atoms, circuit: Sequence[Atom], parts: int, portion: Portion) 
 
     def size(name: str) -> int:
         whole = atoms.elements[name]
-        return min(whole, -(-whole // parts) + portion.halo.get(name, 0)) if name in portion.region else whole
+        return min(whole, portion.share(whole, parts) + portion.halo.get(name, 0)) if name in portion.region else whole
 
     found = [ProofWork(ProofStep.GIVEN, size(name)) for name in given]
     found += [_part_of(work, parts, portion) for atom in circuit for work in atom.work]
@@ -72,11 +78,11 @@ def shared(atoms: Atoms, circuit: Sequence[Atom], parts: int, portion: Portion) 
 def _part_of(work: ProofWork, parts: int, portion: Portion) -> ProofWork:
     """The largest of so many parts of a node's work."""
     if portion.inner:
-        return ProofWork(work.step, work.count, -(-work.depth // parts), work.sides)
+        return ProofWork(work.step, work.count, portion.share(work.depth, parts), work.sides)
     if work.step is not ProofStep.CHECKED:
-        return ProofWork(work.step, -(-work.count // parts), work.depth)
+        return ProofWork(work.step, portion.share(work.count, parts), work.depth)
     sides = [*work.sides]
-    sides[portion.side] = -(-sides[portion.side] // parts)
+    sides[portion.side] = portion.share(sides[portion.side], parts)
     return ProofWork(work.step, work.count, work.depth, (sides[0], sides[1]))
 
 

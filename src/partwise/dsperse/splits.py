@@ -52,8 +52,6 @@ class _Way:
     """One way to split."""
 
     portion: Portion
-    most: int
-    """Parts."""
     split: Callable[[bytes, int], bytes]
 
 
@@ -98,7 +96,7 @@ def _smaller(atoms: Atoms, place: int, ways: Sequence[_Way], limit: Limit) -> _B
     atom, whole = atoms.atoms[place], needed(atoms.work(place, place + 1))
     found = list[_Best]()
     for way in ways:
-        parts = min(way.most, 2 ** max(1, ceil(log2(whole / limit.peak_bytes)))) if whole < inf else way.most
+        parts = min(way.portion.units, 2 ** max(1, ceil(log2(whole / limit.peak_bytes)))) if whole < inf else way.portion.units
         affected = [one for one in _affected(atoms, way) if one.output not in way.portion.halo]
         worst = max((needed(shared(atoms, [one], parts, way.portion)) for one in affected), default=inf)
         if atom in affected and worst < _SMALLER * whole:
@@ -119,8 +117,7 @@ def _by_outputs(proto: Any, atom: Atom) -> Iterator[_Way]:
         if atom.output in region and (size := held[node.input[1]].shape[axis]) > 1:
             side, name = (0 if node.op_type == "Conv" else 1), node.output[0]
             yield _Way(
-                portion=Portion(region=region, side=side),
-                most=size,
+                portion=Portion(region=region, units=size, side=side),
                 split=lambda model, parts, name=name: split_operator(model, name, parts),
             )
             return
@@ -141,8 +138,7 @@ def _by_rows(atoms: Atoms, proto: Any, atom: Atom) -> Iterator[_Way]:
                 }
                 is_conv = region.nodes[0].op_type == "Conv"
                 yield _Way(
-                    portion=Portion(region=region.names | set(taken), side=1 if is_conv else 0, halo=taken),
-                    most=region.units,
+                    portion=Portion(region=region.names | set(taken), units=region.units, side=int(is_conv), halo=taken),
                     split=lambda model, parts, base=base, axis=axis: split_rows(model, base, axis, parts),
                 )
                 break
@@ -197,10 +193,10 @@ def _best(atoms: Atoms, way: _Way, limit: Limit) -> _Best | None:
             best.append(min(best[start] + priced(asked, limit.peak_bytes)[0] for start, asked in circuits))
         return parts * best[-1]
 
-    fewest = _fewest(total, way.most)
+    fewest = _fewest(total, way.portion.units)
     if fewest is None:
         return None
-    price, parts = _cheapest(total, fewest, way.most)
+    price, parts = _cheapest(total, fewest, way.portion.units)
     return _Best(price=price, parts=parts, way=way)
 
 
@@ -236,7 +232,7 @@ def _along_inputs(atoms: Atoms, place: int, proto: Any, model: bytes, limit: Lim
     node = next(node for node in proto.graph.node if node.output[0] == name)
     held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
     size = held[node.input[1]].shape[1 - output_axis(node, held)]
-    portion = Portion(region=set(atom.reads), inner=True)
+    portion = Portion(region=set(atom.reads), units=size, inner=True)
 
     def total(parts: int) -> float:
         return parts * priced(shared(atoms, [atom], parts, portion), limit.peak_bytes)[0]
