@@ -34,6 +34,7 @@ from partwise.verification.zk.manifest import (
     proof_manifest_problems,
     proof_manifest_to_bytes,
 )
+from partwise.verification.zk.moves import moves_of
 from partwise.verification.zk.pins import note_manifest, noted_manifest
 from partwise.verification.zk.prover import Circuit, Prover
 from partwise.verification.zk.settings import CircuitSettings, Visibility
@@ -111,7 +112,7 @@ def compile_slices(
         used = settings if isinstance(settings, CircuitSettings) else settings[number]
         if used.integer:
             integers.enter(number, write_onnx(layout, package, number), used, needed=number in chosen)
-        if number in chosen:
+        if number in chosen and not _is_moved(layout, number, used, integers):
             if on_progress:
                 on_progress(f"segment {number}", len(compiled), len(chosen))
             compiled[number] = _compile(layout, package, number, prover, used, chains, integers)
@@ -178,6 +179,14 @@ def _compile(
     return compile_segment(prover, onnx, settings, examples, folder, subject)
 
 
+def _is_moved(layout: Layout, number: int, settings: CircuitSettings, integers: Integers) -> bool:
+    """Whether the verifier moves a segment's values itself, which proofs show: no circuit is made."""
+    if not settings.integer or settings.visibility is not Visibility.PUBLIC:
+        return False
+    moves = moves_of(layout.onnx(number).read_bytes())
+    return bool(moves) and integers.keeps_digits(moves)
+
+
 def _example(array: np.ndarray, port: Port, settings: CircuitSettings, subject: str) -> tuple[int, ...]:
     fixed_shape(port)
     is_float = port.dtype in (DType.FLOAT32, DType.FLOAT64, DType.FLOAT16)
@@ -192,6 +201,7 @@ def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest
         onnx = file_digest(write_onnx(layout, package, number))
         folder = layout.circuit(number, prover.name)
         circuit = open_circuit(folder, onnx, prover) if is_made_here(folder) else None  # nothing else is pinned
+        moves = moves_of(layout.onnx(number).read_bytes()) if circuit is None else ()
         scales_in = circuit.input_scales if circuit else (None,) * len(entry.inputs)
         scales_out = circuit.output_scales if circuit else (None,) * len(entry.outputs)
         segments.append(
@@ -200,8 +210,12 @@ def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest
                 inputs=tuple(wire_of(port, scale) for port, scale in zip(entry.inputs, scales_in, strict=True)),
                 outputs=tuple(wire_of(port, scale) for port, scale in zip(entry.outputs, scales_out, strict=True)),
                 circuit=None if circuit is None else circuit_entry(circuit),
+                moves=moves,
             )
         )
+    ways = {segment.circuit.settings.visibility for segment in segments if segment.circuit is not None}
+    if ways - {Visibility.PUBLIC}:
+        segments = [replace(segment, moves=()) for segment in segments]
     manifest = ProofManifest(
         version=PROOF_VERSION,
         prover=prover.name,

@@ -35,7 +35,8 @@ class WitnessExecution(msgspec.Struct, frozen=True, kw_only=True):
     """How a segment ran."""
 
     method: str
-    """A prover's name where a witness was made, `onnxruntime` where it ran plainly."""
+    """A prover's name where a witness was made, `moved` where values were only moved, `onnxruntime` where it ran
+    plainly."""
     success: bool = True
     seconds: float
     witness: str | None = None

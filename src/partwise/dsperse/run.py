@@ -23,6 +23,8 @@ from partwise.runtime.nested import array_of
 from partwise.verification.zk.compile import open_circuit
 from partwise.verification.zk.field import Values
 from partwise.verification.zk.manifest import MOST_MANIFEST_BYTES, ProofManifest, proof_manifest_from_bytes
+from partwise.verification.zk.manifest import ProofManifest, proof_manifest_from_bytes
+from partwise.verification.zk.moves import moves_of
 from partwise.verification.zk.pieces import whole
 from partwise.verification.zk.prover import Circuit, Prover
 
@@ -118,11 +120,11 @@ def _circuits(layout: Layout, package: Package, prover: Prover, layers: Collecti
     for number in range(len(package.manifest.segments)):
         if layers is not None and number not in layers:
             continue
-        onnx = file_digest(write_onnx(layout, package, number))
-        circuit = open_circuit(layout.circuit(number, prover.name), onnx, prover)
+        onnx = write_onnx(layout, package, number)
+        circuit = open_circuit(layout.circuit(number, prover.name), file_digest(onnx), prover)
         if circuit is not None:
             found[number] = circuit
-        elif layers is not None:
+        elif layers is not None and not moves_of(onnx.read_bytes()):
             raise InputError(f"segment {number}", "has no circuit", hint=f"partwise compile --layers {number}")
     return found
 
@@ -166,7 +168,7 @@ def _run_all(
         write_tensors(here / "output.json", step.outputs)
         made = witness.is_file()
         execution = WitnessExecution(
-            method=prover.name if made else "onnxruntime",
+            method=prover.name if made else step.method,
             seconds=time.monotonic() - start,
             witness=file_digest(witness) if made else None,
             error=step.error,

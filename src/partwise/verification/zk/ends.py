@@ -12,7 +12,7 @@ from partwise.runtime.nested import in_type
 from partwise.verification.zk.field import Values, quantize
 from partwise.verification.zk.manifest import ProofManifest, Wire
 
-__all__ = ["claimed", "exact_values", "requested"]
+__all__ = ["claimed", "claimed_values", "exact_values", "request_values", "requested"]
 
 End = tuple[int, str, str, Values]
 """(segment, tensor, the model's name of it, values)"""
@@ -39,8 +39,17 @@ def requested(
             continue
         for wire in segment.inputs:
             if wire.source is None and wire.scale is not None and segment.circuit is not None:
-                array = _typed(_shaped("input", wire.tensor, given[wire.tensor], wire), wire)
-                yield number, wire.tensor, wire.tensor, quantize(array, wire.scale, f"input `{wire.tensor}`")
+                yield number, wire.tensor, wire.tensor, request_values(wire, given, wire.scale)
+
+
+def request_values(wire: Wire, given: Mapping[str, np.ndarray], scale: int) -> Values:
+    """An input of a request as it enters a circuit.
+
+    Raises:
+        InputError: it has another shape, or is no number.
+    """
+    array = _typed(_shaped("input", wire.tensor, given[wire.tensor], wire), wire)
+    return quantize(array, scale, f"input `{wire.tensor}`")
 
 
 def claimed(
@@ -65,8 +74,17 @@ def claimed(
             continue
         wire = next(wire for wire in manifest.segments[number].outputs if wire.tensor == output.tensor)
         if wire.scale is not None and manifest.segments[number].circuit is not None:
-            array = _shaped("output", output.name, given[output.name], wire)
-            yield number, output.tensor, output.name, exact_values(array, wire.scale, f"output `{output.name}`")
+            values = claimed_values(output.name, wire, given, wire.scale)
+            yield number, output.tensor, output.name, values
+
+
+def claimed_values(name: str, wire: Wire, given: Mapping[str, np.ndarray], scale: int) -> Values:
+    """An output of a claim as the circuit gives it.
+
+    Raises:
+        InputError: it has another shape, or is no value that the circuit can give.
+    """
+    return exact_values(_shaped("output", name, given[name], wire), scale, f"output `{name}`")
 
 
 def exact_values(array: np.ndarray, scale: int, subject: str) -> Values:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Protocol, Self
 from unicodedata import is_normalized
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ from partwise.digest import canonical_json, is_digest, sha256_digest
 from partwise.errors import ManifestError
 from partwise.ir import DType, Output
 from partwise.strict_json import SharedInt, json_record
+from partwise.verification.zk.moves import MOST_MOVED, Move, shapes_problem
 from partwise.verification.zk.prover import KeyFile, Sizes
 from partwise.verification.zk.settings import CircuitSettings, Visibility
 
@@ -84,6 +86,8 @@ class ProvedSegment:
     """None: runs plainly and is not proved."""
     pieces: tuple[ProvedSegment, ...] = ()
     """What may be proved in its place: all of them, in this order (`pieces`). Their inputs are found by name."""
+    moves: tuple[Move, ...] = ()
+    """Where it has no circuit and only moves values that proofs show: what the verifier moves itself."""
 
     @property
     def sizes(self) -> Sizes:
@@ -140,7 +144,17 @@ class Edge:
 
 def proof_manifest_to_bytes(manifest: ProofManifest) -> bytes:
     """The file's bytes: canonical JSON."""
-    return canonical_json(msgspec.to_builtins(manifest))
+    found = msgspec.to_builtins(manifest)
+    _leave_out_no_moves(found["segments"])
+    return canonical_json(found)
+
+
+def _leave_out_no_moves(segments: list[dict[str, Any]]) -> None:
+    """A segment that moves nothing does not say so: manifests of before keep their bytes."""
+    for segment in segments:
+        if not segment["moves"]:
+            del segment["moves"]
+        _leave_out_no_moves(segment["pieces"])
 
 
 def proof_manifest_from_bytes(data: bytes, subject: str) -> ProofManifest:
@@ -187,13 +201,32 @@ def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
     if not names or len(set(names)) != len(names):
         yield "has no outputs, or one twice"
     yield from (f"output `{o.name}` is given by no segment" for o in manifest.outputs if o.tensor not in given)
+    yield from _moves_problems(manifest)
     circuits = [segment.circuit for segment in manifest.segments if segment.circuit is not None]
     ways = {circuit.settings.visibility for circuit in circuits}
     if len(ways) > 1:
         yield "its circuits show their values in different ways, which cannot be compared"
+    if ways - {Visibility.PUBLIC} and any(segment.moves for segment in manifest.segments):
+        yield "moves values that its proofs do not show"
     if ways == {Visibility.POLYCOMMIT} and len({(c.settings.logrows, c.common) for c in circuits}) > 1:
         most = max(circuit.settings.logrows or 0 for circuit in circuits)
         yield f"commitments of circuits of different sizes cannot be compared: compile all with --logrows {most}"
+
+
+def _moves_problems(manifest: ProofManifest) -> Iterator[str]:
+    """Of segments that move values: shapes, and that nothing else is said of them."""
+    moving = [(number, segment) for number, segment in enumerate(manifest.segments) if segment.moves]
+    if sum(prod(wire.shape) for _, segment in moving for wire in (*segment.inputs, *segment.outputs)) > MOST_MOVED:
+        yield "moves absurdly much"
+        return
+    for number, segment in moving:
+        if segment.circuit is not None or segment.pieces:
+            yield f"segment {number} moves values, and is proved too"
+        taken, given = ({wire.tensor: wire.shape for wire in wires} for wires in (segment.inputs, segment.outputs))
+        if problem := shapes_problem(segment.moves, taken, given):
+            yield f"segment {number} {problem}"
+    if any(piece.moves for segment in manifest.segments for piece in segment.pieces):
+        yield "holds a piece that moves values"
 
 
 def _spelled(manifest: ProofManifest) -> bytes | None:
@@ -218,6 +251,7 @@ def _key_names(manifest: ProofManifest) -> Iterable[str]:
 
 def _all(manifest: ProofManifest) -> Iterator[ProvedSegment]:
     """Segments and all pieces, however deep."""
+    yield from (move.tensor for segment in manifest.segments for move in segment.moves)
     pending = [*manifest.segments]
     while pending:
         segment = pending.pop()
