@@ -33,7 +33,17 @@ _PARAMETERS = {
     "aten.linspace.default": ("start", "end", "steps"),
     "aten.logspace.default": ("start", "end", "steps", "base"),
 }
-_COUNTS = ("n", "m", "steps")
+_PARAMETERS |= {
+    f"aten.{name}_window.{overload}": ("window_length",)
+    for name, overloads in {
+        "bartlett": "default periodic",
+        "blackman": "default periodic",
+        "hamming": "default periodic periodic_alpha periodic_alpha_beta",
+        "kaiser": "default periodic beta",
+    }.items()
+    for overload in overloads.split()
+}
+_COUNTS = ("n", "m", "steps", "window_length")
 """Leading parameters of the factories that take no shape, since each may be given by name.
 Source: native_functions.yaml of PyTorch."""
 
