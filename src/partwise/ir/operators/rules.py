@@ -20,6 +20,7 @@ __all__ = [
     "distances",
     "einsum",
     "experts",
+    "kept_sizes",
     "linear",
     "matmul",
     "outer",
@@ -147,6 +148,32 @@ def einsum(call: Call) -> int:
         later = {label for term in expanded[position + 1 :] for label in term}
         have = {label for label in met if label in later or label in result or label.startswith(".")}
     return total
+
+
+def kept_sizes(call: Call) -> tuple[int, int, int] | None:
+    """Of an einsum of two operands or a tensordot the sizes that stay: of both operands, of the first, of the second.
+
+    None for more operands, and where a size is summed in one operand alone.
+    """
+    if call.node.op.startswith("aten.tensordot"):
+        a, b, summed = call.shape(0), call.shape(1), call.argument(3)
+        depth = prod(b[call.integer(dim, 0)] for dim in summed) if isinstance(summed, tuple) else 1
+        return (1, prod(a) // depth, prod(b) // depth) if depth else None
+    equation, operands = call.argument(0), call.argument(1)
+    if not isinstance(equation, str) or not isinstance(operands, tuple) or len(operands) != 2:
+        return None
+    left, arrow, result = equation.replace(" ", "").partition("->")
+    pairs = zip(left.split(","), operands, strict=True)
+    first, second = (dict(_labelled(term, call.shape_of(operand))) for term, operand in pairs)
+    kept = {label for label in {**first, **second} if label in result or label.startswith(".")}
+    if not arrow or (first.keys() ^ second.keys()) - kept:
+        return None
+    both = first.keys() & second.keys()
+    return (
+        prod(first[label] for label in both & kept),
+        prod(first[label] for label in first.keys() - both),
+        prod(second[label] for label in second.keys() - both),
+    )
 
 
 def _labelled(term: str, shape: tuple[int, ...]) -> list[tuple[str, int]]:
