@@ -52,7 +52,7 @@ def test_what_a_model_prints_is_no_part_of_our_output(
     monkeypatch.chdir(tmp_path)
     source = open_model("talkative:net")
     graph = source.capture()
-    source.reference(graph, {"x": np.zeros((2, 2), np.float32)})
+    source.answers(graph, [{"x": np.zeros((2, 2), np.float32)}])
     printed = capsys.readouterr()
     assert printed.out == ""
     assert {"imported", "built", "called"} <= set(printed.err.split())
