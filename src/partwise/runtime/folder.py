@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import msgspec
 import numpy as np
@@ -59,10 +59,16 @@ class RunWriter:
         """
         self._folder, self._stream = folder, stream
         self._partial, self._is_new = folder / f".run_{secrets.token_hex(4)}", not folder.exists()
-        with _disk(folder):
-            self._partial.mkdir(parents=True)
-            self._files = [(self._partial / name).open("wb") for name in (INPUTS, OUTPUTS)]
-        self._archives = [ArchiveWriter(file) for file in self._files]
+        self._files, self._archives = list[IO[bytes]](), list[ArchiveWriter]()
+        try:
+            with _disk(folder):
+                self._partial.mkdir(parents=True)
+                for name in (INPUTS, OUTPUTS):
+                    self._files.append((self._partial / name).open("wb"))
+                    self._archives.append(ArchiveWriter(self._files[-1]))
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
 
     def add(self, request: int, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
         """The values of one more request."""
