@@ -135,9 +135,7 @@ def main() -> None:
         code = report(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the one place where the unforeseen ends
         found = _of_the_system(error)
-        code = _defect() if found is None else _report(found, as_json)
-        full = _full_disk(error)
-        code = _defect() if full is None else report(full, as_json=as_json)
+        code = _defect() if found is None else report(found, as_json=as_json)
     leave_streams()
     sys.exit(code)
 

@@ -23,7 +23,6 @@ from partwise.runtime.nested import array_of
 from partwise.verification.zk.compile import open_circuit
 from partwise.verification.zk.field import Values
 from partwise.verification.zk.manifest import MOST_MANIFEST_BYTES, ProofManifest, proof_manifest_from_bytes
-from partwise.verification.zk.manifest import ProofManifest, proof_manifest_from_bytes
 from partwise.verification.zk.moves import moves_of
 from partwise.verification.zk.pieces import whole
 from partwise.verification.zk.prover import Circuit, Prover

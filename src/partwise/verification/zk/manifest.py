@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 from unicodedata import is_normalized
-from typing import Any
 
 import msgspec
 
@@ -242,6 +241,7 @@ def _names(manifest: ProofManifest) -> Iterable[str]:
     yield from (name for output in manifest.outputs for name in (output.name, output.tensor))
     yield from (wire.tensor for wire in manifest.inputs)
     yield from (wire.tensor for segment in _all(manifest) for wire in (*segment.inputs, *segment.outputs))
+    yield from (move.tensor for segment in manifest.segments for move in segment.moves)
 
 
 def _key_names(manifest: ProofManifest) -> Iterable[str]:
@@ -251,7 +251,6 @@ def _key_names(manifest: ProofManifest) -> Iterable[str]:
 
 def _all(manifest: ProofManifest) -> Iterator[ProvedSegment]:
     """Segments and all pieces, however deep."""
-    yield from (move.tensor for segment in manifest.segments for move in segment.moves)
     pending = [*manifest.segments]
     while pending:
         segment = pending.pop()

@@ -150,8 +150,6 @@ class _Judge:
         edges = self._check_edges()
         self._check_ends("input", request, requested(self._manifest, request, self._boundaries))
         self._check_ends("claim", claim, claimed(self._manifest, claim, self._boundaries))
-        self._check_ends("input", request, requested(self._manifest, request))
-        self._check_ends("claim", claim, claimed(self._manifest, claim))
         self._wrong.extend(moved.problems(request, claim))
         edges += moved.edges
         if pin is not None:
