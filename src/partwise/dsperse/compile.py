@@ -29,12 +29,12 @@ from partwise.verification.zk.manifest import (
     ProofManifest,
     ProvedSegment,
     Wire,
-    is_name,
     proof_manifest_from_bytes,
     proof_manifest_problems,
     proof_manifest_to_bytes,
 )
 from partwise.verification.zk.moves import moves_of
+from partwise.verification.zk.names import is_name
 from partwise.verification.zk.pins import note_manifest, noted_manifest
 from partwise.verification.zk.prover import Circuit, Prover
 from partwise.verification.zk.settings import CircuitSettings, Visibility
