@@ -225,6 +225,19 @@ def _moves_problems(manifest: ProofManifest) -> Iterator[str]:
             yield f"segment {number} {problem}"
     if any(piece.moves for segment in manifest.segments for piece in segment.pieces):
         yield "holds a piece that moves values"
+    yield from _shadows(manifest, [segment for _, segment in moving])
+
+
+def _shadows(manifest: ProofManifest, moving: list[ProvedSegment]) -> Iterator[str]:
+    """What is made on the way of moves has a name of its own: another tensor's would be taken for it."""
+    shown = {wire.tensor for segment in manifest.segments for wire in (*segment.inputs, *segment.outputs)}
+    shown |= {wire.tensor for wire in manifest.inputs}
+    for segment in moving:
+        given = {wire.tensor for wire in segment.outputs}
+        inner = {move.tensor for move in segment.moves} - given
+        if inner & shown:
+            yield f"moves values under the name of another tensor, `{min(inner & shown)}`"
+        shown |= inner
 
 
 def _spelled(manifest: ProofManifest) -> bytes | None:
