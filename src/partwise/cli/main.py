@@ -19,9 +19,11 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from partwise.cli.mistakes import usage_record
+from partwise.cli.mistakes import report, usage_record
 from partwise.cli.streams import leave_streams, open_streams, say
 from partwise.errors import InputError, PartwiseError
+from partwise.freed_memory import keep_freed
+from partwise.machine import allow_open_files
 
 __all__ = ["VERBS", "main"]
 
@@ -111,7 +113,9 @@ def main() -> None:
     """The command's entry point."""
     as_json = "--json" in sys.argv
     open_streams()
+    allow_open_files()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait must not take a stage's processor
+    keep_freed()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = partwise.main(prog_name="partwise", standalone_mode=False) or 0
@@ -128,10 +132,10 @@ def main() -> None:
     except (BrokenPipeError, _UnreadError):
         code = _GONE
     except PartwiseError as error:
-        code = _report(error, as_json)
+        code = report(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the one place where the unforeseen ends
         found = _of_the_system(error)
-        code = _defect() if found is None else _report(found, as_json)
+        code = _defect() if found is None else report(found, as_json=as_json)
     leave_streams()
     sys.exit(code)
 
@@ -161,10 +165,3 @@ def _terminate(number: int, frame: object) -> None:
     """Leave by the way of all `with` blocks, which end what they started."""
     del number, frame
     sys.exit(_TERMINATED)
-
-
-def _report(error: PartwiseError, as_json: bool) -> int:
-    if as_json:
-        say(json.dumps(error.as_dict()))
-    say(f"{type(error).__name__}: {error}", err=True)
-    return error.exit_code

@@ -48,9 +48,7 @@ def show_graph(graph: Graph, profile: Profile) -> None:
     rows += [("output", _tensor(graph, o.name, o.tensor)) for o in graph.outputs if o.name not in states]
     rows += [("state", text) for text in _states(graph, [name for name in graph.inputs if name in states])]
     rows += [("note", note) for note in graph.notes]
-    grid = Table(
-        title=graph.name, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False
-    )
+    grid = Table(title=Text(graph.name, "bold"), title_justify="left", box=None, pad_edge=False, show_header=False)
     grid.add_column(style="dim")
     grid.add_column(overflow="fold")
     for name, value in rows:

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from partwise.cli.streams import plain_text
 
 __all__ = ["WIDTH", "TableOfFigures", "console", "table"]
 
@@ -29,6 +32,11 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Nobody reads any more: rich would end with 1, which says that something was rejected."""
         raise BrokenPipeError
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Only rich's own control codes reach the terminal, none of a name or a reason."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(plain_text(segment.text), segment.style)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> TableOfFigures:

@@ -89,7 +89,7 @@ def test_the_options_of_every_verb_are_frozen() -> None:
     serving += ["--timeout", "--workers"]
     assert found["serve"] == sorted(serving)
     judging = ["--against", "--config", "--engine", "--input", "--json", "--max-difference", "--module", "--package"]
-    assert found["verify"] == sorted([*judging, "--claim", "--manifest", "--templates", "--threads"])
+    assert found["verify"] == sorted([*judging, "--claim", "--manifest", "--templates", "--threads", "--time-limit"])
     everything = {*capturing, *planning, *running, *proving, *chosen, *circuits, "--proof", "--workers"}
     assert found["full-run"] == sorted({*everything, "--json", "--model", "--output"})
     measuring = ["--against", "--engine", "--executor", "--in-flight", "--json", "--output", "--rounds", "--seconds"]

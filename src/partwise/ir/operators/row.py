@@ -87,6 +87,8 @@ class Operator:
     kind: Kind
     macs: Rule | None = None
     """Multiply-accumulates of one call; None for operators that have none (1 MAC = 2 FLOPs)."""
+    uncounted: bool = False
+    """Its arithmetic is neither multiply-accumulates nor a pass over the elements, and no rule counts it."""
     cheap: bool = False
     """Small enough beside its input that a stage may compute it again rather than receive it."""
     limit: bool = False
