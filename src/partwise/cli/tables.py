@@ -62,10 +62,14 @@ class TableOfFigures:
         """Of each column; None where the figures have no room side by side."""
         cells = [max([1, *(cell_len(row[place]) for row in self.rows)]) for place in range(len(self.columns))]
         whole = [max(pair) for pair in zip(map(cell_len, self.columns), cells, strict=True)]
-        texts = range(self.left)
-        widths = [min(whole[place], _LEAST) if place in texts else cells[place] for place in range(len(cells))]
-        spare = most - _BETWEEN * (len(widths) - 1) - sum(widths)
-        if spare < 0:
+        texts, room = range(self.left), most - _BETWEEN * (len(cells) - 1)
+        for least in range(_LEAST, 0, -1):  # names of figures are broken into pieces of so many letters
+            widths = [
+                min(size, max(_LEAST if place in texts else cells[place], least)) for place, size in enumerate(whole)
+            ]
+            if (spare := room - sum(widths)) >= 0:
+                break
+        else:
             return None
         for places in (range(self.left, len(widths)), texts):
             for place in _shortest_first(places, widths, whole, spare):
