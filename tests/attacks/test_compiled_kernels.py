@@ -147,7 +147,8 @@ def compiled() -> Iterator[tuple[LoadedSegment, dict[str, np.ndarray]]]:
 
 
 _REASONS = (
-    "(?i)out of (range|bounds)|do not fit|ZeroDivision|divi[a-z]+ by zero|class values|non-negative|number of ones|index"
+    "(?i)out of (range|bounds)|do not fit|ZeroDivision|divi[a-z]+ by zero|class values|non-negative|"
+    "number of ones|index"
 )
 """torch's own words for such values, and ours."""
 
