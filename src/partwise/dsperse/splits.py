@@ -96,7 +96,11 @@ def _smaller(atoms: Atoms, place: int, ways: Sequence[_Way], limit: Limit) -> _B
     atom, whole = atoms.atoms[place], needed(atoms.work(place, place + 1))
     found = list[_Best]()
     for way in ways:
-        parts = min(way.portion.units, 2 ** max(1, ceil(log2(whole / limit.peak_bytes)))) if whole < inf else way.portion.units
+        parts = (
+            min(way.portion.units, 2 ** max(1, ceil(log2(whole / limit.peak_bytes))))
+            if whole < inf
+            else way.portion.units
+        )
         affected = [one for one in _affected(atoms, way) if one.output not in way.portion.halo]
         worst = max((needed(shared(atoms, [one], parts, way.portion)) for one in affected), default=inf)
         if atom in affected and worst < _SMALLER * whole:
@@ -138,7 +142,9 @@ def _by_rows(atoms: Atoms, proto: Any, atom: Atom) -> Iterator[_Way]:
                 }
                 is_conv = region.nodes[0].op_type == "Conv"
                 yield _Way(
-                    portion=Portion(region=region.names | set(taken), units=region.units, side=int(is_conv), halo=taken),
+                    portion=Portion(
+                        region=region.names | set(taken), units=region.units, side=int(is_conv), halo=taken
+                    ),
                     split=lambda model, parts, base=base, axis=axis: split_rows(model, base, axis, parts),
                 )
                 break
