@@ -32,6 +32,7 @@ from partwise.dsperse import (
     proofs_prover,
     prove_run,
     read_manifest,
+    refuse_stale,
     run_slices,
     segment_count,
     slice_model,
@@ -160,6 +161,7 @@ def _sliced_now(model: Path, out: Path | None, limits: dict[str, Any]) -> Layout
     if model.is_dir():
         known = find_layout(model)
         if known is not None:
+            refuse_stale(known)
             return known
         models = sorted(model.glob("*.onnx"))
         if len(models) != 1:

@@ -90,6 +90,8 @@ def verify_sliced_run(
         if manifest is not None
         else noted and Pin(digest=noted, by="this machine's compile")
     )
+    if inputs is None and not (run / "input.json").is_file():
+        raise InputError(str(run / "input.json"), "is no file", hint="--input: the request that was made.")
     found = _judge(bundle, prover, pin or None, inputs or run / "input.json", claim or run / "output.json")
     if inputs is None or claim is None:
         which = " and ".join(w for w, g in (("request", inputs), ("answer", claim)) if g is None)

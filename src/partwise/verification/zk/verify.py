@@ -148,8 +148,8 @@ class _Judge:
         self._wrong.extend(self._left_over())
         moved = Moved(self._manifest, self._mark, self._name)
         edges = self._check_edges()
-        self._check_ends("input", request, requested(self._manifest, request))
-        self._check_ends("claim", claim, claimed(self._manifest, claim))
+        self._check_ends("input", request, requested(self._manifest, request, self._boundaries))
+        self._check_ends("claim", claim, claimed(self._manifest, claim, self._boundaries))
         self._wrong.extend(moved.problems(request, claim))
         edges += moved.edges
         if pin is not None:
