@@ -44,6 +44,16 @@ def same_integers(model: bytes, found: Division, given: list[Values]) -> bool:
     return whole.tolist() == parts.tolist() == found.made[0]["y"].tolist()
 
 
+def test_what_only_moves_fits_however_large_it_is() -> None:
+    whole = chain([2, 60], [("Concat", ["x", "x"], "c", {"axis": 0}), ("Flatten", ["c"], "y", {"axis": 0})], {})
+    moving, computing = (
+        atoms_of(model, {"x": BITS}, BITS, examples(2, 60))
+        for model in (whole, chain([2, 60], [("Relu", ["x"], "y", {})], {}))
+    )
+    assert fits(moving, 1)
+    assert not fits(computing, 1)
+
+
 def test_what_fits_stays_in_one() -> None:
     model, given = multilayer(), examples(1, 6)
     found = divided(model, given, 200 * MB)
