@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 from tests.packages import example, small_package, stream
-from tests.waiting import assert_gone
+from tests.waiting import assert_gone, until
 
 from partwise.packaging import Package
 from partwise.runtime.executors import Options, Values, start_executor
@@ -216,14 +216,20 @@ def test_a_closed_pipe(package: Package, frames: Path, tmp_path: Path) -> None:
     assert_gone(workers)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def as_in_a_terminal() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_command_is_interrupted(package: Package, frames: Path, tmp_path: Path, number: int) -> None:
-    process = run_command(package, frames, "--run-dir", str(tmp_path / "run"),
-                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))  # fmt: skip
+    process = run_command(package, frames, "--run-dir", str(tmp_path / "run"), preexec_fn=as_in_a_terminal)
     workers = children_of(process)
+    until((tmp_path / "run").exists)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Traceback" not in stderr
     assert_gone({process.pid, *workers})
+    assert not (tmp_path / "run").exists() or not [path for path in (tmp_path / "run").iterdir() if path.name[0] == "."]
     assert not [name for name in os.listdir("/dev/shm") if "partwise" in name]

@@ -94,6 +94,13 @@ def test_what_no_worker_can_hold_is_said(package: Package, executor: str) -> Non
         run_package(package, executor=executor, capacity=Capacity(bytes=100), **OPTIONS)
 
 
+def test_too_few_workers_are_said(package: Package) -> None:
+    """Every piece fits a worker, and all of them together fit no two workers."""
+    said = r"all stages need 8 layers, and 2 workers take 4: more workers are needed"
+    with pytest.raises(RunError, match=said):
+        run_package(package, workers=2, capacity=Capacity(layers=2), **OPTIONS)
+
+
 class Tight:
     """A device on which only so many weights fit at once: a task that needs more fails as one out of memory does."""
 

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("opentelemetry.sdk")
@@ -21,7 +22,7 @@ from tests.packages import example, small_package
 from tests.serving import client, inputs_of, serving
 
 from partwise.cli.run import run
-from partwise.errors import InputError
+from partwise.errors import InputError, InterfaceMismatchError
 from partwise.runtime import run_package
 from partwise.runtime.telemetry.spans import RequestSpans
 
@@ -93,6 +94,17 @@ def test_a_run_exports_each_request(collector: Collector, tmp_path: Path, monkey
     monkeypatch.setenv("TRACEPARENT", PARENT)
     run_package(small_package(tmp_path / "package", "null"), example(), save=False)
     assert_one_request(collector.spans, PARENT)
+
+
+def test_requests_that_were_answered_are_told_of_though_one_fails(
+    collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{collector.url}/v1/traces")
+    package = small_package(tmp_path / "package", "null")
+    bad = {**example(), "mask": np.zeros(9, bool)}
+    with pytest.raises(InterfaceMismatchError):
+        run_package(package, [example(), example(), bad], save=False)
+    assert [span.name for span in collector.spans].count("infer") == 2
 
 
 def test_who_watches_takes_no_span_away(collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,17 +14,18 @@ from click.core import ParameterSource
 from partwise.cli.options import PATH
 from partwise.errors import InputError
 from partwise.runtime.config import Config, read_config
+from partwise.runtime.schedule import Policy
 from partwise.runtime.telemetry import RANGES
 
 __all__ = ["config_option", "given_to_run", "given_to_serve", "read_again"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Given = dict[str, object]
-_PATH = "partwise.config"
+_PATH, _POLICY = "partwise.config", "partwise.policy"
 
 
-def config_option(given: Callable[[Config], Given]) -> Callable[[Command], Command]:
-    """The option; `given` says which of a verb's arguments a configuration sets.
+def config_option(given: Callable[[Config], Given], policy: Policy | None = None) -> Callable[[Command], Command]:
+    """The option; `given` says which of a verb's arguments a configuration sets, `policy` is the verb's own.
 
     Raises:
         InputError: when the option is read: a file that is wrong, or that asks for what this verb cannot obey.
@@ -34,7 +35,7 @@ def config_option(given: Callable[[Config], Given]) -> Callable[[Command], Comma
         del parameter
         if path is None:
             return None
-        context.meta[_PATH] = path
+        context.meta[_PATH], context.meta[_POLICY] = path, policy
         return _take_on(context, given)
 
     def add(command: Command) -> Command:
@@ -99,7 +100,7 @@ def read_again(context: click.Context, given: Callable[[Config], Given]) -> tupl
 
 
 def _take_on(context: click.Context, given: Callable[[Config], Given]) -> Config:
-    config = read_config(context.meta[_PATH])
+    config = read_config(context.meta[_PATH], context.meta[_POLICY])
     context.default_map = given(config)
     _set_environment(config)
     return config

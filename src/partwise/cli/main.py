@@ -49,7 +49,8 @@ VERBS = {
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNUSABLE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP)
 _INTERNAL = 70  # EX_SOFTWARE of sysexits.h
-_INTERRUPTED, _GONE, _TERMINATED = 130, 141, 143  # 128 + SIGINT, SIGPIPE, SIGTERM
+_SIGNALLED = 128
+_INTERRUPTED, _GONE = _SIGNALLED + signal.SIGINT, _SIGNALLED + signal.SIGPIPE
 
 
 class _UnreadError(Exception):
@@ -117,6 +118,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait must not take a stage's processor
     keep_freed()
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # `nohup` has it ignored
+        signal.signal(signal.SIGHUP, _terminate)
     try:
         code = partwise.main(prog_name="partwise", standalone_mode=False) or 0
         sys.stdout.flush()
@@ -162,6 +165,6 @@ def _of_the_system(error: Exception) -> PartwiseError | None:
 
 
 def _terminate(number: int, frame: object) -> None:
-    """Leave by the way of all `with` blocks, which end what they started."""
-    del number, frame
-    sys.exit(_TERMINATED)
+    """Leave by the way of all `with` blocks, which end what they started and remove what is not whole."""
+    del frame
+    sys.exit(_SIGNALLED + number)

@@ -12,7 +12,7 @@ from partwise.cli.option_types import THREADS, Bytes, Finite
 from partwise.cli.options import PATH, json_option, max_difference_option
 from partwise.cli.output import print_json
 from partwise.runtime.config import Config
-from partwise.serving import ServeOptions
+from partwise.serving import SERVER_POLICY, ServeOptions
 from partwise.serving import serve as serve_package
 
 __all__ = ["serve"]
@@ -49,7 +49,7 @@ _DEFAULT = ServeOptions()
     help="Of a request, waiting and running [s].",
 )
 @click.option("--drain", type=Finite(0), default=30.0, show_default=True, help="For requests here at the end [s].")
-@config_option(given_to_serve)
+@config_option(given_to_serve, SERVER_POLICY)
 @json_option
 @click.pass_context
 def serve(context: click.Context, package: Path, config: Config | None, as_json: bool, **given: Any) -> None:

@@ -11,14 +11,16 @@ from 0. Types that numpy lacks are stored as `partwise.runtime.archive` says.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Generator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import msgspec
 import numpy as np
@@ -33,6 +35,9 @@ __all__ = ["RUN_RESULT", "RunWriter", "is_run", "load_run", "run_to_data"]
 
 RUN_RESULT, INPUTS, OUTPUTS = "run_result.json", "inputs.npz", "outputs.npz"
 _NAME = re.compile(r"run_([0-9]+)\Z")
+_PARTIAL = re.compile(r"\.run_[0-9a-f]{8}\Z")
+_ABANDONED_S = 60.0
+"""How old a run that nobody writes is removed: one that has just begun may not hold its lock yet (assumed)."""
 
 
 def is_run(path: Path) -> bool:
@@ -59,10 +64,18 @@ class RunWriter:
         """
         self._folder, self._stream = folder, stream
         self._partial, self._is_new = folder / f".run_{secrets.token_hex(4)}", not folder.exists()
-        with _disk(folder):
-            self._partial.mkdir(parents=True)
-            self._files = [(self._partial / name).open("wb") for name in (INPUTS, OUTPUTS)]
-        self._archives = [ArchiveWriter(file) for file in self._files]
+        self._files, self._archives = list[IO[bytes]](), list[ArchiveWriter]()
+        try:
+            with _disk(folder):
+                _sweep(folder)
+                self._partial.mkdir(parents=True)
+                for name in (INPUTS, OUTPUTS):
+                    self._files.append((self._partial / name).open("wb"))
+                    self._archives.append(ArchiveWriter(self._files[-1]))
+                _lock(self._files[0].fileno())
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
 
     def add(self, request: int, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
         """The values of one more request."""
@@ -153,6 +166,36 @@ def _lazy(
 
 def _key(request: int, name: str, *, stream: bool) -> str:
     return f"{request}/{name}" if stream else name
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what runs have left that were killed: nobody holds their locks any more."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _PARTIAL.match(path.name) and not path.is_symlink():
+            with contextlib.suppress(OSError):  # somebody else's, or gone by now
+                if time.time() - path.stat().st_mtime > _ABANDONED_S and not _is_held(path / INPUTS):
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process holds the lock of a file."""
+    try:  # never a wait: whoever may write here may have put a pipe in a file's place
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    """Take a file's lock, which lasts as long as this process has it open; whether nobody else has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # somebody has it, or this file system knows no locks
+        return False
+    return True
 
 
 def _settle(descriptor: int) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from partwise.runtime.pace import Held
 from partwise.runtime.record import RUN_VERSION, RequestRecord, Run, RunRecord, RunRequest, record_request
 from partwise.runtime.sizes import bind_sizes, check_values
 from partwise.runtime.telemetry.chrome import chrome_trace
-from partwise.runtime.telemetry.spans import RequestSpans, export_trace
+from partwise.runtime.telemetry.spans import RequestSpans, StreamSpans
 from partwise.runtime.trace import Trace
 
 __all__ = ["TRACE_FORMATS", "run_package"]
@@ -58,14 +58,27 @@ def run_package(
     told = chosen.execution(opened, spans=spans is not None)
     with start_executor(chosen.executor, opened, told) as working:  # workers start while inputs are read
         read = open_inputs(inputs, opened, sizes=chosen.sizes, seed=chosen.seed)
-        run = _execute(opened, working, read, chosen, told)
-    if spans is not None and told.trace is not None:
-        about = {"partwise.package": opened.digest, "partwise.executor": chosen.executor}
-        export_trace(told.trace, spans, traceparent=os.environ.get("TRACEPARENT", ""), attributes=about)
-        spans.close()
+        with _exported(spans, opened, chosen, told) as stream:
+            run = _execute(opened, working, read, chosen, told, stream)
     if chosen.trace is not None and told.trace is not None:
         _write_trace(Path(chosen.trace), chosen, told.trace, run, told.threads)
     return run
+
+
+@contextmanager
+def _exported(
+    spans: RequestSpans | None, package: Package, options: RunOptions, told: Options
+) -> Generator[StreamSpans | None]:
+    """Where spans of the requests go; those of requests that were answered are sent, whatever happens to others."""
+    if spans is None or told.trace is None:
+        yield None
+        return
+    about = {"partwise.package": package.digest, "partwise.executor": options.executor}
+    keep, above = options.trace is not None or options.live is not None, os.environ.get("TRACEPARENT", "")
+    try:
+        yield StreamSpans(spans, told.trace, keep=keep, traceparent=above, attributes=about)
+    finally:
+        spans.close()
 
 
 def _write_trace(path: Path, options: RunOptions, trace: Trace, run: Run, threads: int) -> None:
@@ -76,14 +89,21 @@ def _write_trace(path: Path, options: RunOptions, trace: Trace, run: Run, thread
     write_whole(path, canonical_json(data))
 
 
-def _execute(package: Package, working: Executor, inputs: Inputs, options: RunOptions, told: Options) -> Run:
+def _execute(
+    package: Package,
+    working: Executor,
+    inputs: Inputs,
+    options: RunOptions,
+    told: Options,
+    spans: StreamSpans | None,
+) -> Run:
     """All requests through an executor; the run, saved in a folder of all runs if there is one."""
     folder = options.folder(package)
     with RunWriter(folder, stream=inputs.is_stream) if folder else nullcontext() as writer:
         engines = working.ready()
         watch = Exactness(package=package, settings=engines, threads=told.threads, limit=options.max_difference)
         held = None if options.pace is None else Held(options.pace, package.manifest)
-        done = _Collected(inputs, package.manifest, writer, watch, held)
+        done = _Collected(inputs, package.manifest, writer, watch, held, spans)
         start = time.monotonic()
         done.take(working, told.on_progress)
         seconds = time.monotonic() - start - watch.took_s
@@ -110,9 +130,15 @@ class _Collected:
     """Answers as they come: written at once if they are saved; kept in memory if not, or if there is only one."""
 
     def __init__(
-        self, inputs: Inputs, manifest: Manifest, writer: RunWriter | None, watch: Exactness, held: Held | None
+        self,
+        inputs: Inputs,
+        manifest: Manifest,
+        writer: RunWriter | None,
+        watch: Exactness,
+        held: Held | None,
+        spans: StreamSpans | None,
     ) -> None:
-        self._manifest = manifest
+        self._manifest, self._spans = manifest, spans
         self._inputs, self._writer, self._watch, self._held = inputs, writer, watch, held
         self._pending: dict[int, Values] = {}
         self.records = list[RequestRecord]()
@@ -124,6 +150,8 @@ class _Collected:
         for answer in executor.run(self._remembered()):
             if self._held is not None:
                 self._held.answered(answer.request)
+            if self._spans is not None:
+                self._spans.answered(answer.request)
             self._take(answer, self._pending.pop(answer.request))
             on_progress("run requests", len(self.records), total)
 

@@ -4,7 +4,7 @@ In: a `Package` and `ServeOptions`. Out: answers to requests, until a signal end
 answered twice; an address other than the machine's own without a key; tensor bytes in a pickle.
 """
 
-from partwise.serving.options import ServeOptions
+from partwise.serving.options import SERVER_POLICY, ServeOptions
 from partwise.serving.serve import serve
 
-__all__ = ["ServeOptions", "serve"]
+__all__ = ["SERVER_POLICY", "ServeOptions", "serve"]

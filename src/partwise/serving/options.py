@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from partwise.errors import InputError
 from partwise.runtime.config import Config
 from partwise.runtime.exactness import DIFFERENCE_LIMIT
+from partwise.runtime.schedule import Policy
 
-__all__ = ["API_KEY", "ServeOptions"]
+__all__ = ["API_KEY", "SERVER_POLICY", "ServeOptions"]
 
 API_KEY = "PARTWISE_API_KEY"
 """The environment's variable with the key that a request must carry."""
 _LAST_PORT = 65535  # RFC 9293: 16 bits; a larger one would be taken modulo 2^16
+SERVER_POLICY = Policy(keep_going=True, divide=False, attempts=2, exclude_after=64, abandon_after=256)
+"""A request that fails is as a rule to blame itself (a token outside the table), and anybody can send one: it must not
+cost a worker its share for long, nor cut a stage in pieces. The figures are assumed; `faults` of a configuration
+changes those that it names."""
 _LEAST_KEY = 16
 """Characters of a key: 64 bits as hexadecimal (assumed least for a service that limits no guesses)."""
 

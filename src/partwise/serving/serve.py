@@ -22,12 +22,11 @@ from partwise.runtime.config import check_config, configured_engine, configured_
 from partwise.runtime.engines import stage_engines
 from partwise.runtime.executors import Options
 from partwise.runtime.pace import Pace
-from partwise.runtime.schedule import Policy
 from partwise.runtime.stage import Weights
 from partwise.runtime.telemetry.spans import RequestSpans
 from partwise.serving.feed import Feed
 from partwise.serving.kserve import model_metadata
-from partwise.serving.options import API_KEY, ServeOptions
+from partwise.serving.options import API_KEY, SERVER_POLICY, ServeOptions
 from partwise.serving.setup import Setup
 
 if TYPE_CHECKING:
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-_POLICY = Policy(keep_going=True, divide=False, attempts=2, exclude_after=64, abandon_after=256)
-"""A request that fails is as a rule to blame itself (a token outside the table), and anybody can send one: it must not
-cost a worker its share for long, nor cut a stage in pieces. The figures are assumed; `faults` in a configuration."""
 _FIXED = ("host", "port", "name")
 _SPARE = 64
 """Connections beyond those whose requests wait: for health, metrics, and bodies that are being read (assumed)."""
@@ -135,7 +131,9 @@ def _setup(package: Package, options: ServeOptions) -> Setup:
             workers=workers,
             weights=Weights.RESIDENT if config is None else config.memory.weights,
             in_flight=options.in_flight,
-            policy=_POLICY if config is None or config.faults is None else replace(config.faults, keep_going=True),
+            policy=SERVER_POLICY
+            if config is None or config.faults is None
+            else replace(config.faults, keep_going=True),
         ),
         max_batch=options.max_batch,
         batch_delay_s=options.batch_delay_s,

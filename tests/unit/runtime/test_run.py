@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -102,6 +104,22 @@ def test_a_failed_run_leaves_nothing(package: Package) -> None:
     with pytest.raises(Exception, match="shape"):
         run_package(package, [example(), example() | {"mask": np.zeros(9, bool)}])
     assert not (package.path.parent / "run").exists()
+
+
+def test_what_killed_runs_have_left_is_removed_and_nothing_else(package: Package, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    names = [".run_00000000", ".run_0000000a", ".run_0000000b", ".run_mine", ".run_0000000c", "run_7"]
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "inputs.npz").write_bytes(b"half")
+    (folder / names[1] / "inputs.npz").unlink()  # killed before it began its first file
+    os.mkfifo(folder / ".run_0000000a" / "outputs.npz")
+    with (folder / names[2] / "inputs.npz").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as a run does that is under way
+        for name in names[:4]:
+            os.utime(folder / name, (0, 0))
+        run_package(package, example(), run_dir=folder)
+        assert sorted(path.name for path in folder.iterdir()) == sorted([*names[2:], "run_8"])
 
 
 def test_not_saved(package: Package) -> None:

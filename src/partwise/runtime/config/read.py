@@ -12,6 +12,7 @@ import msgspec
 
 from partwise.errors import InputError
 from partwise.runtime.config.schema import CONFIG_VERSION, Config
+from partwise.runtime.schedule import Policy
 from partwise.strict_yaml import yaml_value
 
 __all__ = ["parse_config", "read_config"]
@@ -19,8 +20,12 @@ __all__ = ["parse_config", "read_config"]
 _MAX_BYTES = 1 << 20
 
 
-def read_config(path: Path) -> Config:
+def read_config(path: Path, policy: Policy | None = None) -> Config:
     """A configuration from a file.
+
+    Args:
+        path: of the file.
+        policy: figures of `faults` where the file has the section and not the figure; by default `Policy`'s own.
 
     Raises:
         InputError: no such file, no YAML, an unknown key or a value that its key does not take.
@@ -28,12 +33,12 @@ def read_config(path: Path) -> Config:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise InputError(str(path), "is too large for a configuration", expected=f"at most {_MAX_BYTES} bytes")
-        return parse_config(path.read_bytes(), str(path))
+        return parse_config(path.read_bytes(), str(path), policy)
     except OSError as error:
         raise InputError(str(path), f"cannot be read ({error.strerror})") from None
 
 
-def parse_config(data: bytes, subject: str) -> Config:
+def parse_config(data: bytes, subject: str, policy: Policy | None = None) -> Config:
     """The same from bytes; `subject` is what an error is about."""
     given = yaml_value(data, subject)
     if not isinstance(given, dict):
@@ -44,6 +49,9 @@ def parse_config(data: bytes, subject: str) -> Config:
         got = version if isinstance(version, str) else type(version).__name__  # never shown: YAML's aliases may grow
         raise InputError(subject, "is of another version", expected=f"version: {CONFIG_VERSION}", got=got)
     _refuse_unknown(known, Config, subject, "")
+    faults = known.get("faults")
+    if isinstance(faults, dict):
+        known["faults"] = {**msgspec.to_builtins(policy or Policy()), **cast(dict[Any, Any], faults)}
     try:
         return msgspec.convert(_without_empty(known), Config)
     except msgspec.ValidationError as error:

@@ -76,7 +76,7 @@ def reach(address: str) -> None:
     if not (name and colon and (whole_number(port) or 1 << 16) < 1 << 16):
         raise InputError(f"cluster `{address}`", "is no address", expected="HOST:PORT, as 192.168.1.10:6379")
     try:
-        socket.create_connection((name, int(port)), _REACH_S).close()
+        socket.create_connection((name.removeprefix("[").removesuffix("]"), int(port)), _REACH_S).close()
     except OSError as error:
         raise RunError(f"cluster {address}", f"cannot be reached ({error.strerror or error})",
                        hint="partwise worker --head, on its first machine, says its address.") from None  # fmt: skip

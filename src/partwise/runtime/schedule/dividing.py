@@ -130,5 +130,16 @@ class Dividing(Loading):
             if shortage is not None and member.assigned:
                 beside = ", ".join(map(str, sorted(member.assigned)))
                 stages = "stage" if len(member.assigned) == 1 else "stages"
-                return f"together with {stages} {beside} {shortage}"
+                return f"together with {stages} {beside} {shortage}{self._too_few()}"
         return "there is no worker with room for it"
+
+    def _too_few(self) -> str:
+        """That more workers are needed, where all stages together are more than all workers take."""
+        capacities = [member.capacity for member in self.roster.members.values()]
+        for name in ("bytes", "parameters", "layers"):
+            needed = sum(getattr(self._demands[stage], name) for stage in self.route.active)
+            rooms = [getattr(capacity, name) for capacity in capacities]
+            if None not in rooms and needed > sum(rooms):
+                workers = "1 worker takes" if len(rooms) == 1 else f"{len(rooms)} workers take"
+                return f" (all stages need {needed} {name}, and {workers} {sum(rooms)}: more workers are needed)"
+        return ""

@@ -17,7 +17,7 @@ from partwise.extras import require
 from partwise.runtime.route import CALLER
 from partwise.runtime.trace import HandoverSpan, SegmentSpan, Trace
 
-__all__ = ["RequestSpans", "export_trace", "wanted_exporter"]
+__all__ = ["RequestSpans", "StreamSpans", "wanted_exporter"]
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 Attributes = Mapping[str, str | int | float]
@@ -111,15 +111,44 @@ def wanted_exporter(environment: Mapping[str, str] | None = None) -> str | None:
     return None if chosen == "none" else chosen
 
 
-def export_trace(trace: Trace, spans: RequestSpans, *, traceparent: str = "", attributes: Attributes) -> None:
-    """All requests of a run that is over; each lasts from its first event to its last."""
-    found: dict[int, tuple[list[SegmentSpan], list[HandoverSpan]]] = {}
-    for span in trace.segments:
-        found.setdefault(span.request, ([], []))[0].append(span)
-    for handover in trace.handovers:
-        found.setdefault(handover.request, ([], []))[1].append(handover)
-    for request, (segments, handovers) in sorted(found.items()):
+class StreamSpans:
+    """Exports the requests of a stream, each when it has been answered; it lasts from its first event to its last."""
+
+    def __init__(
+        self, spans: RequestSpans, trace: Trace, *, keep: bool, traceparent: str = "", attributes: Attributes
+    ) -> None:
+        """Args:
+        spans: the exporter.
+        trace: that the executor fills.
+        keep: somebody else wants the trace; otherwise what was exported is forgotten, however long the stream.
+        traceparent: of whoever asked.
+        attributes: of each request's span.
+        """
+        self._spans, self._trace, self._keep = spans, trace, keep
+        self._traceparent, self._attributes = traceparent, attributes
+        self._seen = (0, 0)
+        self._found: dict[int, tuple[list[SegmentSpan], list[HandoverSpan]]] = {}
+
+    def answered(self, request: int) -> None:
+        """One request is done."""
+        self._take()
+        segments, handovers = self._found.pop(request, ([], []))
+        if not segments and not handovers:
+            return
         start_s = min(span.start_s for span in (*segments, *handovers))
         end_s = max(span.end_s for span in (*segments, *handovers))
-        told = {**attributes, "partwise.request": request}
-        spans.export(start_s, end_s, segments, handovers, traceparent=traceparent, attributes=told)
+        told = {**self._attributes, "partwise.request": request}
+        self._spans.export(start_s, end_s, segments, handovers, traceparent=self._traceparent, attributes=told)
+
+    def _take(self) -> None:
+        """What was reported since the last time, by request."""
+        trace, (segments, handovers) = self._trace, self._seen
+        for span in trace.segments[segments:]:
+            self._found.setdefault(span.request, ([], []))[0].append(span)
+        for handover in trace.handovers[handovers:]:
+            self._found.setdefault(handover.request, ([], []))[1].append(handover)
+        if self._keep:
+            self._seen = len(trace.segments), len(trace.handovers)
+        else:
+            for kept in (trace.segments, trace.handovers, trace.nodes, trace.loads):
+                kept.clear()

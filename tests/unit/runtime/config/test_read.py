@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from partwise.errors import InputError
 from partwise.runtime.config import parse_config, read_config
 from partwise.runtime.config.schema import Config
+from partwise.runtime.schedule import Policy
 
 DOCS = Path(__file__).parents[4] / "docs" / "config.md"
 
@@ -67,6 +69,14 @@ def test_what_is_refused(text: str, said: str) -> None:
     with pytest.raises(InputError) as refused:
         parsed(text)
     assert said in str(refused.value)
+
+
+def test_figures_of_faults_that_are_not_named_are_the_verbs_own() -> None:
+    """A server forgives bad requests; that it looks for silence more often must not change that."""
+    data = b"version: partwise.config/1\nfaults: {tick_s: 0.1, attempts: 5}"
+    own = Policy(attempts=2, exclude_after=64, divide=False, keep_going=True)
+    assert parse_config(data, "split.yaml", own).faults == replace(own, tick_s=0.1, attempts=5)
+    assert parse_config(data, "split.yaml").faults == Policy(tick_s=0.1, attempts=5)
 
 
 @pytest.mark.parametrize("data", [b"", b"7", b"- 1", b"\xff\xfe\x00", b"version: partwise.config/2", b"serve: {}"])

@@ -16,6 +16,7 @@ from partwise.runtime.executors import Options
 from partwise.runtime.remote import ray_members
 from partwise.runtime.remote.crew import Crew
 from partwise.runtime.remote.members import Change, Vanished
+from partwise.runtime.remote.node import reach
 from partwise.runtime.remote.ray_members import RayMembers
 from tests.packages import small_package
 
@@ -53,3 +54,12 @@ def test_it_ends_the_run(tmp_path: Path) -> None:
     crew = Crew(package, Options(engine="null", threads=1), link, lambda worker: None)  # noqa: ARG005
     with pytest.raises(RunError, match="is gone"):
         crew.changed(Vanished(RunError("cluster x:1", "is gone")))
+
+
+def test_an_address_of_ipv6_is_reached() -> None:
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with listener:
+        reach(f"[::1]:{listener.getsockname()[1]}")
