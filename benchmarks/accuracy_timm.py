@@ -102,10 +102,12 @@ def compiled(graph: Graph, counted: Profile, scale: float) -> tuple[Group, ...]:
     `torch/_inductor/fx_passes/mkldnn_fusion.py` (packs weights and merges into contractions only where it is on);
     oneDNN, "Memory format propagation".
     """
-    flow, found = Flow(graph, counted), list[Unit]()
+    flow = Flow(graph, counted)
+    found = concatenations(flow)
+    cats = {unit.nodes[0] for unit in found}
     for unit in fuse(graph, counted, rules=Rules.OPTIMAL).units:
         calls = [node for node in unit.nodes if counted.nodes[node].kind in CALLS]
-        rest = tuple(node for node in unit.nodes if node not in calls)
+        rest = tuple(node for node in unit.nodes if node not in calls and node not in cats)
         found += [flow.unit((node,)) for node in calls] + ([flow.unit(rest)] if rest else [])
     laid_out = {cost.node: 2 * cost.weight_bytes for cost in counted.nodes if cost.kind is Kind.CONV}
     return tuple(
@@ -117,6 +119,26 @@ def compiled(graph: Graph, counted: Profile, scale: float) -> tuple[Group, ...]:
         )
         for unit in found
     )
+
+
+def concatenations(flow: Flow) -> list[Unit]:
+    """What a compiler for CPUs does of concatenations: the result lies in memory, and its readers read it there.
+
+    A pointwise argument is written to its place at once, by the first concatenation that takes it; what a library, a
+    view or another concatenation gives is copied. Source: torch 2.4, `torch/_inductor/lowering.py` (`cat`: on CPUs
+    never pointwise) and `torch/_inductor/ir.py` (`ConcatKernel.realize_into`).
+    """
+    cats = [index for index in flow.working if flow.graph.nodes[index].op == "aten.cat.default"]
+    found, taken = list[Unit](), set[str]()
+    for cat in cats:
+        copied = 0
+        for root, tensor in flow.reads[cat]:
+            maker = flow.maker.get(root)
+            is_call = maker is None or maker in cats or flow.profile.nodes[maker].kind in CALLS
+            copied += flow.size[tensor] if is_call or root in taken or tensor != root else 0
+            taken.add(root)
+        found.append(Unit(nodes=(cat,), input_bytes=copied, output_bytes=copied, weight_bytes=0))
+    return found
 
 
 def distinct(counted: Profile, groups: Iterable[Group]) -> tuple[tuple[Group, int], ...]:
