@@ -235,7 +235,7 @@ def score(predict: Callable[[Sample], float], samples: Sequence[Sample]) -> tupl
     ratios = [(predict(sample) / sample.seconds, sample) for sample in samples]
     error = statistics.median(abs(ratio - 1) for ratio, _ in ratios)
     rates = [(s.batch / (ratio * s.seconds), s.batch / s.seconds) for ratio, s in ratios]
-    return error, float(spearmanr([made for made, _ in rates], [true for _, true in rates]).statistic)
+    return error, float(spearmanr([made for made, _ in rates], [true for _, true in rates]).statistic)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def split(samples: Sequence[Sample], seed: int) -> tuple[list[Sample], list[Sample]]:

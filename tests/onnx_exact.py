@@ -69,7 +69,7 @@ class Exactness:
 
     def difference(self, inputs: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]) -> float:
         """Largest relative difference from the original file's own answer."""
-        answer = self.source.reference(self.graph, inputs)
+        (answer,) = self.source.answers(self.graph, [inputs])
         return max(_relative(values[output.tensor], answer[output.name]) for output in self.graph.outputs)
 
     def _segments(self, assignment: Sequence[Sequence[int]]) -> list[tuple[ir.Part, LoadedSegment]]:

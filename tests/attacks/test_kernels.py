@@ -104,6 +104,12 @@ def test_honest_calls_give_what_torch_gives(name: str) -> None:
     assert run(op, arguments, outputs=outputs).tobytes() == expected.numpy().tobytes()
 
 
+@pytest.mark.parametrize("mode", ["trunc", "floor", None])
+def test_the_lowest_number_and_minus_one_apart(mode: str | None) -> None:
+    found = run("aten.div.Tensor_mode", [i(-(2**63), 3), i(2, -1)], {"rounding_mode": mode})
+    assert found.tolist() == [-(2**62), -3]
+
+
 LIES: dict[str, tuple[str, list[Any], dict[str, Any], int]] = {
     "fewer keys than values": (
         "aten.scaled_dot_product_attention.default", [o(1, 1, 4, 8), o(1, 1, 4, 8), o(1, 1, 4_000_000, 8)], {}, 1,
@@ -127,6 +133,12 @@ LIES: dict[str, tuple[str, list[Any], dict[str, Any], int]] = {
     "fewer lengths": ("aten._weight_norm.default", [o(400_000, 3), o(1, 1), 0], {}, 1),
     "fewer lengths of the last dim": ("aten._weight_norm.default", [o(3, 400_000), o(1, 1), 1], {}, 1),
     "lengths of no dim": ("aten._weight_norm.default", [o(4, 3), o(4, 1), -7], {}, 1),
+    "the lowest number by -1": (
+        "aten.div.Tensor_mode", [i(-(2**63), 3), i(-1, 1)], {"rounding_mode": "trunc"}, 1,
+    ),
+    "the lowest number by -1, a literal": (
+        "aten.div.Scalar_mode", [i(-(2**63)), -1], {"rounding_mode": "trunc"}, 1,
+    ),
     "bags that go back": (
         "aten.embedding_bag.padding_idx", [o(4, 3), i(1, 2, 3), i(0, 2, 1), *BAGS], {}, 4,
     ),

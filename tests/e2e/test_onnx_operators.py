@@ -37,7 +37,7 @@ def _captured(path: Path, level: str) -> Exactness | None:
     """The model if it can be captured, and onnxruntime can run it on noise; only our own errors are expected."""
     try:
         exactness = Exactness(path, level, threads=1)
-        exactness.source.reference(exactness.graph, example(exactness.graph, exactness.graph.hints))
+        exactness.source.answers(exactness.graph, [example(exactness.graph, exactness.graph.hints)])
     except PartwiseError:
         return None
     return exactness

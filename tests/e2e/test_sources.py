@@ -105,7 +105,7 @@ def _whole_way(model: Path, graph: Graph, package: Path, options: dict[str, Any]
     """Cut in three, run, and compare with the source's own answer; `cut` captures again and refuses another graph."""
     source = open_model(model, as_captured(graph, CaptureOptions(**(options or {}))))
     inputs = _inputs(graph)
-    expected = source.reference(graph, inputs)
+    (expected,) = source.answers(graph, [inputs])
     plan = partwise.plan(graph, stages=min(3, len(graph.nodes)))
     cut = partwise.cut(model, plan, package, check=False, **(options or {}))  # captures again, and compares
     outputs = partwise.run(cut, inputs).outputs

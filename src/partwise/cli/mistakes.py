@@ -1,10 +1,23 @@
-"""Wrong usage as the record that every other error is under `--json`."""
+"""Errors as they are shown, and wrong usage as the record that every other error is under `--json`."""
 
 from __future__ import annotations
 
+import json
+
 import click
 
-__all__ = ["usage_record"]
+from partwise.cli.streams import say
+from partwise.errors import PartwiseError
+
+__all__ = ["report", "usage_record"]
+
+
+def report(error: PartwiseError, *, as_json: bool) -> int:
+    """Show an error; its exit code."""
+    if as_json:
+        say(json.dumps(error.as_dict()))
+    say(f"{type(error).__name__}: {error}", err=True)
+    return error.exit_code
 
 
 def usage_record(error: click.ClickException) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -61,9 +61,9 @@ class PretrainedModule:
         """The graph's weights, as the module holds them."""
         return self._model.weights(graph)
 
-    def reference(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The module's own answer."""
-        return self._model.reference(graph, inputs)
+    def answers(self, graph: Graph, requests: Iterable[Mapping[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+        """The module's own answers."""
+        return self._model.answers(graph, requests)
 
 
 def build(name: str) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -50,9 +50,9 @@ class SavedGraph:
         del graph
         self._refuse("weights")
 
-    def reference(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def answers(self, graph: Graph, requests: Iterable[Mapping[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
         """Never: the file holds no model."""
-        del graph, inputs
+        del graph, requests
         self._refuse("model to run")
 
     def _refuse(self, what: str) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -76,6 +76,14 @@ class Source(Protocol):
         """
         ...
 
-    def reference(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The model's own answer, by the graph's output names: what a chain is judged against."""
+    def answers(self, graph: Graph, requests: Iterable[Mapping[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+        """The model's own outputs for a stream of requests, by the graph's names: what a chain is judged against.
+
+        What the model keeps from one request to the next starts as the model has it, and is put back after the last:
+        the same stream gives the same answers again. The requests' values are never written to.
+
+        Args:
+            graph: its graph, or one of the same names.
+            requests: inputs by name, one request after the other.
+        """
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,9 +77,9 @@ class StateDictModel:
         """
         return self._load().weights(graph)
 
-    def reference(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The eager module's own answer."""
-        return self._load().reference(graph, inputs)
+    def answers(self, graph: Graph, requests: Iterable[Mapping[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+        """The eager module's own answers."""
+        return self._load().answers(graph, requests)
 
     def _load(self) -> Source:
         if not self._options.weights:

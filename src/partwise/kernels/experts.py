@@ -64,6 +64,8 @@ def experts_loop(
         [T, H] in the type of `hidden`: for each token the sum of its experts' results by their weights.
     """
     torch = require("torch")
+    if gate not in _GATES:
+        raise InputError(f"gate `{gate}`", "is unknown to the experts' kernel", expected=", ".join(_GATES))
     result = torch.zeros_like(hidden)
     for expert in torch.unique(index).tolist():
         if expert >= up.shape[0]:

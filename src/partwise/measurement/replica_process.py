@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from partwise.freed_memory import keep_freed
 from partwise.packaging import open_package
 from partwise.runtime.engines import make_engine
 from partwise.runtime.inputs import open_inputs
@@ -26,6 +27,7 @@ _WARM = 3
 
 def main() -> None:
     """The process's whole life."""
+    keep_freed()  # as a stage's process does
     path, engine, threads, sizes = sys.argv[1:5]
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
     package = open_package(Path(path))

@@ -15,6 +15,7 @@ import numpy as np
 
 from partwise.error_parts import parts_of
 from partwise.errors import PackageError, WorkerLostError
+from partwise.freed_memory import keep_freed
 from partwise.packaging import Package, open_package
 from partwise.runtime.engines import Engine, make_engine
 from partwise.runtime.executors.child import open_channel
@@ -33,6 +34,7 @@ from partwise.runtime.executors.messages import (
 )
 from partwise.runtime.executors.shared_memory import Inbox, Outbox
 from partwise.runtime.faults import as_partwise, fault_of
+from partwise.runtime.memory import give_back
 from partwise.runtime.stage import Stage
 from partwise.runtime.trace import HandoverSpan, measured
 
@@ -41,6 +43,7 @@ __all__ = ["main", "serve"]
 
 def main() -> None:
     """The process's whole life."""
+    keep_freed()
     serve(open_channel(DECODER))
     os._exit(0)  # the engine's own threads take their time to end, and hold nothing worth waiting for
 
@@ -97,6 +100,7 @@ class _Worker:
     def unload(self, stage: int) -> None:
         """Forget a stage, if it is here."""
         self._stages.pop(stage, None)
+        give_back()
 
     def compute(self, task: Task) -> Done:
         """Copy a task's values in, run the stage, copy its outputs into a slot."""

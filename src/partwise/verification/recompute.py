@@ -33,8 +33,8 @@ class Original:
     """Its graph, captured by whoever verifies; or the package's own, whose names alone are then believed."""
 
     def answers(self, requests: Iterable[Values]) -> list[dict[str, np.ndarray]]:
-        """The model's own outputs for each request."""
-        return [self.source.reference(self.graph, inputs) for inputs in requests]
+        """The model's own outputs for each request of a stream, one after the other."""
+        return self.source.answers(self.graph, requests)
 
 
 def chained(package: Package, requests: Iterable[Values], engine: str, threads: int) -> list[dict[str, np.ndarray]]:

@@ -21,7 +21,7 @@ def test_the_graph_comes_back(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds no weights"):
         source.weights(graph)
     with pytest.raises(ModelError, match="holds no model to run"):
-        source.reference(graph, {})
+        source.answers(graph, [{}])
 
 
 @pytest.mark.parametrize(("text", "error"), [("{", ModelError), ("\xff", ModelError), ('{"version": 1}', GraphError)])

@@ -26,7 +26,7 @@ def test_with_a_function(suffix: str, tmp_path: Path) -> None:
     graph = source.capture()
     weights = source.weights(graph)
     assert np.array_equal(weights["0.weight"], tensors["0.weight"].numpy())
-    answer = source.reference(graph, {"input": np.ones((2, 4), np.float32)})
+    (answer,) = source.answers(graph, [{"input": np.ones((2, 4), np.float32)}])
     module = tiny_models.mlp()
     module.load_state_dict(tensors)
     with torch.no_grad():

@@ -57,8 +57,8 @@ class Small:
         del graph
         return weights()
 
-    def reference(self, graph: object, inputs: object) -> dict[str, np.ndarray]:
-        raise AssertionError(f"cut without a check: {graph} and {inputs} are not compared")
+    def answers(self, graph: object, requests: object) -> list[dict[str, np.ndarray]]:
+        raise AssertionError(f"cut without a check: {graph} and {requests} are not compared")
 
 
 def test_pieces_of_a_stage_too(tmp_path: Path) -> None:

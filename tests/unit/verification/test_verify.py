@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -38,7 +38,10 @@ class Model:
     def weights(self, graph: Graph) -> Mapping[str, np.ndarray]:
         return {weight.tensor: self.own[weight.tensor] for weight in graph.weights}
 
-    def reference(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def answers(self, graph: Graph, requests: Iterable[Mapping[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+        return [self._answer(graph, inputs) for inputs in requests]
+
+    def _answer(self, graph: Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         import torch
 
         w0, w1, w2 = (torch.from_numpy(self.own[name]) for name in ("w0", "w1", "w2"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -75,9 +75,9 @@ class HuggingFaceModel:
         """
         return self._load(graph).weights(graph)
 
-    def reference(self, graph: ir.Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The eager module's own answer."""
-        return self._load(graph).reference(graph, inputs)
+    def answers(self, graph: ir.Graph, requests: Iterable[Mapping[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+        """The eager module's own answers."""
+        return self._load(graph).answers(graph, requests)
 
     def _dtype(self) -> str:
         dtype = self._options.dtype or self._source.dtype or "float32"

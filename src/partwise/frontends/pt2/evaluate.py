@@ -6,7 +6,7 @@ Plain and slow on purpose: the reference for an archive, which has no module to 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,20 +21,30 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    graph: ir.Graph, weights: Mapping[str, np.ndarray], inputs: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """The graph's results by name.
+    graph: ir.Graph, weights: Mapping[str, np.ndarray], requests: Iterable[Mapping[str, np.ndarray]]
+) -> list[dict[str, np.ndarray]]:
+    """The graph's results by name, for each request; what one writes to the graph's state the next one reads.
 
     Args:
         graph: of torch's operators.
         weights: by tensor name.
-        inputs: by name.
+        requests: inputs by name.
     """
+    held: dict[str, Any] = {weight.tensor: from_numpy(weights[weight.tensor]).clone() for weight in graph.weights}
+    held |= {constant.tensor: _constant(graph, constant) for constant in graph.constants}
+    found = list[dict[str, np.ndarray]]()
+    for inputs in requests:
+        values = _evaluate(graph, held, inputs)
+        found.append({output.name: to_numpy(values[output.tensor]).copy() for output in graph.outputs})
+        held |= {m.target: values[m.tensor].clone() for m in graph.mutations if m.target in held}
+    return found
+
+
+def _evaluate(graph: ir.Graph, held: Mapping[str, Any], inputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Every value of the graph, by tensor name."""
     torch = require("torch")
     sizes = {s.name: inputs[s.input].shape[s.dim] for s in graph.symbols if s.input is not None and s.dim is not None}
-    values: dict[str, Any] = {name: from_numpy(np.array(inputs[name])) for name in graph.inputs}
-    values |= {weight.tensor: from_numpy(weights[weight.tensor]).clone() for weight in graph.weights}
-    values |= {constant.tensor: _constant(graph, constant) for constant in graph.constants}
+    values = {**held, **{name: from_numpy(np.array(inputs[name])) for name in graph.inputs}}
     with torch.no_grad():
         for node in graph.nodes:
             args = [_value(argument, values, sizes) for argument in node.args]
@@ -42,7 +52,7 @@ def evaluate(
             result = _overload(node)(*args, **kwargs)
             results = [result] if isinstance(result, torch.Tensor) else list(result)
             values.update(zip(node.outputs, results, strict=True))
-    return {output.name: to_numpy(values[output.tensor]) for output in graph.outputs}
+    return values
 
 
 def _value(argument: ir.Argument, values: Mapping[str, Any], sizes: Mapping[str, int]) -> Any:

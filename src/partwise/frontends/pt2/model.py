@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,6 @@ class Pt2Model:
                 raise StalePlanError(f"weight `{weight.key}`", "differs", expected=expected, got=got or "none")
         return Tensors(self._archive.path, {weight.tensor: held[weight.key] for weight in graph.weights})
 
-    def reference(self, graph: ir.Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What the program gives, run as it stands in the archive."""
-        return evaluate(self.capture(), self.weights(graph), inputs)
+    def answers(self, graph: ir.Graph, requests: Iterable[Mapping[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+        """What the program gives, run as it stands in the archive; its state is carried on between requests."""
+        return evaluate(self.capture(), self.weights(graph), requests)

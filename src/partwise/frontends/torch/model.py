@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -45,25 +45,30 @@ class TorchModel:
         """
         return {weight.tensor: self._weight(graph, weight) for weight in graph.weights}
 
-    def reference(self, graph: ir.Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The module's own answer, by the operators that its graph has: outputs by the graph's names.
+    def answers(self, graph: ir.Graph, requests: Iterable[Mapping[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+        """The module's own answers, by the operators that its graph has; its state is carried on between them.
 
         Raises:
             ModelError: its own code refuses these inputs.
         """
-        torch = require("torch")
-        literals = {n.removeprefix(ARGUMENT): v for n, v in graph.settings if n.startswith(ARGUMENT)}
-        tensors = {name: from_numpy(own(value)) for name, value in inputs.items()}
         with (
-            torch.no_grad(),
+            require("torch").no_grad(),
             without_cache(self._module),
             by_its_operators(self._module),
             self._unchanged(graph),
             self._as_captured(graph),
         ):
-            results = _answered(self._module, {**tensors, **literals})
+            return [self._answer(graph, inputs) for inputs in requests]
+
+    def _answer(self, graph: ir.Graph, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """One request's outputs: copies, since the module may give its own memory and write to what it is given."""
+        torch = require("torch")
+        literals = {n.removeprefix(ARGUMENT): v for n, v in graph.settings if n.startswith(ARGUMENT)}
+        tensors = {name: from_numpy(own(value)).clone() for name, value in inputs.items()}
+        results = _answered(self._module, {**tensors, **literals})
         leaves = [leaf for leaf in torch.utils._pytree.tree_leaves(results) if isinstance(leaf, torch.Tensor)]
-        return {output.name: to_numpy(leaf.detach()) for output, leaf in zip(graph.outputs, leaves, strict=True)}
+        named = zip(graph.outputs, leaves, strict=True)
+        return {output.name: to_numpy(leaf.detach().clone()) for output, leaf in named}
 
     def _as_captured(self, graph: ir.Graph) -> AbstractContextManager[None]:
         """The module with the inputs and outputs that a graph with a cache has."""

@@ -1,7 +1,7 @@
 """Multiply-accumulate counts, one function an operator shape.
 
 Source: the definition of each operator; a contraction's count is outputs × length of the contraction.
-The totals equal the published figures of five vision models (tests/e2e/test_torch_macs.py) to all digits.
+The totals equal the published figures of five vision models (tests/e2e/test_torch_costs.py) to all digits.
 """
 
 from __future__ import annotations

@@ -18,16 +18,20 @@ from typing import Any
 import numpy as np
 
 import partwise.ir as ir
+from partwise.errors import EngineError, PartwiseError
 from partwise.extras import require
+from partwise.freed_memory import freed_memory
 from partwise.ir.dims import evaluate
 from partwise.kernels import register_experts
 from partwise.packaging import Segment
 from partwise.packaging.arrays import own
+from partwise.runtime.engines.compile_guards import before_compilation, by_its_own_kernel, is_unwritten
 from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeObserver
 from partwise.runtime.engines.failures import engine_failure
 from partwise.runtime.engines.torch_devices import find_device
 from partwise.runtime.engines.torch_engine import refuse_sizes, torch_graph
 from partwise.runtime.engines.torch_program import (
+    TorchProgram,
     framework_constant,
     literal_tensor,
     makes_from_nothing,
@@ -58,6 +62,7 @@ class CompileEngine:
             threads=threads,
             experts=register_experts(),
             exact=False,
+            freed_memory=freed_memory(),
         )
 
     @property
@@ -76,7 +81,7 @@ class _CompiledSegment:
     def __init__(self, graph: ir.Graph, held: dict[str, Any], name: str, device: Any) -> None:
         self._graph, self._held, self._name, self._device = graph, held, name, device
         self._state = {mutation.target: held[mutation.target] for mutation in graph.mutations}
-        self._programs: OrderedDict[tuple[tuple[str, int], ...], Any] = OrderedDict()
+        self._programs: OrderedDict[tuple[object, ...], Any] = OrderedDict()
 
     def run(
         self, inputs: Mapping[str, np.ndarray], sizes: Mapping[str, int], observe: NodeObserver | None = None
@@ -86,21 +91,34 @@ class _CompiledSegment:
         try:
             with require("torch").no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a compiler's advice is not an answer to the user's request
-                results = list(self._program(sizes)(*given, *self._state.values()))
-        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+                results = list(self._program(sizes, given)(*given, *self._state.values()))
+        except PartwiseError:
+            raise
+        except (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, AssertionError) as error:
             hint = _COMPILER_HINT if "compiler" in str(error).lower() else ""
             raise engine_failure(self._name, "torch.compile failed", error, hint) from error
         names = [output.tensor for output in self._graph.outputs]
-        self._state = {name: value.clone() for name, value in zip(self._state, results[len(names) :], strict=True)}
+        self._keep(results[len(names) :])
         return {name: to_numpy(value.detach().cpu()) for name, value in zip(names, results, strict=False)}
 
-    def _program(self, sizes: Mapping[str, int]) -> Any:
-        key = tuple(sorted(sizes.items()))
+    def _keep(self, states: list[Any]) -> None:
+        """Hold the new state, which must be such as the old one: programs were tried out with that."""
+        for (name, before), value in zip(self._state.items(), states, strict=True):
+            if (value.shape, value.dtype) != (before.shape, before.dtype):
+                raise EngineError(self._name, f"writes another shape or type to `{name}`", expected=tuple(before.shape),
+                                  got=tuple(value.shape))  # fmt: skip
+        self._state = {name: value.clone() for name, value in zip(self._state, states, strict=True)}
+
+    def _program(self, sizes: Mapping[str, int], given: list[Any]) -> Any:
+        """The program for these sizes and inputs, compiled after its calls were tried out with them."""
+        key = (tuple(sorted(sizes.items())), tuple((value.shape, value.dtype) for value in given))
         if key not in self._programs:
             refuse_sizes(self._graph, sizes, self._name)
+            held = {**self._held, **self._state}
+            TorchProgram(self._graph, held, self._device, before_compilation).run(list(given), sizes)
             module = as_module(self._graph, self._held, self._state, sizes, self._device)
             self._programs[key] = require("torch").compile(
-                module, fullgraph=True, dynamic=False, options={"freezing": True}
+                module, fullgraph=True, dynamic=False, options={"freezing": True, "assert_indirect_indexing": True}
             )
             if len(self._programs) > _MOST_PROGRAMS:
                 self._programs.popitem(last=False)
@@ -129,11 +147,13 @@ def as_module(
 
 
 def _add_call(made: Any, node: ir.Node, values: dict[str, Any], sizes: Mapping[str, int], device: Any) -> None:
-    target = overload_of(node, device)
+    target = by_its_own_kernel(node.op, overload_of(node, device))
     kwargs = {name: _argument(value, values, sizes) for name, value in node.kwargs}
     if makes_from_nothing(target, node):
         kwargs["device"] = device
     result = made.call_function(target, tuple(_argument(value, values, sizes) for value in node.args), kwargs)
+    if is_unwritten(node.op):
+        result = made.call_function(require("torch").ops.aten.zeros_like.default, (result,))
     returns = target._schema.returns
     if len(returns) == 1 and str(returns[0].type) == "Tensor":
         values[node.outputs[0]] = result

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from partwise.freed_memory import FreedMemory
 from partwise.packaging import Segment
 
 __all__ = ["Engine", "EngineSettings", "LoadedSegment", "NodeObserver"]
@@ -34,6 +35,8 @@ class EngineSettings:
     """Mode of the kernel of `partwise::experts`; None where the engine has no such operator."""
     pinning: str = "off"
     """Whether the engine binds its threads to processors."""
+    freed_memory: FreedMemory = FreedMemory.LEFT
+    """Whether its process keeps what operators free: it changes times, never bits."""
     exact: bool | None = True
     """Whether segments chained on this engine give the bits of the whole on it; None where nothing is computed."""
     fake: str | None = None

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from partwise.errors import EngineError
+from partwise.freed_memory import freed_memory
 from partwise.ir import Graph
 from partwise.ir.dims import evaluate_shape
 from partwise.packaging import Segment
@@ -29,7 +30,13 @@ class NullEngine:
     def __init__(self, threads: int, device: str = "cpu") -> None:
         del device  # any will do
         self._settings = EngineSettings(
-            engine="null", version="1", device="none", threads=threads, precision="none", exact=None
+            engine="null",
+            version="1",
+            device="none",
+            threads=threads,
+            precision="none",
+            exact=None,
+            freed_memory=freed_memory(),
         )
 
     @property

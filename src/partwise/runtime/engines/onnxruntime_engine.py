@@ -14,6 +14,7 @@ import numpy as np
 import partwise.ir as ir
 from partwise.errors import EngineError
 from partwise.extras import require
+from partwise.freed_memory import freed_memory
 from partwise.machine import machine_kind
 from partwise.onnx_values import from_ort_value, is_plain, session_dtype, to_ort_value
 from partwise.packaging import Segment
@@ -47,6 +48,7 @@ class OnnxRuntimeEngine:
             threads=threads,
             precision=self._provider.precision,
             exact=self._provider.is_cpu,
+            freed_memory=freed_memory(),
         )
 
     @property

@@ -18,6 +18,7 @@ import numpy as np
 import partwise.ir as ir
 from partwise.errors import EngineError, EngineMissingError
 from partwise.extras import require
+from partwise.freed_memory import freed_memory
 from partwise.packaging import Segment
 from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeObserver
 from partwise.runtime.engines.failures import engine_failure
@@ -48,6 +49,7 @@ class OpenVinoEngine:
             threads=threads,
             precision="float32",
             exact=False,
+            freed_memory=freed_memory(),
         )
 
     @property

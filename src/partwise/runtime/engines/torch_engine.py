@@ -10,6 +10,7 @@ import numpy as np
 import partwise.ir as ir
 from partwise.errors import EngineError, InterfaceMismatchError, PartwiseError
 from partwise.extras import require
+from partwise.freed_memory import freed_memory
 from partwise.ir.dims import holds
 from partwise.ir.operators.limits import refuse_absurd
 from partwise.kernels import register_experts
@@ -40,6 +41,7 @@ class TorchEngine:
             threads=threads,
             experts=register_experts(),
             exact=device == "cpu",
+            freed_memory=freed_memory(),
         )
 
     @property
@@ -83,7 +85,7 @@ class TorchSegment:
                 results = self._program.run(values, sizes, observe)
         except PartwiseError:
             raise
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        except (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError) as error:
             raise engine_failure(self._name, "torch failed", error) from error
         names = [output.tensor for output in self._graph.outputs]
         ours = {n: r.clone() if n in self._lent else r for n, r in zip(names, results, strict=True)}

@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from partwise.errors import EngineError
+from partwise.extras import require
 
-__all__ = ["guarded"]
+__all__ = ["UNWRITTEN", "guarded", "refusing"]
 
 _GATES = 4  # of an LSTM
 
@@ -27,11 +28,20 @@ def guarded(name: str, target: Any) -> Any:
         name: its row's in the operator table.
         target: the overload.
     """
-    if name in _UNWRITTEN:
+    if name in UNWRITTEN:
         return _written(target)
     check = _GUARDS.get(name)
-    if check is None:
-        return target
+    return target if check is None else refusing(name, target, check)
+
+
+def refusing(name: str, target: Any, check: Callable[..., bool]) -> Any:
+    """An operator that is not called where the check of its arguments fails, or cannot be made.
+
+    Args:
+        name: its row's in the operator table.
+        target: the overload.
+        check: takes its arguments.
+    """
 
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -75,6 +85,16 @@ def _weight_norm(v: Any, g: Any, dim: int = 0) -> bool:
     return 0 <= dim < v.dim() and g.numel() == v.shape[dim]
 
 
+def _division(self: Any, other: Any, *, rounding_mode: str | None = None) -> bool:
+    """No lowest integer by -1, whose quotient is none: the processor's own trap ends the process."""
+    torch = require("torch")
+    kind = torch.result_type(self, other)
+    if rounding_mode != "trunc" or kind.is_floating_point or kind.is_complex or kind is torch.bool:
+        return True
+    lowest, by = self == torch.iinfo(kind).min, torch.as_tensor(other == -1)
+    return not (bool(by.any()) and bool((lowest & by).any()))
+
+
 def _embedding_bag(weight: Any, indices: Any, offsets: Any, *_: Any, **__: Any) -> bool:
     """Bags one after the other; that none reaches beyond the indices is looked at by torch."""
     del weight
@@ -114,6 +134,8 @@ _GUARDS: dict[str, Callable[..., bool]] = {
     "aten._native_batch_norm_legit.no_stats": _batch_norm_without_statistics,
     "aten._native_batch_norm_legit_no_training.default": _batch_norm,
     "aten._weight_norm.default": _weight_norm,
+    "aten.div.Scalar_mode": _division,
+    "aten.div.Tensor_mode": _division,
     "aten.embedding_bag.padding_idx": _embedding_bag,
     "aten.grid_sampler.default": _grid_sampler,
     "aten.grid_sampler_2d.default": _grid_sampler,
@@ -121,7 +143,7 @@ _GUARDS: dict[str, Callable[..., bool]] = {
     "aten.lstm.input": _lstm,
     "aten.scaled_dot_product_attention.default": _attention,
 }
-_UNWRITTEN = frozenset(
+UNWRITTEN = frozenset(
     {"aten.empty.memory_format", "aten.empty_like.default", "aten.empty_permuted.default", "aten.new_empty.default"}
 )
 """Their results are memory as it was left, of this process: of another's request, maybe."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -57,8 +57,22 @@ class _Call:
 class TorchProgram:
     """Calls of torch operators, made from a graph once and run many times."""
 
-    def __init__(self, graph: ir.Graph, weights: Mapping[str, Any], device: Any = "cpu") -> None:
-        slots = _Slots(graph, weights, device)
+    def __init__(
+        self,
+        graph: ir.Graph,
+        weights: Mapping[str, Any],
+        device: Any = "cpu",
+        guard: Callable[[str, Any], Any] = guarded,
+    ) -> None:
+        """Make the calls.
+
+        Args:
+            graph: from anywhere, screened.
+            weights: tensors by name.
+            device: where it computes.
+            guard: of an operator's name and overload, what is called.
+        """
+        slots = _Slots(graph, weights, device, guard)
         calls = [slots.call(node) for node in graph.nodes]
         self._filled, self._sizes = slots.filled, slots.sizes
         self._inputs = tuple(slots.named[name] for name in graph.inputs)
@@ -136,8 +150,10 @@ def _with_deaths(calls: Sequence[_Call], keep: set[int], made: set[int]) -> tupl
 class _Slots:
     """Gives every value a slot while the calls are made."""
 
-    def __init__(self, graph: ir.Graph, weights: Mapping[str, Any], device: Any) -> None:
-        self._device = device
+    def __init__(
+        self, graph: ir.Graph, weights: Mapping[str, Any], device: Any, guard: Callable[[str, Any], Any]
+    ) -> None:
+        self._device, self._guard = device, guard
         self.filled: list[Any] = []
         """What stands in the slots before a run: weights and literals."""
         self.named: dict[str, int] = {}
@@ -163,7 +179,7 @@ class _Slots:
         several = len(returns) != 1 or str(returns[0].type) != "Tensor"
         return _Call(
             name=node.name,
-            target=guarded(node.op, target),
+            target=self._guard(node.op, target),
             args=args,
             kwargs=kwargs,
             lists=tuple(lists),

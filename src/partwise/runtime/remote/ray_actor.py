@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from partwise.extras import require
+from partwise.freed_memory import keep_freed
 from partwise.runtime.remote.handshake import Invitation
 from partwise.runtime.remote.worker import Settings, Worker
 
@@ -27,6 +28,7 @@ class RayWorker:
 
     def __init__(self, invited: bytes) -> None:
         """Begin to listen, on the address under which the cluster knows this node."""
+        keep_freed()
         address = require("ray").util.get_node_ip_address()
         self._worker = Worker(msgspec.json.decode(invited, type=Invitation), _settings(), address=address)
         self._ended = threading.Event()

@@ -47,7 +47,7 @@ def test_weights_and_reference_are_the_modules(bert: tuple[Path, Graph]) -> None
     ids = np.arange(10).reshape(2, 5)
     with torch.no_grad():
         expected = module(torch.from_numpy(ids)).logits.numpy()
-    answer = source.reference(graph, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    (answer,) = source.answers(graph, [{"input_ids": ids, "attention_mask": np.ones_like(ids)}])
     assert np.array_equal(answer["logits"], expected)
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
+from graphs import chain
+from partwise.errors import GraphError
 from partwise.ir import DType, Node, Ref, Sym, TensorSpec, operator
 from partwise.ir.operators import Call
 
@@ -117,3 +120,11 @@ def test_symbolic_literals_are_evaluated() -> None:
     call = Call(Node(op="aten.relu.default", args=(Sym("batch*2"),), outputs=("out",)), {}, {"batch": 3})
     assert call.integer(call.argument(0), 1) == 6
     assert call.integer(None, 1) == 1
+
+
+@pytest.mark.parametrize("args", [(), (Ref("input_0"),), (Ref("input_0"), None), (1, 2)])
+def test_a_call_that_no_operator_takes_is_a_broken_graph(args: tuple[object, ...]) -> None:
+    graph = chain([8, 8])
+    node = replace(graph.nodes[0], args=args)  # type: ignore[arg-type]
+    with pytest.raises(GraphError, match="does not take"):
+        operator(node.op).count_macs(graph, node, {})
