@@ -1,8 +1,9 @@
 """How far predicted latencies are from timm's published throughputs (Apache-2.0), beside a regression on its columns.
 
-The graphs come from `timm_graphs.py`. A tenth of the models calibrates seven shares and the launches of a
-device; the models of other families test them. The same split fits `t = a·GMAC + b·Mact + c/batch`, the regression on the table's own columns.
-Several seeds; errors are medians of |predicted ÷ measured − 1|. Prints a table, writes `docs/data/accuracy_timm.json`.
+The graphs come from `timm_graphs.py`. A tenth of the models calibrates seven shares and the launches of a device; the
+models of other families test them. The same split fits `t = a·GMAC + b·Mact + c/batch`, the regression on the table's
+own columns. Several seeds; errors are medians of |predicted ÷ measured − 1|. Prints a table, writes
+`docs/data/accuracy_timm.json`.
 
     python benchmarks/accuracy_timm.py --data timm/ --graphs graphs/
 """
