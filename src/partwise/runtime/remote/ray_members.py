@@ -58,7 +58,7 @@ class RayMembers:
         """
         require_token()
         reach(address)
-        self._ray = require("ray")
+        self._ray, self._address = require("ray"), address
         self._slots: dict[int, _Slot] = {}
         self._known: dict[tuple[str, int], int] = {}
         self._lock = threading.Lock()
