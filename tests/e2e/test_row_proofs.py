@@ -113,6 +113,8 @@ def test_the_parts_are_proved_linked_and_accepted(divided: Divided, bundle: Bund
     assert "x" not in takers, "no circuit reads the whole image"
     outcome, said = divided.judge(bundle)
     assert outcome is Outcome.ACCEPTED, said
+    before = prove_run(divided.layout, divided.run.path, divided.prover, layers=[0]).proved_segments
+    assert before == sum(segment.circuit is not None for segment in segments), "what only moves is not asked to prove"
 
 
 def test_the_outputs_are_the_integers_of_the_undivided_circuit(divided: Divided) -> None:

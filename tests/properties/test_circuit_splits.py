@@ -31,8 +31,8 @@ def same(model: bytes, parts: bytes, shape: tuple[int, ...], seed: int) -> None:
 
 @st.composite
 def convolutions(draw: st.DrawFn) -> tuple[bytes, tuple[int, ...]]:
-    """A convolution with a window of any kind, with what may follow it."""
-    groups, image = draw(st.sampled_from([1, 2])), draw(st.tuples(st.integers(5, 9), st.integers(5, 9)))
+    """A convolution with a window of any kind, with what may follow it; never too small for a pool of two."""
+    groups, image = draw(st.sampled_from([1, 2])), draw(st.tuples(st.integers(7, 9), st.integers(7, 9)))
     kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     pads = [draw(st.integers(0, size - 1)) for size in (*kernel, *kernel)]
     attributes: dict[str, Any] = {

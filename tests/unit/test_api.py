@@ -62,6 +62,9 @@ def test_a_saved_run_is_run_again(tmp_path: Path) -> None:
         again = partwise.run(first.path)
         assert again.record.requests == first.record.requests
         assert again.record.stream == first.record.stream
+    (tmp_path / "another").mkdir()
+    (tmp_path / "another" / "manifest.json").write_text("a broken package beside it is no matter")
+    assert partwise.run(alone.path).record.requests == alone.record.requests
     (tmp_path / "package").rename(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "manifest.json").write_text("{}")
     (tmp_path / "elsewhere").rename(tmp_path.parent / f"{tmp_path.name}-gone")

@@ -12,7 +12,7 @@ from partwise.calibration import entry_text
 from partwise.cli.option_types import THREADS
 from partwise.cli.options import PATH, check_parent, json_option
 from partwise.cli.output import counted, print_json
-from partwise.cli.render import console, table
+from partwise.cli.tables import console, table
 from partwise.files import write_whole
 from partwise.hardware import Device
 from partwise.runtime.threads import default_threads

@@ -16,8 +16,8 @@ from partwise.cli.applicable import refuse
 from partwise.cli.option_types import Devices
 from partwise.cli.options import json_option
 from partwise.cli.output import print_json
-from partwise.cli.render import console, table
 from partwise.cli.render_inventory import show_inventory
+from partwise.cli.tables import console, table
 from partwise.hardware import Device, Link, catalog
 from partwise.measurement import take_inventory
 from partwise.units import format_bytes, format_count, format_seconds

@@ -9,7 +9,8 @@ import click
 
 from partwise import api
 from partwise.cli.output import timed
-from partwise.cli.render import console, format_result, table
+from partwise.cli.render import format_result
+from partwise.cli.tables import console, table
 from partwise.planning import BoundaryReason, Explanation, Move, Plan, StageReason, WhatIf
 from partwise.units import format_bytes, format_seconds
 

@@ -17,6 +17,7 @@ from partwise.units import parse_bytes, whole_number
 __all__ = ["AUTO", "THREADS", "BatchSize", "Bytes", "Devices", "Finite", "Objectives", "Size", "Sizes", "Stages"]
 
 AUTO = "auto"
+_MOST_COUNTS = 1000  # numbers of stages that one front asks for; each is several questions
 THREADS = click.IntRange(1, 1024)
 """Of an engine. The most is assumed: no machine has more logical processors, and 100,000 threads hang one for minutes
 in which nothing can be interrupted (measured with onnxruntime on 2 cores)."""
@@ -104,6 +105,8 @@ class Stages(click.ParamType["int | range"]):
             return least
         if most < least:
             self.fail(f"{value!r}: the range is empty", param, ctx)
+        if most - least > _MOST_COUNTS:
+            self.fail(f"{value!r}: expected at most {_MOST_COUNTS} numbers to try", param, ctx)
         return range(least, most + 1)
 
 

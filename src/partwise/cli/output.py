@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from partwise.cli.render import console
+from partwise.cli.tables import console
 from partwise.digest import canonical_json
 from partwise.units import format_seconds
 

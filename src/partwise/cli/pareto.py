@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from partwise.cli.options import PATH, check_parent
-from partwise.cli.render import WIDTH, console, table
+from partwise.cli.tables import WIDTH, console, table
 from partwise.errors import InputError
 from partwise.files import write_whole
 from partwise.planning import AXES, Front, FrontPoint, Objective, format_value

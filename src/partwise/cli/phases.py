@@ -12,7 +12,8 @@ from rich.text import Text
 
 from partwise import api
 from partwise.cli.output import print_json, timed
-from partwise.cli.render import console, format_gap, show_plan, table
+from partwise.cli.render import format_gap, show_plan
+from partwise.cli.tables import console, table
 from partwise.digest import canonical_json
 from partwise.errors import InputError
 from partwise.files import write_whole

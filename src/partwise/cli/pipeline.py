@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from partwise.cli.render import WIDTH
+from partwise.cli.tables import WIDTH
 from partwise.planning import Plan
 from partwise.planning.schedule import (
     Prediction,

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
-from partwise.cli.render import console, show_verdict, table
+from partwise.cli.render import show_verdict
+from partwise.cli.tables import console, table
 from partwise.dsperse import CompileResult, Layout, RunResult, SegmentRun, SlicedRun
 from partwise.units import format_bytes, format_count, format_seconds
 from partwise.verification import verdict_to_data

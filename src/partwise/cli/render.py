@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from partwise.cli.streams import plain_text
+from partwise.cli.tables import console, table
 from partwise.ir import Graph
 from partwise.packaging import Package
 from partwise.planning import Placement, Plan, format_value
@@ -21,8 +18,6 @@ from partwise.units import format_bytes, format_count, format_seconds, number_of
 from partwise.verification import Outcome, Verdict
 
 __all__ = [
-    "WIDTH",
-    "console",
     "format_gap",
     "format_result",
     "show_graph",
@@ -32,40 +27,7 @@ __all__ = [
     "show_profile",
     "show_run",
     "show_verdict",
-    "table",
 ]
-
-WIDTH = 100
-
-
-def console(*, error: bool = False) -> Console:
-    """A console that never writes wider than 100 columns."""
-    stream = sys.stderr if error else sys.stdout
-    width = min(Console(file=stream).width, WIDTH) if stream.isatty() else WIDTH
-    return _Console(file=stream, highlight=False, width=width)
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Nobody reads any more: rich would end with 1, which says that something was rejected."""
-        raise BrokenPipeError
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Only rich's own control codes reach the terminal, none of a name or a reason."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(plain_text(segment.text), segment.style)
-
-
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
-    """A table whose first `left` columns are text and whose other columns are figures."""
-    made = Table(title=Text(title, "bold"), title_justify="left", box=None, pad_edge=False, header_style="dim")
-    for position, column in enumerate(columns):
-        is_text = position < left
-        made.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text)
-    for row in rows:
-        # Where the table is too wide, text is cut short; a figure never is.
-        made.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in row))
-    return made
 
 
 def show_graph(graph: Graph, profile: Profile) -> None:

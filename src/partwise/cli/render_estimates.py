@@ -12,7 +12,7 @@ import msgspec
 from rich.text import Text
 
 from partwise.calibration import Comparison
-from partwise.cli.render import console, table
+from partwise.cli.tables import console, table
 from partwise.hardware import Device
 from partwise.ir import Graph
 from partwise.profiling import Estimate, GroupEstimate, Profile, key_value_traffic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from partwise.cli.render import console, table
+from partwise.cli.tables import console, table
 from partwise.measurement import Inventory
 from partwise.units import format_bytes
 

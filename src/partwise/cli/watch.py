@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from partwise.cli.render import console
+from partwise.cli.tables import console
 from partwise.runtime.telemetry import Meter, StageFigures
 from partwise.runtime.trace import Trace
 from partwise.units import format_bytes, format_seconds

@@ -20,6 +20,7 @@ from partwise.profiling.proof import ProofStep, ProofWork
 from partwise.profiling.proof_work import node_work
 from partwise.verification.zk.circuits import Circuit, Drawn, checks, draw
 from partwise.verification.zk.circuits.split import hold_constants
+from partwise.verification.zk.moves import MOVING
 
 __all__ = ["MARGIN_BITS", "Atom", "Atoms", "atoms_of"]
 
@@ -158,7 +159,7 @@ def _atoms(
                 reads=tuple(reads),
                 work=tuple(each for made in drawing for each in work.get(made, ())),
                 range_bits=largest.bit_length() + MARGIN_BITS,
-                moves=all(node.op_type in ("Slice", "Concat") for node in members),
+                moves=all(node.op_type in MOVING for node in members),
             )
         )
     return tuple(found)

@@ -38,8 +38,8 @@ class Division:
 
 
 def fits(atoms: Atoms, peak_bytes: int) -> bool:
-    """Whether all atoms in one circuit are predicted to be proved within a peak."""
-    return priced(atoms.work(0, len(atoms.atoms)), peak_bytes)[0] < inf
+    """Whether all atoms in one circuit are predicted to be proved within a peak, or need none."""
+    return all(atom.moves for atom in atoms.atoms) or priced(atoms.work(0, len(atoms.atoms)), peak_bytes)[0] < inf
 
 
 def divide_model(

@@ -61,7 +61,7 @@ def prove_run(
     if result.manifest != whole(manifest).digest or len(result.segments) != len(manifest.segments):
         raise PackageError(str(run), "ran with other circuits", expected=result.manifest, got=whole(manifest).digest,
                            hint="partwise run slices/ again.")  # fmt: skip
-    chosen = _chosen(result, layers)
+    chosen = _chosen(result, layers, {n for n, segment in enumerate(manifest.segments) if segment.moves})
     kept = Kept(layout=layout, run=run, prover=prover, manifest=manifest, result=result)
     sized = farm is not None and farm.capacity.bytes is not None
     proving = Proving(kept, chosen, sized=sized, on_progress=on_progress, on_incident=on_incident)
@@ -93,14 +93,15 @@ def _prove_here(proving: Proving, prover: Prover, out: Path) -> None:
         proving.accept(task, out, measured)
 
 
-def _chosen(result: RunResult, layers: Collection[int] | None) -> list[int]:
+def _chosen(result: RunResult, layers: Collection[int] | None, moved: Collection[int]) -> list[int]:
+    """The segments to prove; those that only move values are the verifier's."""
     witnessed = [n for n, segment in enumerate(result.segments) if segment.witness_execution.witness is not None]
     if layers is None:
         if not witnessed:
             raise InputError("run", "has no witness to prove", hint="partwise compile, then partwise run slices/.")
         return witnessed
-    if missing := [number for number in layers if number not in witnessed]:
+    if missing := [number for number in layers if number not in witnessed and number not in moved]:
         raise InputError(
             f"segment {missing[0]}", "has no witness in this run", hint="partwise compile, then run again."
         )
-    return sorted(layers)
+    return sorted(set(layers) - set(moved))

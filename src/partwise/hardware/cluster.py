@@ -24,6 +24,10 @@ from partwise.units import parse_bytes
 __all__ = ["REFERENCE_CLUSTER", "Cluster", "Member", "Wire", "equal_devices", "parse_cluster"]
 
 
+_MOST_ALIKE = 10_000
+"""Members of one entry: far more than any plan has stages. Assumed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """One device of a cluster."""
@@ -217,10 +221,9 @@ def _known(row: _File, subject: str) -> Catalog:
 def _members(row: _File, known: Catalog, pools: Mapping[str, int], subject: str) -> Iterator[Member]:
     seen: dict[str, int] = {}
     for entry in row.member:
-        if entry.count < 1:
-            raise DeviceError(
-                subject, f"member `{entry.name or entry.device}`: count must be at least 1", got=entry.count
-            )
+        if not 1 <= entry.count <= _MOST_ALIKE:
+            what = f"member `{entry.name or entry.device}`: count must be at least 1 and at most {_MOST_ALIKE}"
+            raise DeviceError(subject, what, got=entry.count)
         device = find_device(entry.device, known)
         base = entry.name or device.name
         for _ in range(entry.count):

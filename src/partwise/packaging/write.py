@@ -63,19 +63,20 @@ def write_package(
     Raises:
         PackageError: `out` is something else than a package, or the disk refuses.
     """
-    if out.exists() and not is_package(out) and (not out.is_dir() or any(out.iterdir())):
+    folder = Path(os.path.realpath(out))  # a link stays, what it leads to is written
+    if folder.exists() and not is_package(folder) and not _is_empty(folder):
         raise PackageError(str(out), "exists and is no package; it is left as it is", hint="choose another folder.")
-    partial = out.parent / f".{out.name}.{secrets.token_hex(4)}"
+    partial = (folder if _is_empty(folder) else folder.parent) / f".{folder.name}.{secrets.token_hex(4)}"
     try:
         partial.mkdir(parents=True)
-        written = _fill(partial, manifest, (plan, whole, graph), segments, weights, known=out)
+        written = _fill(partial, manifest, (plan, whole, graph), segments, weights, known=folder)
         _write(partial / MANIFEST_NAME, manifest_to_bytes(written))
         if check is not None:
             written = check(Package(partial, written))
             _write(partial / MANIFEST_NAME, manifest_to_bytes(written))
-        if _same(partial, out):
+        if _same(partial, folder):
             return Package(out, written, unchanged=True)
-        _swap(partial, out)
+        _swap(partial, folder)
     except OSError as error:
         raise PackageError(str(out), f"cannot be written ({error.strerror})") from None
     finally:
@@ -153,6 +154,9 @@ def _same_file(path: Path, other: Path) -> bool:
 
 def _swap(partial: Path, out: Path) -> None:
     """Put the finished folder in `out`'s place; what was there goes only when the new one stands."""
+    if partial.parent == out:
+        _move_up(partial, out)
+        return
     if not out.exists():
         partial.rename(out)
         return
@@ -164,3 +168,19 @@ def _swap(partial: Path, out: Path) -> None:
         old.rename(out)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _move_up(partial: Path, out: Path) -> None:
+    """Fill a folder that was empty: it may be the current one, or a file system of its own, and stays in its place."""
+    moved: list[Path] = []
+    try:
+        for path in sorted(partial.iterdir(), key=lambda path: path.name == MANIFEST_NAME):  # then it is a package
+            moved.append(path.rename(out / path.name))
+    except BaseException:
+        for path in moved:
+            path.rename(partial / path.name)
+        raise

@@ -128,7 +128,10 @@ def _astray(plan: Plan, contraction: Contraction) -> Iterator[str]:
 
 
 def _homeless(plan: Plan) -> Iterator[str]:
-    """Stages without a device of their own."""
+    """Stages without a device of their own, and devices that share what is not there."""
+    for member in plan.cluster.members:
+        if member.pool and member.pool not in plan.cluster.pools:
+            yield f"`{member.name}` shares `{member.pool}`, which is not in the cluster"
     known, used = {member.name for member in plan.cluster.members}, set[str]()
     for stage in plan.stages:
         if stage.device not in known:

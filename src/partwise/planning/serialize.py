@@ -87,7 +87,7 @@ def plan_from_data(
     plan = Plan(graph=known, **{name: getattr(row, name) for name in _SHARED_FIELDS})
     try:
         check_plan(plan, subject)
-    except (InputError, OverflowError) as error:  # a size below 1 or absurd, a dimension without a value
+    except (InputError, OverflowError, ZeroDivisionError) as error:  # a size or a rate that nothing has
         raise PlanError(subject, f"cannot be priced: {error}") from None
     return plan
 

@@ -81,6 +81,7 @@ def test_fused_nodes_take_less(
     [
         (("--stages", "2..3"), 2),
         (("--stages", "3..2", "--pareto", "memory,time"), 2),
+        (("--stages", "2..999999999999", "--pareto", "memory,time"), 2),
         (("--stages", "2", "--pareto", "memory,speed"), 2),
         (("--stages", "2", "--plot", "x.svg"), 2),
         (("--stages", "2", "--pareto", "memory,time", "--explain"), 2),

@@ -14,6 +14,7 @@ from partwise.dsperse.divide import Division, divide_model, fits
 from partwise.errors import InfeasibleError
 from partwise.profiling.proof_choice import choose_settings
 from partwise.verification.zk.circuits import evaluate, lower
+from partwise.verification.zk.moves import MOVING
 
 BITS, MB = 10, 10**6
 
@@ -41,6 +42,16 @@ def peaks(found: Division, given: list[Values]) -> list[float]:
 def same_integers(model: bytes, found: Division, given: list[Values]) -> bool:
     whole, parts = (evaluate(lower(m, weight_bits=BITS, input_bits=BITS), given[0])["y"] for m in (model, found.model))
     return whole.tolist() == parts.tolist() == found.made[0]["y"].tolist()
+
+
+def test_what_only_moves_fits_however_large_it_is() -> None:
+    whole = chain([2, 60], [("Concat", ["x", "x"], "c", {"axis": 0}), ("Flatten", ["c"], "y", {"axis": 0})], {})
+    moving, computing = (
+        atoms_of(model, {"x": BITS}, BITS, examples(2, 60))
+        for model in (whole, chain([2, 60], [("Relu", ["x"], "y", {})], {}))
+    )
+    assert fits(moving, 1)
+    assert not fits(computing, 1)
 
 
 def test_what_fits_stays_in_one() -> None:
@@ -107,7 +118,40 @@ def test_what_cannot_be_divided_so_far_is_named_with_its_need() -> None:
 def moved(found: Division) -> list[list[str]]:
     """The groups whose nodes only take parts of values, or put parts together."""
     ops = {node.output[0]: node.op_type for node in onnx.load_from_string(found.model).graph.node}
-    return [[*group] for group in found.groups if {ops[name] for name in group} <= {"Slice", "Concat"}]
+    return [[*group] for group in found.groups if {ops[name] for name in group} <= MOVING]
+
+
+def test_a_net_with_a_residual_depthwise_windows_and_a_classifier() -> None:
+    """Everything at once: convolutions in groups, normalized, added to what went past them, pooled, flattened."""
+    random = np.random.default_rng(3)
+    attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [1, 1], "dilations": [1, 1]}
+    weights = {
+        "u": random.normal(size=(4, 1, 3, 3)) / 3,
+        "d": random.normal(size=(4, 1, 3, 3)) / 3,
+        "g": random.normal(1, 0.1, 4),
+        "s": random.normal(size=4) / 4,
+        "v": np.full(4, 1.0),
+        "m": np.zeros(4),
+        "w": random.normal(size=(256, 10)) / 16,
+        "b": random.normal(size=10),
+    }
+    nodes = [
+        ("Conv", ["x", "u"], "c", {**attributes, "group": 1}),
+        ("Relu", ["c"], "r", {}),
+        ("Conv", ["r", "d"], "e", {**attributes, "group": 4}),
+        ("BatchNormalization", ["e", "g", "s", "m", "v"], "n", {}),
+        ("Add", ["n", "r"], "a", {}),
+        ("Relu", ["a"], "q", {}),
+        ("MaxPool", ["q"], "p", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
+        ("Flatten", ["p"], "f", {"axis": 1}),
+        ("Gemm", ["f", "w", "b"], "y", {}),
+    ]
+    model, given = chain([1, 1, 16, 16], nodes, weights), examples(1, 1, 16, 16)
+    found = divided(model, given, 80 * MB)
+    assert same_integers(model, found, given)
+    assert len(found.groups) - len(moved(found)) > 5
+    x = given[0]["x"].astype(float) / 2**BITS
+    assert np.abs(run(found.model, x) - run(model, x)).max() < 1e-5
 
 
 def test_a_convolution_is_divided_by_rows_where_that_is_cheaper() -> None:

@@ -79,6 +79,7 @@ PAIR = '[[links.pair]]\nends = ["{}", "cpu"]\nlink = "pcie4-x16"\n[pools]'
     [
         (('device = "rtx3090"', 'device = "rtx9999"'), "nearest"),
         (("count = 2", "count = 0"), "at least 1"),
+        (("count = 2", "count = 1000000000000"), "at most 10000"),
         (("count = 2", "number = 2"), "unknown key `number`"),
         (('"22GiB"', '"much"'), "not an amount of memory"),
         (('between = "ethernet-10g"', ""), "nothing connects"),

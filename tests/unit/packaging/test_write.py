@@ -97,3 +97,38 @@ def test_an_empty_folder_will_do(tmp_path: Path) -> None:
     small_package(tmp_path / "p")
     assert is_package(tmp_path / "p")
     assert not is_package(tmp_path)
+
+
+def test_an_empty_current_folder_becomes_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    small_package(Path())
+    assert len(open_package(Path()).manifest.segments) == 3  # of the folder in which we still are
+    assert sorted(path.name for path in Path().iterdir()) == ["blobs", "manifest.json", "segments"]
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_nothing_is_left_in_an_empty_folder_by_a_move_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "p").mkdir()
+    move = Path.rename
+
+    def rename(path: Path, to: Path) -> Path:
+        if path.name == "manifest.json":
+            raise OSError(28, "No space left on device")
+        return move(path, to)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(PackageError, match="No space left"):
+        small_package(tmp_path / "p")
+    assert not list((tmp_path / "p").iterdir())
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
+    small_package(tmp_path / "p")
+    (tmp_path / "link").symlink_to("p")
+    second = small_package(tmp_path / "link", "null")
+    assert (tmp_path / "link").is_symlink()
+    assert open_package(tmp_path / "p").digest == second.digest
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "p"]

@@ -83,6 +83,8 @@ SPOILED: dict[str, Spoil] = {
     "another number of stages": lambda data: data["limits"].update(stages=3),
     "an unknown size": lambda data: data.update(sizes={"batch": 4}),
     "a broken graph": lambda data: data["graph"].pop("nodes"),
+    "memory that no cluster has": lambda data: data["cluster"]["members"][0].update(pool="ram"),
+    "a device without a rate": lambda data: _stop(data["cluster"]["members"][0]["device"]),
     "not a number": lambda data: data.update(bound=float("nan")),
 }
 
@@ -97,3 +99,7 @@ def test_spoiled_plans_are_refused(made: Plan, name: str) -> None:
 
 def _swap(stages: list[dict[str, Any]]) -> None:
     stages[0]["nodes"], stages[1]["nodes"] = stages[1]["nodes"], stages[0]["nodes"]
+
+
+def _stop(device: dict[str, Any]) -> None:
+    device["peak_flops_per_s"] = dict.fromkeys(device["peak_flops_per_s"], 0.0)

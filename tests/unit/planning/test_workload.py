@@ -75,7 +75,8 @@ def test_a_node_that_no_accelerator_runs() -> None:
         (workload([node(0)], [edge(0, 7)]), "no node 7"),
         (workload([node(0), node(0)], []), "one id"),
         (workload([node(0), node(1)], [edge(0, 1), edge(1, 0)]), "cycle"),
-        (workload([node(0, -1)], []), "at least 0"),
+        (workload([node(0, -1)], []), "expected 0 to 1e\\+100"),
+        (workload([node(0, 1e308)], []), "expected 0 to 1e\\+100"),
         (workload([], []), "no node"),
         (workload([node(0)], [], maxFPGAs=0, maxCPUs=0), "no device"),
     ],
@@ -83,6 +84,12 @@ def test_a_node_that_no_accelerator_runs() -> None:
 def test_a_wrong_file_says_what_is_wrong(data: object, said: str) -> None:
     with pytest.raises(InputError, match=said):
         placed(data)
+
+
+def test_more_devices_than_nodes_stay_empty() -> None:
+    found = placed(workload([node(0), node(1)], [edge(0, 1)], maxFPGAs=2**40, maxCPUs=2**40))
+    assert len(found.stages) <= 2
+    assert found.gap == 0
 
 
 def test_too_little_memory_is_infeasible() -> None:

@@ -49,8 +49,8 @@ class WorkloadGraph:
         moved = np.array([cost[source] for source in sources])
         order = np.unique(self.unit[self._order].reshape(-1, 2), axis=0)
         kinds = [
-            (workload.maxFPGAs, self._times("fpgaLatency"), moved, workload.maxSizePerFPGA),
-            (workload.maxCPUs, self._times("cpuLatency"), moved * 0, np.inf),
+            (min(workload.maxFPGAs, count), self._times("fpgaLatency"), moved, workload.maxSizePerFPGA),
+            (min(workload.maxCPUs, count), self._times("cpuLatency"), moved * 0, np.inf),  # more would stay empty
         ]
         kinds = [kind for kind in kinds if kind[0]]
         load = tuple(_channel(self._sum(times, count), crossing) for _, times, crossing, _ in kinds)

@@ -75,6 +75,10 @@ class Placement:
     stages: tuple[PlacementStage, ...]
 
 
+_MOST_COST = 1e100
+"""Sums of any number of nodes stay far below what a float holds."""
+
+
 def parse_workload(data: object, subject: str) -> Workload:
     """The workload in plain JSON data from anywhere.
 
@@ -104,7 +108,7 @@ def _check(workload: Workload, subject: str) -> None:
     amounts = [(f"node {n.id}", value) for n in workload.nodes for value in (n.cpuLatency, n.fpgaLatency, n.size)]
     amounts += [(f"edge {edge.sourceId} → {edge.destId}", edge.cost) for edge in workload.edges]
     for name, value in amounts:
-        if not isfinite(value) or value < 0:
-            raise InputError(subject, f"{name} has a cost that is none", expected="at least 0", got=value)
+        if not isfinite(value) or not 0 <= value <= _MOST_COST:
+            raise InputError(subject, f"{name} has a cost that is none", expected=f"0 to {_MOST_COST:g}", got=value)
     if workload.maxFPGAs < 0 or workload.maxCPUs < 0 or workload.maxFPGAs + workload.maxCPUs < 1:
         raise InputError(subject, "has no device", expected="maxFPGAs + maxCPUs of at least 1")

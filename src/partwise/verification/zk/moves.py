@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from partwise.extras import require
 from partwise.strict_json import SharedInt
 
-__all__ = ["MOST_MOVED", "Move", "Share", "carried", "moves_of", "scales_of", "shapes_problem"]
+__all__ = ["MOST_MOVED", "MOVING", "Move", "Share", "carried", "moves_of", "scales_of", "shapes_problem"]
 
 MOST_MOVED = 1 << 23
 """Elements that all segments of a manifest may move; one from anywhere names sizes as it likes. Assumed."""
+MOVING = frozenset("Slice Concat Flatten Identity Reshape Squeeze Unsqueeze".split())
+"""Operators that moves are read off."""
 _AXIS_ALONE = 4
 """Inputs of a Slice that takes a part along given axes: value, starts, ends, axes."""
 Array = TypeVar("Array", bound=NDArray[Any])
@@ -44,6 +46,8 @@ class Move:
     tensor: str
     axis: SharedInt
     shares: tuple[Share, ...]
+    shape: tuple[SharedInt, ...] | None = None
+    """That it then takes, its elements in the same order; None for the one that it has."""
 
 
 def moves_of(onnx: bytes) -> tuple[Move, ...]:
@@ -53,10 +57,10 @@ def moves_of(onnx: bytes) -> tuple[Move, ...]:
         onnx: the segment's model, with static shapes.
     """
     proto = require("onnx").load_from_string(onnx)
-    if any(node.op_type not in ("Slice", "Concat") or node.domain not in ("", "ai.onnx") for node in proto.graph.node):
+    if any(node.op_type not in MOVING or node.domain not in ("", "ai.onnx") for node in proto.graph.node):
         return ()
     reader = _Reader(require("onnx"), require("onnx").shape_inference.infer_shapes(proto, data_prop=True).graph)
-    found = [reader.sliced(node) if node.op_type == "Slice" else reader.joined(node) for node in proto.graph.node]
+    found = [reader.move(node) for node in proto.graph.node]
     return tuple(move for move in found if move is not None) if None not in found else ()
 
 
@@ -66,7 +70,8 @@ def carried(moves: Sequence[Move], given: Mapping[str, Array]) -> dict[str, Arra
     for move in moves:
         if all(share.tensor in known for share in move.shares):
             taken = [_cut(known[share.tensor], move.axis, share) for share in move.shares]
-            known[move.tensor] = np.concatenate(taken, axis=move.axis)  # pyright: ignore[reportArgumentType]
+            joined = np.concatenate(taken, axis=move.axis)
+            known[move.tensor] = joined if move.shape is None else joined.reshape(move.shape)  # pyright: ignore[reportArgumentType]
     return {move.tensor: known[move.tensor] for move in moves if move.tensor in known}
 
 
@@ -96,8 +101,11 @@ def shapes_problem(
             return problem
         sources = [known[share.tensor] for share in move.shares]
         size = sum(share.last - share.first for share in move.shares)
-        known[move.tensor] = (*sources[0][: move.axis], size, *sources[0][move.axis + 1 :])
-        left -= prod(known[move.tensor])
+        joined = (*sources[0][: move.axis], size, *sources[0][move.axis + 1 :])
+        known[move.tensor] = joined if move.shape is None else move.shape
+        if any(each < 1 for each in known[move.tensor]) or prod(known[move.tensor]) != prod(joined):
+            return f"moves to `{move.tensor}` in a shape of another size"
+        left -= prod(joined)
         if left < 0:
             return "moves absurdly much"
     wrong = [name for name, shape in wanted.items() if name in given or known.get(name) != shape]
@@ -131,6 +139,24 @@ class _Reader:
             value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
             for value in (*graph.input, *graph.value_info, *graph.output)
         }
+
+    def move(self, node: Any) -> Move | None:
+        """A node as a move; None where it is none."""
+        match node.op_type:
+            case "Slice":
+                return self.sliced(node)
+            case "Concat":
+                return self.joined(node)
+            case _:
+                return self.reshaped(node)
+
+    def reshaped(self, node: Any) -> Move | None:
+        """The same elements in another shape."""
+        source, shape = self._shapes.get(node.input[0], ()), self._shapes.get(node.output[0], ())
+        if not source or not shape or not all((*source, *shape)) or prod(source) != prod(shape):
+            return None
+        share = Share(tensor=node.input[0], first=0, last=source[0])
+        return Move(tensor=node.output[0], axis=0, shares=(share,), shape=shape)
 
     def sliced(self, node: Any) -> Move | None:
         """A Slice along one axis, forwards and without gaps."""

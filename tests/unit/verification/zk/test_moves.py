@@ -54,6 +54,16 @@ def test_slices_and_joins_are_moves() -> None:
     assert carried(moves, {}) == {}, "of what is not there nothing is made"
 
 
+def test_other_shapes_of_the_same_elements_are_moves() -> None:
+    nodes = [
+        ("Flatten", ["x"], "f", {"axis": 0}),
+        ("Unsqueeze", ["f", "axis"], "u", {}),
+        ("Reshape", ["u", "to"], "y", {}),
+    ]
+    moves = moved(nodes, axis=[0], to=[3, -1])
+    assert carried(moves, {"x": np.arange(12).reshape(2, 6)})["y"].tolist() == np.arange(12).reshape(3, 4).tolist()
+
+
 @pytest.mark.parametrize(
     ("nodes", "constants"),
     [
@@ -125,9 +135,16 @@ def test_a_sound_one_survives_and_one_without_moves_says_nothing_of_them() -> No
         (manifest(Move(tensor="half", axis=1, shares=(share("z", 0, 2),))), "what it does not take"),
         (manifest(Move(tensor="half", axis=1, shares=())), "what it does not take"),
         (manifest(Move(tensor="half", axis=1, shares=(share("x", 0, 3),))), "what is to be there"),
+        (manifest(Move(tensor="half", axis=1, shares=(share("x", 0, 2),), shape=(2, 3))), "another size"),
+        (manifest(Move(tensor="half", axis=1, shares=(share("x", 0, 2),), shape=(-2, -2))), "another size"),
+        (manifest(Move(tensor="half", axis=1, shares=(share("x", 0, 2),), shape=(4,))), "what is to be there"),
         (manifest(Move(tensor="other", axis=1, shares=(share("x", 0, 2),))), "what is to be there"),
         (manifest(Move(tensor="x", axis=1, shares=(share("x", 0, 2),))), "twice"),
         (manifest(*[Move(tensor="half", axis=1, shares=(share("x", 0, 2),))] * 2), "twice"),
+        (
+            manifest(*(Move(tensor=name, axis=1, shares=(share("x", 1, 3),)) for name in ("y", "half"))),
+            "under the name of another tensor, `y`",
+        ),
         (manifest(circuit=manifest().segments[1].circuit), "proved too"),
         (manifest(pieces=(manifest().segments[0],)), "a piece that moves"),
         (manifest(size=MOST_MOVED), "absurdly much"),

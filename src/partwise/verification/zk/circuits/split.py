@@ -194,19 +194,19 @@ def _part(proto: Any, region: list[Any], held: dict[str, Any], piece: tuple[int,
             if name in inside:
                 copy.input[place] = f"{name}/{number}"
             elif name in held:
-                copy.input[place] = sliced(proto, name, piece if not made and place == 1 else (-1, piece[1]), number)
+                copy.input[place] = sliced(proto, name, piece if not made and place == 1 else (-1, piece[1]))
         made.append(copy)
     return made
 
 
-def sliced(proto: Any, name: str, piece: tuple[int, slice], number: int | str) -> str:
+def sliced(proto: Any, name: str, piece: tuple[int, slice]) -> str:
     """A slice of a weight along an axis; a bias along its last, whole where it is one for all."""
     onnx = require("onnx")
     array = onnx.numpy_helper.to_array(next(t for t in proto.graph.initializer if t.name == name))
     axis, part = piece
     if array.ndim == 0 or array.shape[axis] == 1:
         return name
-    made = f"{name}/{number}"
+    made = f"{name}/{axis % array.ndim}/{part.start}-{part.stop}"  # says all: two splits may read one weight
     if all(tensor.name != made for tensor in proto.graph.initializer):
         kept = np.moveaxis(np.moveaxis(array, axis, 0)[part], 0, axis)
         proto.graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(kept), made))

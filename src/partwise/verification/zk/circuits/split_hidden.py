@@ -53,7 +53,7 @@ def split_hidden(model: bytes, first: str, second: str, parts: int) -> bytes:
         part = _part([opening, *between, closing], number)
         _slice_product(proto, part[0], (axis, piece), number)
         for node in part[1:-1]:
-            _slice_constants(proto, node, held, size, piece, number)
+            _slice_constants(proto, node, held, size, piece)
         _slice_product(proto, part[-1], (inner, piece), number, whole_bias=True)
         made.extend(part)
         made.append(_summed(closing, number, is_last=number == parts - 1))
@@ -100,19 +100,19 @@ def _part(nodes: list[Any], number: int) -> list[Any]:
 
 def _slice_product(proto: Any, node: Any, piece: tuple[int, slice], number: int, *, whole_bias: bool = False) -> None:
     """Its weight's slice; its bias with it, or whole and in the first part alone."""
-    node.input[1] = sliced(proto, node.input[1], piece, number)
+    node.input[1] = sliced(proto, node.input[1], piece)
     if len(node.input) < 3 or not node.input[2]:
         return
     if not whole_bias:
-        node.input[2] = sliced(proto, node.input[2], (-1, piece[1]), number)
+        node.input[2] = sliced(proto, node.input[2], (-1, piece[1]))
     elif number:
         del node.input[2]
 
 
-def _slice_constants(proto: Any, node: Any, held: dict[str, Any], size: int, piece: slice, number: int) -> None:
+def _slice_constants(proto: Any, node: Any, held: dict[str, Any], size: int, piece: slice) -> None:
     for place, name in enumerate(node.input):
         if name in held and held[name].ndim and held[name].shape[-1] == size:
-            node.input[place] = sliced(proto, name, (-1, piece), number)
+            node.input[place] = sliced(proto, name, (-1, piece))
 
 
 def _summed(closing: Any, number: int, *, is_last: bool) -> Any:

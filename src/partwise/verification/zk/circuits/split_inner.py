@@ -48,7 +48,7 @@ def split_inner(model: bytes, node: str, parts: int | None = None) -> bytes:
     held = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
     axis = _inner_axis(target, held)
     shapes = shapes_of(proto)
-    takes = Takes(proto, _inner_dim(target, shapes), shapes)
+    takes = Takes(proto, target.output[0], _inner_dim(target, shapes), shapes)
     found = (
         _joined(proto, target, shapes)
         if parts is None
@@ -60,7 +60,7 @@ def split_inner(model: bytes, node: str, parts: int | None = None) -> bytes:
     for number, (source, piece) in enumerate(found):
         copy = _copied(target)
         copy.name = copy.output[0] = f"{output}/inner/{number}"
-        copy.input[0], copy.input[1] = source, sliced(proto, target.input[1], (axis, piece), f"inner/{number}")
+        copy.input[0], copy.input[1] = source, sliced(proto, target.input[1], (axis, piece))
         del copy.input[2:]
         made.append(copy)
         if number:

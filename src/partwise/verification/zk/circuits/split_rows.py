@@ -47,7 +47,7 @@ def split_rows(model: bytes, nodes: Collection[str], axis: int, parts: int) -> b
     if not 1 < parts <= region.units:
         raise InputError(f"node `{next(iter(nodes))}`", "cannot be split so", expected=f"2 to {region.units} parts",
                          got=parts)  # fmt: skip
-    takes, made = Takes(proto, axis, rows.shapes), list[Any]()
+    takes, made = Takes(proto, region.nodes[0].output[0], axis, rows.shapes), list[Any]()
     for number, piece in enumerate(dealt(region.units, parts)):
         made += _part(proto, region, takes, piece, number)
     for value in region.exits:
@@ -63,12 +63,14 @@ class Takes:
 
     Args:
         proto: the model, with constants held and static shapes.
+        taker: what the parts are taken for; names say so where another has taken the same.
         axis: counted from 0.
         shapes: of all values.
     """
 
-    def __init__(self, proto: Any, axis: int, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self._onnx, self._axis, self._shapes = require("onnx"), axis, shapes
+    def __init__(self, proto: Any, taker: str, axis: int, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._onnx, self._taker, self._axis, self._shapes = require("onnx"), taker, axis, shapes
+        self._others = {node.output[0] for node in proto.graph.node}
         self._joins = {n.output[0]: n for n in proto.graph.node if n.name.endswith(JOINED)}
         self._known = set[str]()
         self.slices, self.constants = list[Any](), list[Any]()
@@ -83,11 +85,15 @@ class Takes:
         join = self._joins.get(value)
         if join is not None and self._along(join) == self._axis:
             return self._joined(value, first, last)
-        name = f"{value}/{self._axis}/{first}-{last}"
+        name = self._name(value, first, last)
         if name not in self._known:
             self._known.add(name)
             self.slices.append(self._slice(value, name, first, last))
         return name
+
+    def _name(self, value: str, first: int, last: int) -> str:
+        name = f"{value}/{self._axis}/{first}-{last}"
+        return f"{name}/for/{self._taker}" if name in self._others else name
 
     def _along(self, join: Any) -> int:
         axis = next(attribute.i for attribute in join.attribute if attribute.name == "axis")
@@ -103,7 +109,7 @@ class Takes:
             start += size
         if len(found) == 1:
             return found[0]
-        name = f"{value}/{self._axis}/{first}-{last}"
+        name = self._name(value, first, last)
         if name not in self._known:
             self._known.add(name)
             self.joined.append(
@@ -134,7 +140,7 @@ def _part(proto: Any, region: RowRegion, takes: Takes, piece: slice, number: int
             if name in inside:
                 copy.input[place] = f"{name}/{number}"
             elif name in region.held and region.is_sliced(node, place):
-                copy.input[place] = sliced(proto, name, (region.back(name), slice(first, last)), number)
+                copy.input[place] = sliced(proto, name, (region.back(name), slice(first, last)))
             elif region.is_taken(node, place):
                 copy.input[place] = takes.take(name, *needed)
         made += [*takes.joined, copy]

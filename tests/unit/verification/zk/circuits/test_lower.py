@@ -10,6 +10,7 @@ from circuit_models import chain, convolution, linear, multilayer, residual, run
 from partwise.errors import InputError, ModelError, UnsupportedOpError
 from partwise.verification.zk.circuits import bounds, evaluate, lower
 from partwise.verification.zk.circuits.split import split_operator
+from partwise.verification.zk.circuits.split_rows import split_rows
 
 BITS = 12
 CASES = {
@@ -110,3 +111,21 @@ def test_a_split_that_cannot_be_is_refused() -> None:
         split_operator(linear(), "fc", 6)
     with pytest.raises(UnsupportedOpError, match="no constant weight"):
         split_operator(linear(), "y", 2)
+
+
+def test_parts_of_one_weight_and_of_one_value_do_not_meet() -> None:
+    """Two parts of a convolution, split by channels into other numbers; two readers of the same rows."""
+    model = convolution(pads=1, pool="")
+    parts = split_operator(split_operator(split_rows(model, ["conv"], 2, 2), "conv/0", 2), "conv/1", 4)
+    same_integers(model, parts, "relu")
+    twice = chain([4, 3], [("Relu", ["x"], "p", {}), ("Sub", ["x", "x"], "q", {}), ("Add", ["q", "p"], "y", {})], {})
+    parts = split_rows(split_rows(twice, ["y"], 0, 2), ["q"], 0, 2)
+    onnx.checker.check_model(onnx.load_from_string(parts))
+    same_integers(twice, split_rows(parts, ["p"], 0, 2), "y")
+
+
+def same_integers(model: bytes, parts: bytes, output: str) -> None:
+    shape = [dim.dim_value for dim in onnx.load_from_string(model).graph.input[0].type.tensor_type.shape.dim]
+    x = {"x": np.rint(sample(tuple(shape)) * 64).astype(int)}
+    found = (evaluate(lower(m, weight_bits=6, input_bits=6), x)[output].tolist() for m in (model, parts))
+    assert next(found) == next(found)
