@@ -20,6 +20,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/basedpyright
+	$(BIN)/basedpyright -p benchmarks
 	$(BIN)/lint-imports --no-logo
 
 unit: $(STAMP)

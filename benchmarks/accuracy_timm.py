@@ -14,7 +14,8 @@ import csv
 import json
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import exp, log
@@ -26,7 +27,7 @@ from timm_eager import autocast, from_input, without_dropouts
 
 from partwise.hardware import Device, arithmetic_share, find_device, launch_seconds, memory_share
 from partwise.ir import Graph, Kind, graph_from_data
-from partwise.profiling import Cost, Group, Profile, Rules, estimate, fuse, profile
+from partwise.profiling import Cost, Group, Profile, Rules, estimate, fuse, node_groups, profile
 from partwise.profiling.fusion_flow import Flow, Unit
 
 RESULT = Path(__file__).parent.parent / "docs" / "data" / "accuracy_timm.json"
@@ -50,8 +51,9 @@ class Sample:
     model: str
     family: str
     profile: Profile
-    groups: tuple[Group, ...] | None
-    """Fused kernels, where the table was measured with a compiler."""
+    groups: tuple[tuple[Group, int], ...]
+    """Kernels that differ, each with how often it runs: nodes, or fused ones where the table was measured with a
+    compiler."""
     seconds: float
     """Of the batch."""
     columns: tuple[float, float, float]
@@ -63,7 +65,8 @@ class Sample:
 
     def on(self, device: Device) -> float:
         """Predicted seconds of the batch."""
-        return estimate(self.profile, device, self.groups).seconds
+        rows = estimate(self.profile, device, [group for group, _ in self.groups]).groups
+        return sum(row.seconds * times for row, (_, times) in zip(rows, self.groups, strict=True))
 
 
 def at_batch(graph: Graph, counted: Profile, scale: Fraction) -> Profile:
@@ -116,6 +119,17 @@ def compiled(graph: Graph, counted: Profile, scale: float) -> tuple[Group, ...]:
     )
 
 
+def distinct(counted: Profile, groups: Iterable[Group]) -> tuple[tuple[Group, int], ...]:
+    """Groups with equal counts once, with how many there are: layers repeat."""
+    first, times = dict[object, Group](), Counter[object]()
+    for group in groups:
+        costs = tuple(replace(counted.nodes[node], node=0, module="") for node in group.nodes)
+        key = (costs, group.input_bytes, group.output_bytes, group.weight_bytes)
+        first.setdefault(key, group)
+        times[key] += 1
+    return tuple((group, times[key]) for key, group in first.items())
+
+
 def read(folder: Path, graphs: Path, device: str) -> list[Sample]:
     """The rows of a table whose graph is there."""
     table, _ = TABLES[device]
@@ -132,10 +146,10 @@ def read(folder: Path, graphs: Path, device: str) -> list[Sample]:
             counted = at_batch(graph, first, scale)
             if "amp" in table:
                 counted = autocast(graph, counted, scale, channels_last="nhwc" in table)
-            groups = compiled(graph, first, float(scale)) if "dynamo" in table else None
+            groups = compiled(graph, first, float(scale)) if "dynamo" in table else node_groups(counted)
             columns = (float(row["infer_gmacs"]), float(row["infer_macts"]), 1 / batch)
             seconds = batch / float(row["infer_samples_per_sec"])
-            found.append(Sample(row["model"], data["family"], counted, groups, seconds, columns))
+            found.append(Sample(row["model"], data["family"], counted, distinct(counted, groups), seconds, columns))
     return found
 
 
@@ -199,7 +213,7 @@ def score(predict: Callable[[Sample], float], samples: Sequence[Sample]) -> tupl
     ratios = [(predict(sample) / sample.seconds, sample) for sample in samples]
     error = statistics.median(abs(ratio - 1) for ratio, _ in ratios)
     rates = [(s.batch / (ratio * s.seconds), s.batch / s.seconds) for ratio, s in ratios]
-    return error, float(spearmanr([made for made, _ in rates], [true for _, true in rates]).statistic)
+    return error, float(spearmanr([made for made, _ in rates], [true for _, true in rates]).statistic)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def split(samples: Sequence[Sample], seed: int) -> tuple[list[Sample], list[Sample]]:

@@ -19,7 +19,7 @@ from statistics import median
 
 import numpy as np
 
-from partwise.runtime.executors.messages import Channel, Task, Unload
+from partwise.runtime.executors.messages import DECODER, Channel, Message, Task, Unload
 from partwise.runtime.executors.shared_memory import Inbox, Outbox, create_memory
 
 RESULT = Path(__file__).parent.parent / "docs" / "data" / "handover.json"
@@ -31,14 +31,14 @@ SENDER = 0
 
 def receive(connection: int, memory: int) -> None:
     """The other process: have each tensor at hand, as a worker hands it to its engine, and say so."""
-    channel, inbox = Channel(socket.socket(fileno=connection)), Inbox(memory)
+    channel, inbox = Channel(socket.socket(fileno=connection), DECODER), Inbox(memory)
     while isinstance(task := channel.receive(), Task):
         for parcel in task.parcels:
             inbox.view(parcel)
         channel.send(Unload(task.stage))
 
 
-def measure(channel: Channel, outbox: Outbox, size: int, rounds: int) -> tuple[float, float]:
+def measure(channel: Channel[Message], outbox: Outbox, size: int, rounds: int) -> tuple[float, float]:
     """Seconds of a hand-over and of a copy: medians of many, taken in turns."""
     value = np.ones(size // 4, np.float32)
     copy = np.zeros_like(value)
@@ -71,7 +71,7 @@ def main() -> None:
     command = [sys.executable, __file__, "--receive", str(theirs.fileno()), str(memory)]
     with ours, subprocess.Popen(command, pass_fds=(theirs.fileno(), memory)):
         theirs.close()
-        channel, outbox = Channel(ours), Outbox(SENDER, memory)
+        channel, outbox = Channel(ours, DECODER), Outbox(SENDER, memory)
         rows = {
             name: measure(channel, outbox, size, given.rounds if size < 50 << 20 else given.rounds // 10)
             for name, size in SIZES.items()

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 import partwise  # noqa: E402
 from graphs import transformer  # noqa: E402
 from partwise.hardware import Cluster, Member, equal_devices, find_device, find_link  # noqa: E402
-from partwise.planning import Limits, Objective, plan  # noqa: E402
+from partwise.planning import Limits, Objective, Terms, plan  # noqa: E402
 
 TYPES = ("a100", "rtx3090", "rtx3060", "h100-pcie")
 LINK = find_link("nvlink3")
@@ -52,7 +52,7 @@ def row(title: str, layers: int, cluster: Cluster) -> dict[str, object]:
     graph = transformer(layers, 64, 32)
     profile = partwise.profile(graph)
     start = time.process_time()
-    made = plan(graph, profile, Limits(), [Objective.THROUGHPUT], cluster=cluster)
+    made = plan(graph, profile, Limits(), [Objective.THROUGHPUT], Terms(cluster=cluster))
     seconds = time.process_time() - start
     print(f"{title}: {len(graph.nodes)} nodes, gap {made.gap}, {seconds:.2f} s of CPU time")
     return {"cluster": title, "nodes": len(graph.nodes), "value": made.value, "gap": made.gap, "cpu_s": seconds}

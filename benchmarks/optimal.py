@@ -20,7 +20,7 @@ from pathlib import Path
 import partwise
 from partwise.errors import InfeasibleError
 from partwise.hardware import Cluster, Link, Member, equal_devices, find_device, find_link
-from partwise.planning import Limits, Objective, plan
+from partwise.planning import Limits, Objective, Terms, plan
 
 MODELS = (
     "resnet50", "efficientnet_b0", "vit_b16", "bert_base", "gpt2", "convnext_tiny", "swin_t", "mobilenet_v2", "minilm",
@@ -52,7 +52,7 @@ def main() -> int:
         for title, cluster in clusters(profile.peak_bytes):
             start = time.perf_counter()
             try:
-                made = plan(graph, profile, Limits(), [Objective.THROUGHPUT], cluster=cluster)
+                made = plan(graph, profile, Limits(), [Objective.THROUGHPUT], Terms(cluster=cluster))
                 found = {"value": made.value, "ratio": made.bound / made.value, "stages": len(made.stages)}
             except InfeasibleError:
                 found = {"value": None, "ratio": 1.0, "stages": 0}

@@ -91,7 +91,7 @@ def lowered(model: onnx.ModelProto, recipe: Recipe, samples: np.ndarray, digits:
         chain.ranges.append(log2(min(widest, largest << MARGIN_BITS) + 1))
         for sample in chain.values:
             sample.update(evaluate(circuit, sample))
-        chain.bits.update({port.name: port.bits for port in circuit.outputs})
+        chain.bits.update({port.name: port.bits for port in circuit.outputs})  # pyright: ignore[reportCallIssue]
         reach.update({port.name: ceil(2 ** chain.ranges[-1]) for port in circuit.outputs})
     return chain
 

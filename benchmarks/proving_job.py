@@ -160,15 +160,15 @@ def _child(step: str, folder: Path) -> None:
             ezkl.calibrate_settings(name["data"], name["model"], name["settings"], "resources", **scales)
         case "setup":
             ezkl.compile_circuit(name["model"], name["compiled"], name["settings"])
-            ezkl.setup(name["compiled"], name["vk"], name["pk"], job["srs"])
+            ezkl.setup(name["compiled"], name["vk"], name["pk"], job["srs"])  # pyright: ignore[reportCallIssue]
         case "prove":
-            ezkl.gen_witness(name["data"], name["compiled"], name["witness"])
+            ezkl.gen_witness(name["data"], name["compiled"], name["witness"])  # pyright: ignore[reportCallIssue]
             ezkl.prove(name["witness"], name["compiled"], name["pk"], name["proof"], job["srs"])
         case "more":
             for given in sorted((folder / "more").glob("[0-9]*.json")):
-                ezkl.gen_witness(str(given), name["compiled"], str(given.with_name(f"witness_{given.name}")))
+                ezkl.gen_witness(str(given), name["compiled"], str(given.with_name(f"witness_{given.name}")))  # pyright: ignore[reportCallIssue]
         case _:
-            ezkl.verify(name["proof"], name["settings"], name["vk"], job["srs"])
+            ezkl.verify(name["proof"], name["settings"], name["vk"], job["srs"])  # pyright: ignore[reportCallIssue]
 
 
 _FILES = {

@@ -68,7 +68,7 @@ class Row:
 def resnet50() -> tuple[Any, dict[str, Any]]:
     """ResNet-50 as published, one image of 224 × 224, random weights."""
     torch.manual_seed(0)
-    module = transformers.ResNetForImageClassification(transformers.ResNetConfig(num_labels=1000))
+    module = transformers.ResNetForImageClassification(transformers.ResNetConfig(num_labels=1000))  # pyright: ignore[reportCallIssue]
     return module.eval(), {"pixel_values": torch.randn(1, 3, 224, 224)}
 
 

@@ -115,7 +115,7 @@ def handovers(rounds: int) -> list[dict[str, Any]]:
     rows = list[dict[str, Any]]()
     for name, size in SIZES.items():
         found = ray.get(here.times.remote(there, other, size, rounds))
-        medians = {way: statistics.median(times) * 1e3 for way, times in found.items()}
+        medians = {way: statistics.median(times) * 1e3 for way, times in found.items()}  # pyright: ignore[reportAttributeAccessIssue]
         rows.append({"size": name, **{f"{way}_ms": round(ms, 4) for way, ms in medians.items()},
                      "link_over_ray": round(medians["link"] / medians["ray"], 3)})  # fmt: skip
     for actor in (here, there):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import lzma
 import os
 import shutil
+import stat
 import struct
 import tempfile
 import zipfile
@@ -16,7 +19,7 @@ from typing import BinaryIO
 
 from partwise.errors import InputError
 
-__all__ = ["ZIP_FAULTS", "copy_whole", "write_whole"]
+__all__ = ["ZIP_FAULTS", "copy_whole", "read_regular", "user_folder", "working_folder", "write_whole"]
 
 ZIP_FAULTS = (
     zipfile.BadZipFile,
@@ -37,6 +40,35 @@ NotImplementedError, for a method that is not supported.
 """
 
 
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """A file's bytes from a folder that may be anybody's: no pipe to wait for, no device that never ends.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is larger than it may be.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "is no regular file")
+        if found.st_size > most_bytes:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return file.read(most_bytes)
+
+
+def user_folder(variable: str, usual: str) -> Path:
+    """A user's own folder for files of one kind.
+
+    A relative path is ignored: it would lie in whatever folder is the current one, which may be somebody else's.
+    **Source**: XDG Base Directory Specification 0.8, "Basics".
+
+    Args:
+        variable: of the environment, for example `XDG_STATE_HOME`.
+        usual: where it is by default, below the user's home.
+    """
+    given = Path(os.environ.get(variable, ""))
+    return given if given.is_absolute() else Path.home() / usual
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Put `data` at `path`, or leave `path` as it was.
 
@@ -55,6 +87,41 @@ def copy_whole(source: Path, path: Path) -> None:
     """
     with _replacing(path) as file, source.open("rb") as original:
         shutil.copyfileobj(original, file)
+
+
+@contextlib.contextmanager
+def working_folder(parent: Path, name: str) -> Generator[Path]:
+    """A new folder `.<name>.<random>` for what is under way; gone at the end, unless it was moved where it belongs.
+
+    Those of calls that were killed are removed first. Whoever still works in one holds a lock on it, and keeps it.
+    """
+    for left in parent.glob(f".{name}.*"):
+        if (handle := _locked(left)) is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(handle)
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=parent))
+        if (handle := _locked(path)) is not None and path.is_dir():
+            break  # nobody took it for left before it was locked
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(handle)
+
+
+def _locked(folder: Path) -> int | None:
+    """A handle that holds a folder's lock for as long as it is open; None where another process holds it."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
 
 
 @contextlib.contextmanager

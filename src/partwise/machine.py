@@ -1,17 +1,26 @@
-"""What kind of processor this is, as far as an engine's memory layout depends on it."""
+"""What this machine is and allows: the kind of its processor, as far as memory layouts depend on it; open files."""
 
 from __future__ import annotations
 
+import contextlib
 import platform
+import resource
 from functools import cache
 from pathlib import Path
 
-__all__ = ["machine_kind"]
+__all__ = ["allow_open_files", "machine_kind"]
 
 _LAYOUT_FEATURES = ("avx512f", "avx2", "avx")
 """onnxruntime's blocked layout has 16 channels a block with the first, 8 with the others.
 Source: MlasNchwcGetBlockSize of onnxruntime 1.31 (`mlas/lib/platform.cpp`)."""
 _CPUINFO = Path("/proc/cpuinfo")
+
+
+def allow_open_files() -> None:
+    """Let this process open as many files as the system allows it: each slot of shared memory takes one."""
+    with contextlib.suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @cache

@@ -9,7 +9,15 @@ import re
 
 from partwise.errors import InputError
 
-__all__ = ["format_bytes", "format_count", "format_joules", "format_seconds", "parse_bytes", "whole_number"]
+__all__ = [
+    "format_bytes",
+    "format_count",
+    "format_joules",
+    "format_seconds",
+    "number_of",
+    "parse_bytes",
+    "whole_number",
+]
 
 _UNITS = {"": 1, "B": 1} | {
     prefix + suffix: base**power
@@ -61,6 +69,11 @@ def format_count(count: float) -> str:
             return f"{count:.0f}" if not unit else f"{count:.3f} {unit}"
         count /= 1000
     return f"{count:.3f} P"
+
+
+def number_of(count: int, thing: str) -> str:
+    """A number of things: `1 stage`, `3 stages`."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def format_joules(joules: float) -> str:

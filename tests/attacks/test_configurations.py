@@ -38,20 +38,20 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_hostile_configuration(name: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(InputError) as refused:
         parse_config(BOMBS[name].encode(), "config")
     assert len(str(refused.value)) < 1000
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("step", ["version", "setup"])
 def test_hostile_templates(step: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(InputError) as refused:
         parse_templates(_laughs(step), "templates", is_yaml=True)
     assert len(str(refused.value)) < 1000
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("parse", [parse_cluster, parse_constraints])

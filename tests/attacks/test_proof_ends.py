@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,39 +11,11 @@ import pytest
 
 from partwise.dsperse.tensors import read_tensors
 from partwise.errors import InputError, ManifestError
-from partwise.ir import DType, Output
+from partwise.ir import DType
 from partwise.verification.zk.bundle import Bundle, read_bundle, write_bundle
 from partwise.verification.zk.ends import claimed, exact_values, requested
-from partwise.verification.zk.manifest import (
-    PROOF_VERSION,
-    CircuitEntry,
-    ProofManifest,
-    ProvedSegment,
-    Wire,
-    proof_manifest_from_bytes,
-    proof_manifest_to_bytes,
-)
-from partwise.verification.zk.settings import CircuitSettings
-
-DIGEST = "sha256:" + "0" * 64
-
-
-def manifest(dtype: DType) -> ProofManifest:
-    """One proved segment, x → y."""
-    x, y = Wire(tensor="x", shape=(1,), dtype=dtype, scale=0), Wire(tensor="y", shape=(1,), dtype=dtype, scale=0)
-    entry = ProvedSegment(
-        onnx=DIGEST, inputs=(x,), outputs=(y,), circuit=CircuitEntry(settings=CircuitSettings(), keys=(), rows=1)
-    )
-    return ProofManifest(
-        version=PROOF_VERSION,
-        prover="ezkl",
-        prover_version="1",
-        model="m",
-        package=DIGEST,
-        inputs=(replace(x, scale=None),),
-        outputs=(Output(name="y", tensor="y"),),
-        segments=(entry,),
-    )
+from partwise.verification.zk.manifest import proof_manifest_from_bytes, proof_manifest_to_bytes
+from proof_manifests import one_segment
 
 
 @pytest.mark.parametrize(
@@ -65,12 +36,12 @@ def manifest(dtype: DType) -> ProofManifest:
 )
 def test_a_request_that_the_model_would_read_as_another(dtype: DType, value: np.ndarray) -> None:
     with pytest.raises(InputError, match="input `x`"):
-        list(requested(manifest(dtype), {"x": value}))
+        list(requested(one_segment(dtype), {"x": value}))
 
 
 def test_an_honest_request_is_taken() -> None:
     for dtype, value in ((DType.UINT8, [255]), (DType.INT64, [-3.0]), (DType.FLOAT16, [0.1]), (DType.UINT64, [2**60])):
-        assert list(requested(manifest(dtype), {"x": np.array(value)}))
+        assert list(requested(one_segment(dtype), {"x": np.array(value)}))
 
 
 @pytest.mark.parametrize(
@@ -96,10 +67,10 @@ def test_a_whole_number_among_decimals_is_not_rounded(tmp_path: Path) -> None:
 
 
 def test_minus_zero_is_zero_and_nothing_else_near_it_is() -> None:
-    assert [values for *_, values in claimed(manifest(DType.FLOAT32), {"y": np.array([-0.0])})] == [(0,)]
+    assert [values for *_, values in claimed(one_segment(DType.FLOAT32), {"y": np.array([-0.0])})] == [(0,)]
     for value in (5e-324, -5e-324, 1e-9):
         with pytest.raises(InputError, match="no multiple"):
-            list(claimed(manifest(DType.FLOAT32), {"y": np.array([value])}))
+            list(claimed(one_segment(DType.FLOAT32), {"y": np.array([value])}))
 
 
 @pytest.mark.parametrize("names", [("y.npy", "y.npy"), ("y.npy", "y@bfloat16.npy")])
@@ -118,7 +89,7 @@ def test_an_archive_with_two_arrays_of_one_name(names: tuple[str, str], tmp_path
 @pytest.mark.parametrize("depth", [65, 300, 490, 495, 500, 5000])
 def test_pieces_within_pieces_without_end(depth: int) -> None:
     """At each depth an error of ours: below what the parser takes, and at the edge of what the writer does."""
-    plain = proof_manifest_to_bytes(manifest(DType.FLOAT32)).decode()
+    plain = proof_manifest_to_bytes(one_segment(DType.FLOAT32)).decode()
     start, end = plain.index('"segments":[') + len('"segments":['), plain.rindex("]")
     head, tail = plain[start:end].split('"pieces":[]')
     nested = (head + '"pieces":[') * depth + plain[start:end] + ("]" + tail) * depth

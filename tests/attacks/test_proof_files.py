@@ -179,7 +179,9 @@ def test_segments_in_another_order(honest: Proved, bundle: Bundle, tmp_path: Pat
     rejected(judge(honest, other, tmp_path), "manifest")
 
 
-@pytest.mark.parametrize("name", ["../../../escaped", "/escaped", "..", "a\x1b[2Jb", "a\u202eb", "", "a/b"])
+@pytest.mark.parametrize(
+    "name", ["../../../escaped", "/escaped", "..", "a\x1b[2Jb", "a\u202eb", "", "a/b", "cafe\u0301", "-rf"]
+)
 def test_names_that_lead_elsewhere_or_cannot_be_read(name: str, honest: Proved, bundle: Bundle, tmp_path: Path) -> None:
     """Of a key file or a tensor, under a pin that says the same: no prover ever sees them."""
 

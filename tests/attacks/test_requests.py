@@ -82,6 +82,29 @@ def test_the_key_and_the_way_without_it(manifest: Manifest) -> None:
     assert asyncio.run(_status(app, "/v2/models/m", [(b"authorization", f"Bearer {KEY}".encode())])) == 200
 
 
+def test_who_is_cut_off_by_the_end_hears_why(manifest: Manifest) -> None:
+    """As uvicorn does it to requests that are not answered within `--drain`: their tasks are cancelled."""
+    app, sent = make_app(site(manifest)), list[dict[str, Any]]()
+    scope = {"type": "http", "method": "POST", "path": "/v2/models/m/infer", "query_string": b"", "headers":
+             [(b"authorization", f"Bearer {KEY}".encode())], "http_version": "1.1", "server": ("x", 80)}  # fmt: skip
+
+    async def receive() -> Any:
+        await asyncio.sleep(60)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def cut_off() -> None:
+        task = asyncio.create_task(app(scope, receive, send))  # type: ignore[arg-type]
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await task
+
+    asyncio.run(cut_off())
+    assert [message.get("status") for message in sent] == [503, None]
+    assert b"the server ended before" in sent[1]["body"]
+
+
 def body(rest: bytes = b"", **tensor: object) -> tuple[bytes, int]:
     told = {"name": "x", "shape": [1, 4], "datatype": "FP32", "parameters": {"binary_data_size": 16}} | tensor
     header = json.dumps({"inputs": [told]}).encode()

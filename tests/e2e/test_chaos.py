@@ -177,6 +177,32 @@ def test_a_full_disk(package: Package, frames: Path, tmp_path: Path) -> None:
     assert_gone(workers)
 
 
+def limited(package: Package, frames: Path, folder: Path, *limits: int, more: tuple[str, ...] = ()) -> tuple[int, str]:
+    """Exit code and stderr of a run that may open so many files: softly, and hard."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    process = run_command(package, frames, "--run-dir", str(folder), *more, preexec_fn=limit)
+    _, stderr = process.communicate(timeout=60)
+    return process.returncode, stderr
+
+
+def test_too_few_open_files(package: Package, frames: Path, tmp_path: Path) -> None:
+    code, stderr = limited(package, frames, tmp_path / "run", 20, 20)
+    assert code == 6
+    assert "worker 2: cannot be started (Too many open files)" in stderr
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_many_requests_under_way_take_more_open_files_than_shells_give(
+    package: Package, frames: Path, tmp_path: Path
+) -> None:
+    code, stderr = limited(package, frames, tmp_path / "run", 64, 4096, more=("--in-flight", "150"))
+    assert code == 0, stderr
+
+
 def test_a_closed_pipe(package: Package, frames: Path, tmp_path: Path) -> None:
     process = run_command(package, frames, "--json", "--run-dir", str(tmp_path / "run"), stdout=subprocess.PIPE)
     workers = children_of(process)

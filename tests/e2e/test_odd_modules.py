@@ -61,6 +61,21 @@ def _rarer(module: Odd, x: Any) -> Any:
     return *ordered, *spread, *chosen, *reduced, torch.addr(y, y[:, 0], y[0]), torch.cross(y[:, :3], x[:, :3])
 
 
+def _algebra(module: Odd, x: Any) -> Any:
+    y = module.linear(x)
+    square = y.T @ y + torch.eye(4)
+    solved = torch.linalg.inv(square), torch.linalg.solve(square, y.T), *torch.linalg.slogdet(square)
+    decomposed = torch.linalg.cholesky(square), torch.linalg.svdvals(y), torch.linalg.eigvalsh(square)
+    products = (
+        torch.tensordot(y, x, ([0], [0])),
+        torch.kron(y, square),
+        torch.linalg.multi_dot([y, square, y.T]),
+        torch.linalg.vecdot(y, x),
+        torch.cdist(y, x),
+    )
+    return *solved, *decomposed, *products, torch.special.i0(y), torch.msort(y), torch.histc(y, 4)
+
+
 def _spectrum(module: Odd, x: Any) -> Any:
     wave = module.linear(x).reshape(-1, 32)
     spectrum = torch.stft(wave, 8, 4, window=module.window, return_complex=True)
@@ -88,6 +103,7 @@ _CASES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         ("output",),
     ),
     "rarer operators": (_rarer, tuple(f"output_{place}" for place in range(15))),
+    "linear algebra": (_algebra, tuple(f"output_{place}" for place in range(15))),
     "products of no dims": (
         lambda m, x: m.linear(x) * torch.dot(x[0], x[1]) + torch.einsum("ij,ij->", x, x),
         ("output",),

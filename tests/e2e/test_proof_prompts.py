@@ -30,6 +30,9 @@ def test_full_run_asks_for_what_is_missing(machine: Machine) -> None:
     screen.expect("Fixed-point bits [7]: ")
     screen.type("many")
     screen.expect("'many' is not a valid integer")
+    for number in ("-3", "31"):
+        screen.type(number)
+        screen.expect(f"{number} is not in the range 0<=x<=30")
     screen.type("12")
     screen.expect("Input file [")
     screen.expect("input.json]: ")
@@ -47,6 +50,8 @@ def test_verb_by_verb_at_a_terminal(machine: Machine) -> None:
     screen.expect("Model [model.onnx]: ")
     screen.type("model.onnx")
     screen.expect("Layers of a segment at most [1]: ")
+    screen.type("0")
+    screen.expect("0 is not in the range x>=1")
     screen.type("3")
     assert screen.end() == 0
     screen = machine.at_terminal("compile", cwd=machine.folder.parent)

@@ -11,6 +11,7 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.request import Request
 
 import numpy as np
 import psutil
@@ -140,6 +141,30 @@ def test_other_refusals(server: Server) -> None:
     for name, code in (("evil.example", 400), ("localhost.evil.example", 400), ("[::1]:80", 200), ("LOCALHOST", 200)):
         assert server.post(path, body(), Host=name)[0] == code
     assert server.post(path, body())[0] == 200
+
+
+def test_a_body_that_is_too_large_is_refused_in_words(server: Server) -> None:
+    """More than sockets hold: a server that hung up at once would be heard by nobody. And lengths beyond all."""
+    path = f"/v2/models/{server.model}/infer"
+    code, said = server.post(path, b" " * (200 << 10))
+    assert (code, json.loads(said)["error"]) == (413, "the body is too large; expected at most 65536 bytes")
+    host, port = server.url.removeprefix("http://").split(":")
+    for more in ("Content-Length: 99999999999999999999", "Content-Length: 90000\r\nExpect: 100-continue"):
+        with socket.create_connection((host, int(port)), timeout=10) as link:
+            link.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n\r\n".encode())
+            assert link.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+def test_a_client_that_leaves_in_the_middle_is_no_fault(package: Package) -> None:
+    with serving(package, "--executor", "in-process") as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as link:
+            start = f"POST /v2/models/{server.model}/infer HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{{"
+            link.sendall(start.encode())
+        until(lambda: 'partwise_requests_total{code="499"} 1.0' in server.get("/metrics")[1])
+        assert server.send(Request(f"{server.url}/health", method="HEAD"), None) == (200, "")
+        server.process.terminate()
+        assert server.process.communicate(timeout=20)[1] == ""
 
 
 def test_a_body_of_no_stated_length_is_cut_off(server: Server) -> None:

@@ -16,9 +16,11 @@ pytest.importorskip("opentelemetry.sdk")
 pytest.importorskip("tritonclient.http")
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from tests.command import said
 from tests.packages import example, small_package
 from tests.serving import client, inputs_of, serving
 
+from partwise.cli.run import run
 from partwise.errors import InputError
 from partwise.runtime import run_package
 from partwise.runtime.telemetry.spans import RequestSpans
@@ -91,6 +93,14 @@ def test_a_run_exports_each_request(collector: Collector, tmp_path: Path, monkey
     monkeypatch.setenv("TRACEPARENT", PARENT)
     run_package(small_package(tmp_path / "package", "null"), example(), save=False)
     assert_one_request(collector.spans, PARENT)
+
+
+def test_who_watches_takes_no_span_away(collector: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The live table forgets what it has counted, unless somebody else wants it."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", f"{collector.url}/v1/traces")
+    path, words = small_package(tmp_path / "package", "null").path, ["--executor", "in-process", "--watch"]
+    said(run, path, "--run-dir", tmp_path / "run", *words)
+    assert len([span for span in collector.spans if span.name == "stage 2"]) == 1
 
 
 def test_nothing_is_exported_unless_it_is_asked_for() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from graphs import random_graph
 from partwise.errors import InfeasibleError, InputError
 from partwise.ir import contract
-from partwise.planning import Constraints, Limits, Objective, Pin, plan
+from partwise.planning import Constraints, Limits, Objective, Pin, Terms, plan
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.rates import RateTable
 from partwise.profiling import profile
@@ -44,7 +44,7 @@ def test_a_value_that_nobody_reads_any_more_takes_no_memory(objective: Objective
     """Stages within one block, half of the memory: what a unit before them read last is not theirs."""
     graph = random_graph(160, 6)
     cluster = unequal((0.5, 0.5, 0.5), profile(graph).peak_bytes)
-    made = plan(graph, profile(graph), Limits(), [objective], cluster=cluster)
+    made = plan(graph, profile(graph), Limits(), [objective], Terms(cluster=cluster))
     assert made.value == pytest.approx(least(graph, cluster, Constraints(), Limits(), objective), rel=TOLERANCE)
 
 
@@ -60,7 +60,7 @@ def test_pins_and_groups(graph, objective: Objective, data: st.DataObject, share
     best = least(graph, cluster, constraints, limits, objective)
     refused, made = "", None
     try:
-        made = plan(graph, profile(graph), limits, [objective], cluster=cluster, constraints=constraints)
+        made = plan(graph, profile(graph), limits, [objective], Terms(cluster=cluster, constraints=constraints))
     except (InfeasibleError, InputError) as error:
         refused = str(error)
     if "cyclic colocation" in refused:

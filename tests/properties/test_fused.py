@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partwise.ir import contract
-from partwise.planning import Limits, Objective, plan
+from partwise.planning import Limits, Objective, Terms, plan
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.rates import rate_table
 from partwise.profiling import Rules, profile
@@ -26,7 +26,9 @@ def test_no_partition_is_better(graph, objective: Objective, fusion: Rules, stag
     cluster = unequal((2, 2, 2), counted.peak_bytes)
     if stages is not None and stages > len(contraction.placed):
         return
-    made = plan(graph, counted, Limits(stages=stages), [objective], cluster=cluster, solver="ideals", fusion=fusion)
+    made = plan(
+        graph, counted, Limits(stages=stages), [objective], Terms(cluster=cluster, solver="ideals", fusion=fusion)
+    )
     evaluator = Evaluator(contraction, rate_table(contraction, counted, cluster, rules=fusion))
     names = [member.name for member in cluster.members]
     best = min(

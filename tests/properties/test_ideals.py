@@ -14,7 +14,7 @@ from graphs import random_graph
 from partwise.errors import InfeasibleError
 from partwise.hardware import Cluster, Member, equal_devices, find_device, find_link
 from partwise.ir import contract
-from partwise.planning import Limits, Objective, Plan, Stage, plan
+from partwise.planning import Limits, Objective, Plan, Stage, Terms, plan
 from partwise.planning.bounds import find_bound
 from partwise.planning.evaluator import Assignment, Evaluator
 from partwise.planning.orders import flow_of
@@ -72,7 +72,7 @@ def is_overflowing(stages: Sequence[Stage], cluster: Cluster) -> bool:
 
 def planned(graph, cluster: Cluster, limits: Limits, objective: Objective) -> Plan | None:
     try:
-        return plan(graph, profile(graph), limits, [objective], cluster=cluster, solver="ideals")
+        return plan(graph, profile(graph), limits, [objective], Terms(cluster=cluster, solver="ideals"))
     except InfeasibleError:
         return None
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from partwise.errors import InfeasibleError
 from partwise.ir import contract
-from partwise.planning import Blend, Level, Limits, Objective, Share, plan
+from partwise.planning import Blend, Level, Limits, Objective, Share, Terms, plan
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.goals import GOALS, Join
 from partwise.planning.rates import RateTable
@@ -50,7 +50,7 @@ def test_weighted(graph, wanted: list[Objective], weights: list[float], share: f
     shares = tuple(Share(objective=o, weight=w) for o, w in zip(wanted, weights, strict=False))
     limits = Limits(stages=stages)
     try:
-        made = plan(graph, profile(graph), limits, Blend(shares=shares), cluster=cluster, effort=EFFORT)
+        made = plan(graph, profile(graph), limits, Blend(shares=shares), Terms(cluster=cluster, effort=EFFORT))
     except InfeasibleError:
         return  # whether that is so is the business of `test_ideals`
     best = least(graph, cluster, made.levels, limits)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from partwise.errors import InputError
-from partwise.files import write_whole
+from partwise.files import working_folder, write_whole
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -40,3 +40,18 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
         os.close(reader)
     assert pipe.is_fifo()
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_folder_under_way_is_kept_and_one_that_was_left_is_removed(tmp_path: Path) -> None:
+    """A second call at the same time swept away what the first was writing."""
+    (tmp_path / ".run.left").mkdir()
+    (tmp_path / ".run.left" / "half").touch()
+    (tmp_path / ".run.elsewhere").symlink_to(tmp_path.parent)
+    with working_folder(tmp_path, "run") as first:
+        assert not (tmp_path / ".run.left").exists()
+        (first / "half").touch()
+        with working_folder(tmp_path, "run") as second:
+            second.rename(tmp_path / "whole")
+        assert (first / "half").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".run.elsewhere", "whole"]
+    assert tmp_path.parent.is_dir()

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from partwise.errors import InputError
-from partwise.units import format_bytes, format_count, format_joules, format_seconds, parse_bytes, whole_number
+from partwise.units import (
+    format_bytes,
+    format_count,
+    format_joules,
+    format_seconds,
+    number_of,
+    parse_bytes,
+    whole_number,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +51,7 @@ def test_formats() -> None:
     assert [format_count(n) for n in (7, 4_089_284_608, 3e15)] == ["7", "4.089 G", "3.000 P"]
     assert [format_joules(j) for j in (0.0, 0.0123, 2.5)] == ["0 mJ", "12.3 mJ", "2.5 J"]
     assert [format_seconds(s) for s in (2.5, 0.0123, 4.5e-6, 3e-9)] == ["2.50 s", "12.3 ms", "4.50 µs", "3 ns"]
+
+
+def test_number_of() -> None:
+    assert [number_of(count, "stage") for count in (0, 1, 2)] == ["0 stages", "1 stage", "2 stages"]

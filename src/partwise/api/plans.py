@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from partwise import planning, profiling
 from partwise.api.profiles import fusion_rules
@@ -24,6 +24,7 @@ from partwise.planning import (
     Placement,
     Plan,
     Reserve,
+    Terms,
     parse_objectives,
     place,
 )
@@ -78,11 +79,11 @@ def plan(
         InfeasibleError: no plan keeps the limits; it names the smallest that works.
     """
     limits = _limits(memory, stages=stages, max_parameters=max_parameters, max_layers=max_layers)
-    options = _common(cluster, constraints, _reserve(cache, sequences, overhead), effort)
-    options |= {"solver": solver, "fusion": fusion_rules(fuse)}
+    terms = _terms(cluster, constraints, _reserve(cache, sequences, overhead), effort)
+    terms = replace(terms, solver=solver, fusion=fusion_rules(fuse))
     if batch is not None:
-        return planning.plan_batch(graph, limits, _objectives(objective), sizes=sizes, **options)
-    return planning.plan(graph, profiling.profile(graph, sizes), limits, _objectives(objective), **options)
+        return planning.plan_batch(graph, limits, _objectives(objective), terms, sizes=sizes)
+    return planning.plan(graph, profiling.profile(graph, sizes), limits, _objectives(objective), terms)
 
 
 def plan_phases(
@@ -128,15 +129,9 @@ def plan_phases(
         phase: profiling.profile(graph, profiling.phase_sizes(graph, phase, tokens, batch, Logits.LAST))
         for phase, tokens in filled.items()
     }
-    return planning.plan_phases(
-        graph,
-        profiles,
-        _limits(memory, stages=stages),
-        prompt=prompt,
-        generate=generate,
-        solver=solver,
-        **_common(cluster, constraints, _reserve(cache, sequences, overhead), effort),
-    )
+    terms = replace(_terms(cluster, constraints, _reserve(cache, sequences, overhead), effort), solver=solver)
+    limits = _limits(memory, stages=stages)
+    return planning.plan_phases(graph, profiles, limits, terms, prompt=prompt, generate=generate)
 
 
 def pareto(
@@ -154,6 +149,7 @@ def pareto(
     constraints: Constraints | str | Path | None = None,
     effort: int | None = None,
     sizes: Mapping[str, int] | None = None,
+    fuse: str = "none",
 ) -> Front:
     """Plans of which none is better than another in everything.
 
@@ -171,6 +167,7 @@ def pareto(
         constraints: as for `plan`.
         effort: of each question, in steps of the solver's own.
         sizes: values for some of the graph's symbols; the others keep those of the capture.
+        fuse: as for `plan`.
 
     Raises:
         InfeasibleError: no plan keeps the limits.
@@ -181,8 +178,9 @@ def pareto(
     wanted = parse_objectives(",".join(AXES.get(axis, axis) for axis in axes))
     if isinstance(wanted, Blend):
         raise InputError("pareto", "its axes are weighed against each other, not summed", got=", ".join(axes))
-    options = _common(cluster, constraints, _reserve(cache, sequences, overhead), effort)
-    return planning.pareto(graph, profiling.profile(graph, sizes), limits, wanted, stages=counts, **options)
+    terms = _terms(cluster, constraints, _reserve(cache, sequences, overhead), effort)
+    terms = replace(terms, fusion=fusion_rules(fuse))
+    return planning.pareto(graph, profiling.profile(graph, sizes), limits, wanted, terms, stages=counts)
 
 
 def explain(plan: Plan, *, effort: int | None = None) -> Explanation:
@@ -210,13 +208,14 @@ def place_workload(path: str | Path, *, non_contiguous: bool = False, effort: in
     return place(read_workload(path), Path(path).name, non_contiguous=non_contiguous, **_effort(effort))
 
 
-def _common(
+def _terms(
     cluster: Cluster | str | Path | None, constraints: Constraints | str | Path | None, reserve: Reserve,
     effort: int | None,
-) -> dict[str, Any]:  # fmt: skip
+) -> Terms:  # fmt: skip
     """What every question to the planner may say beside its limits; files are read here."""
     known = REFERENCE_CLUSTER if cluster is None else read_cluster(cluster)
-    return {"cluster": known, "constraints": read_constraints(constraints), "reserve": reserve} | _effort(effort)
+    terms = Terms(cluster=known, constraints=read_constraints(constraints), reserve=reserve)
+    return terms if effort is None else replace(terms, effort=effort)
 
 
 def _limits(memory: str | int | None, **counts: int | None) -> Limits:

@@ -11,6 +11,7 @@ from partwise.cli.option_types import Bytes
 from partwise.cli.options import PATH, json_option
 from partwise.cli.output import counted, print_json
 from partwise.cli.proof_options import (
+    SCALES,
     asked_for,
     asked_prover,
     circuit_options,
@@ -79,7 +80,7 @@ def take_settings(given: dict[str, Any], prover: str) -> CircuitSettings:
     for name in _LACKING.get(prover, ()):
         if chosen[name]:
             raise click.UsageError(f"--{name} is not for --prover {prover}.")
-    chosen["scale"] = asked_for(chosen["scale"], "Fixed-point bits", int, usual.scale, option="--scale")
+    chosen["scale"] = asked_for(chosen["scale"], "Fixed-point bits", SCALES, usual.scale, option="--scale")
     kinds = click.Choice([kind.value for kind in Visibility])
     if prover != "ezkl":  # the others show values, and refuse to be asked for less
         chosen["visibility"] = chosen["visibility"] or Visibility.PUBLIC.value

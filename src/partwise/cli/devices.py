@@ -13,6 +13,7 @@ from rich.text import Text
 from partwise import api
 from partwise.calibration import entry_text, this_machine
 from partwise.cli.applicable import refuse
+from partwise.cli.option_types import Devices
 from partwise.cli.options import json_option
 from partwise.cli.output import print_json
 from partwise.cli.render import console, table
@@ -27,7 +28,7 @@ _NO_FIGURES = frozenset({"name", "title", "kind", "aliases", "sources", "memory_
 
 
 @click.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=Devices())
 @click.option("--here", is_flag=True, help="What this machine has, and which engine reaches it.")
 @click.option("--toml", is_flag=True, help="With --here: its processor as an entry of a hardware file.")
 @click.option("--links", is_flag=True, help="The ways between devices.")

@@ -66,7 +66,8 @@ def full_run(
 
     \b
     Example:  partwise full-run model.onnx --stages 3
-    Example:  partwise full-run model.onnx --proof --input input.json
+              partwise full-run model.onnx --proof --input input.json
+              partwise full-run model.onnx --proof --input input.json --integer --memory 512MB
     """
     model = model or _context_or_asked()
     if proof or sliced_model(Path(model)) is not None:

@@ -17,11 +17,13 @@ from difflib import get_close_matches
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from partwise.cli.mistakes import report, usage_record
 from partwise.cli.streams import leave_streams, open_streams, say
 from partwise.errors import InputError, PartwiseError
 from partwise.freed_memory import keep_freed
+from partwise.machine import allow_open_files
 
 __all__ = ["VERBS", "main"]
 
@@ -45,6 +47,7 @@ VERBS = {
 """Verb and one line about it, in the order of the pipeline; each lives in the module of its name."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_UNUSABLE = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP)
 _INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 _INTERRUPTED, _GONE, _TERMINATED = 130, 141, 143  # 128 + SIGINT, SIGPIPE, SIGTERM
 
@@ -76,6 +79,11 @@ class Verbs(click.Group):
             ctx.fail(f"No such command {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Verbs by the table above: importing all of them would take the second in which somebody waits."""
+        verbs = [CompletionItem(name, help=line) for name, line in VERBS.items() if name.startswith(incomplete)]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -105,6 +113,7 @@ def main() -> None:
     """The command's entry point."""
     as_json = "--json" in sys.argv
     open_streams()
+    allow_open_files()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait must not take a stage's processor
     keep_freed()
     signal.signal(signal.SIGTERM, _terminate)
@@ -125,8 +134,8 @@ def main() -> None:
     except PartwiseError as error:
         code = report(error, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the one place where the unforeseen ends
-        full = _full_disk(error)
-        code = _defect() if full is None else report(full, as_json=as_json)
+        found = _of_the_system(error)
+        code = _defect() if found is None else report(found, as_json=as_json)
     leave_streams()
     sys.exit(code)
 
@@ -137,12 +146,19 @@ def _defect() -> int:
     return _INTERNAL
 
 
-def _full_disk(error: Exception) -> PartwiseError | None:
-    """A disk that ran full under a file of passage; files that are to stay say so where they are written."""
-    if not isinstance(error, OSError) or error.errno not in _FULL:
+def _of_the_system(error: Exception) -> PartwiseError | None:
+    """A path that the system refuses (too long, not ours), or a disk that ran full under a file of passage.
+
+    What is read and written as asked says so where that is done; this is for paths that are only looked at.
+    """
+    if not isinstance(error, OSError):
         return None
-    subject = str(error.filename or os.environ.get("TMPDIR") or "disk")
-    return InputError(subject, f"cannot be written ({error.strerror})", hint="make room, and call it again.")
+    if error.errno in _FULL:
+        subject = str(error.filename or os.environ.get("TMPDIR") or "disk")
+        return InputError(subject, f"cannot be written ({error.strerror})", hint="make room, and call it again.")
+    if error.errno in _UNUSABLE and error.filename is not None:
+        return InputError(str(error.filename), f"cannot be used ({error.strerror})")
+    return None
 
 
 def _terminate(number: int, frame: object) -> None:

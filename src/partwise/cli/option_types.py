@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import isfinite
 from typing import Any
 
@@ -9,10 +10,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from partwise.errors import InputError
+from partwise.hardware import catalog
 from partwise.planning import Blend, Objective, parse_objectives
 from partwise.units import parse_bytes, whole_number
 
-__all__ = ["AUTO", "THREADS", "BatchSize", "Bytes", "Finite", "Objectives", "Size", "Sizes", "Stages"]
+__all__ = ["AUTO", "THREADS", "BatchSize", "Bytes", "Devices", "Finite", "Objectives", "Size", "Sizes", "Stages"]
 
 AUTO = "auto"
 THREADS = click.IntRange(1, 1024)
@@ -21,14 +23,12 @@ in which nothing can be interrupted (measured with onnxruntime on 2 cores)."""
 
 
 class BatchSize(click.ParamType[int | str]):
-    """A whole number; for `plan` also `auto`: the batch with the highest throughput."""
+    """A whole number, or `auto`: the batch with the highest throughput."""
 
-    name = "integer"
+    name = "integer|auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        if str(value) == AUTO and ctx is not None and ctx.command.name == "plan":
-            return AUTO
-        return click.IntRange(1).convert(value, param, ctx)
+        return AUTO if str(value) == AUTO else click.IntRange(1).convert(value, param, ctx)
 
 
 class Bytes(click.ParamType[int]):
@@ -41,6 +41,19 @@ class Bytes(click.ParamType[int]):
             return parse_bytes(value)
         except InputError as error:
             self.fail(str(error), param, ctx)
+
+
+class Devices(click.ParamType[str]):
+    """Names of devices or of TOML files, several separated by commas."""
+
+    name = "device[,device]"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        del ctx, param
+        last = incomplete.rpartition(",")[2]
+        names = ["all", *(device.name for device in catalog().devices)]
+        found = [CompletionItem(incomplete.removesuffix(last) + name) for name in names if name.startswith(last)]
+        return found or [CompletionItem(incomplete, type="file")]
 
 
 class Finite(click.FloatRange):
@@ -70,9 +83,9 @@ class Objectives(click.ParamType["tuple[Objective, ...] | Blend"]):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         del ctx, param
-        done, _, last = incomplete.rpartition(",")
-        prefix = f"{done}," if done else ""
-        return [CompletionItem(prefix + o) for o in Objective if o.startswith(last)]
+        last = re.split(r"[,+*]", incomplete)[-1]
+        before = incomplete.removesuffix(last)
+        return [CompletionItem(before + o) for o in Objective if o.startswith(last)]
 
 
 class Stages(click.ParamType["int | range"]):

@@ -27,6 +27,7 @@ __all__ = [
     "optional_model_argument",
     "other_capture_options",
     "plan_options",
+    "planned_capture_options",
     "run_options",
     "take_batch",
     "take_capture_options",
@@ -68,9 +69,10 @@ def optional_model_argument(command: Command) -> Command:
     return click.argument("model", type=click.Path(), required=False)(named(cast(Command, chosen)))
 
 
+_BATCH = click.option("--batch", type=click.IntRange(1), help="Batch size of the example inputs.")
+_BATCH_OR_AUTO = click.option("--batch", type=BatchSize(), help="Of a plan; `auto`: with the most requests a second.")
+_SEQUENCE = click.option("--sequence", type=click.IntRange(1), help="Tokens of the example inputs.")
 _CAPTURE = (
-    click.option("--batch", type=BatchSize(), help="Batch size of the example inputs; `plan` takes `auto`."),
-    click.option("--sequence", type=click.IntRange(1), help="Tokens of the example inputs."),
     click.option("--image-size", type=click.IntRange(1), help="Height and width of example images."),
     click.option("--dtype", help="Type of the weights, for example bfloat16; by default the config's."),
     click.option("--task", help="Hugging Face: the class to build; by default the one its config names."),
@@ -86,7 +88,7 @@ _CAPTURE = (
 )
 _PLAN = (
     click.option("--memory", type=Bytes(), help="Memory of a device, for example 12GiB."),
-    click.option("--stages", type=Stages(), help="Exactly so many stages."),
+    click.option("--stages", type=Stages(), help="Exactly so many stages; with `plan --pareto` also 2..12."),
     click.option("--max-parameters", type=click.IntRange(1), help="Parameters of a stage at most."),
     click.option("--max-layers", type=click.IntRange(1), help="Layers of a stage at most."),
     click.option("--cache", type=click.IntRange(1), help="Tokens of each sequence whose K/V a stage has room for."),
@@ -100,7 +102,12 @@ _PLAN = (
     ),
     click.option("--cluster", type=PATH, help="TOML file of devices and links (by default: equal devices, as needed)."),
     click.option("--constraints", type=PATH, help="TOML file: what runs where, what stays together, what is not cut."),
-    click.option("--solver", type=click.Choice(["auto", *SOLVERS]), default="auto", help="By default by the question."),
+    click.option(
+        "--solver",
+        type=click.Choice(["auto", *SOLVERS]),
+        default="auto",
+        help="By default one that fits.",
+    ),
     click.option("--effort", type=click.IntRange(1), help="Steps of the solver: orders tried, ideals looked at."),
 )
 max_difference_option = click.option(
@@ -133,12 +140,17 @@ _RUN = (
 
 def capture_options(command: Command) -> Command:
     """How a model is captured."""
-    return _all(_CAPTURE, command)
+    return _all((_BATCH, _SEQUENCE, *_CAPTURE), command)
+
+
+def planned_capture_options(command: Command) -> Command:
+    """The same for a verb that may choose the batch by itself."""
+    return _all((_BATCH_OR_AUTO, _SEQUENCE, *_CAPTURE), command)
 
 
 def other_capture_options(command: Command) -> Command:
     """The same without the sizes, for a verb that takes several of them."""
-    return _all(_CAPTURE[2:], command)
+    return _all(_CAPTURE, command)
 
 
 def plan_options(command: Command) -> Command:

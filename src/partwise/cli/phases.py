@@ -46,8 +46,10 @@ def phase_options(command: Command) -> Command:
         type=click.Choice([str(phase) for phase in Phase]),
         help="A language model reading --sequence tokens, or making the last one of so many.",
     )
-    prompt = click.option("--prompt", type=click.IntRange(1), help="Plan a whole request: it reads so many tokens,")
-    generate = click.option("--generate", type=click.IntRange(1), help="and makes so many; prefill and decode apart.")
+    prompt = click.option(
+        "--prompt", type=click.IntRange(1), help="Plan a whole request, prefill and decode apart: tokens read."
+    )
+    generate = click.option("--generate", type=click.IntRange(1), help="Tokens that such a request makes.")
     return phase(prompt(generate(command)))
 
 
@@ -116,6 +118,7 @@ def _save(made: PhasePlan, output: Path) -> None:
     for phase, each in (("prefill", made.prefill), ("decode", made.decode)):
         path = output.with_name(f"{output.stem}.{phase}{output.suffix}")
         write_whole(path, canonical_json(plan_to_data(each, with_graph=True)))
+        click.echo(f"{phase}: saved as {path}", err=True)
 
 
 def _data(made: PhasePlan) -> dict[str, Any]:

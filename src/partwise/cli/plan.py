@@ -15,11 +15,11 @@ from partwise.cli.emission import emit_option, give_emission
 from partwise.cli.explain import explain_option, show_explanation, take_explanation
 from partwise.cli.options import (
     PATH,
-    capture_options,
     check_parent,
     json_option,
     optional_model_argument,
     plan_options,
+    planned_capture_options,
     take_batch,
     take_capture_options,
     take_plan_options,
@@ -43,7 +43,7 @@ __all__ = ["plan"]
 @optional_model_argument
 @plan_options
 @click.option("--workload", type=PATH, help="Instead of a model: costs in the public benchmark's JSON format.")
-@capture_options
+@planned_capture_options
 @click.option("-o", "--output", type=PATH, help="Save the plan here, as JSON with its graph.")
 @pareto_options
 @explain_option
@@ -99,7 +99,7 @@ def plan(model: str | None, workload: Path | None, output: Path | None, as_json:
         return
     limits["sizes"] = api.sizes_for(graph, options) if phase is None else _sizes(graph, phase, options)
     if asked.pareto is not None:
-        _front(graph, asked, as_json, limits)
+        _front(graph, asked, as_json, limits | {"fuse": fuse or "none"})
         return
     with timed("planned"):
         made = api.plan(graph, fuse=fuse or "none", batch=batch, **limits)

@@ -12,7 +12,7 @@ import msgspec
 from partwise import api
 from partwise.calibration import Comparison, MeasuredTrace, compare, parse_trace
 from partwise.cli.counting import Counted, PhaseAsked, counted_models, take_sizes
-from partwise.cli.option_types import Finite, Sizes
+from partwise.cli.option_types import Devices, Finite, Sizes
 from partwise.cli.options import PATH, check_parent, json_option, other_capture_options, take_capture_options
 from partwise.cli.output import print_json
 from partwise.cli.render import show_profile
@@ -50,7 +50,7 @@ FULL = 0.95
 @click.command()
 @click.argument("models", metavar="MODEL", nargs=-1, required=True)
 @click.option("--models", "several", is_flag=True, help="Compare the models that follow.")
-@click.option("--hardware", multiple=True, help="Device of the catalog, `all`, or a TOML file; several with commas.")
+@click.option("--hardware", multiple=True, type=Devices(), help="Of the catalog, `all`, or a TOML file; repeatable.")
 @click.option("--batch", "batches", type=Sizes(), help="Batch size, or several to sweep: 1,8,64.")
 @click.option("--sequence", "sequences", type=Sizes(), help="Tokens, or several to sweep.")
 @click.option(

@@ -17,6 +17,7 @@ from partwise.verification.zk import PROVERS, CallLimits, Prover, Visibility, ma
 
 __all__ = [
     "PROVER_NAMES",
+    "SCALES",
     "asked_for",
     "asked_model",
     "asked_path",
@@ -57,8 +58,10 @@ PROVER_NAMES = (
     *(name for own in _OWN.values() for name in own),
 )
 """The arguments that `prover_options` makes."""
+SCALES = click.IntRange(0, 30)
+"""Of fixed-point bits, asked for or given."""
 _CIRCUIT = (
-    click.option("--scale", type=click.IntRange(0, 30), help="Fixed-point bits of values (default: 7)."),
+    click.option("--scale", type=SCALES, help="Fixed-point bits of values (default: 7)."),
     click.option("--integer", is_flag=True, help="Integer mode: nothing is rounded inside, settings chosen by cost."),
     click.option("--logrows", type=click.IntRange(6, 26), help="k: 2^k rows (default: the fewest that fit)."),
     click.option("--columns", type=click.IntRange(1, 64), help="Inner columns (default: 2)."),

@@ -66,8 +66,10 @@ def show_compiled(done: CompileResult) -> None:
         )
     out = console()
     out.print(table("Circuits", ("segment", "k", "rows", "setup", "peak memory", "vk", "pk"), rows))
-    left = [str(n) for n, segment in enumerate(done.manifest.segments) if segment.circuit is None]
-    if left:
+    segments = list(enumerate(done.manifest.segments))
+    if moved := [str(n) for n, segment in segments if segment.moves]:
+        out.print(Text(f"only moves values, which the verifier does itself: segment {', '.join(moved)}"))
+    if left := [str(n) for n, segment in segments if segment.circuit is None and not segment.moves]:
         out.print(Text(f"not proved: segment {', '.join(left)}"))
     out.print(Text(f"prover {done.manifest.prover} {done.manifest.prover_version}"))
     out.print(Text(f"manifest {done.manifest.digest}"))
@@ -112,7 +114,7 @@ def show_proved(run: Path, result: RunResult, manifest: ProofManifest | None) ->
     for name, segment, entry in _proved(result, manifest):
         done, circuit = segment.proof_execution, entry and entry.circuit
         if done is None or circuit is None or segment.proved != "proved":
-            state = "in pieces" if segment.pieces else segment.proved
+            state = "in pieces" if segment.pieces else "moved" if entry and entry.moves else segment.proved
             rows.append((name, state, "", "", "", "", "", "", ""))
             continue
         vk = sum(key.size for key in circuit.keys)

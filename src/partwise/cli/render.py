@@ -5,17 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from partwise.cli.streams import plain_text
 from partwise.ir import Graph
 from partwise.packaging import Package
 from partwise.planning import Placement, Plan, format_value
 from partwise.profiling import Profile
 from partwise.runtime import Run
 from partwise.runtime.engines import engine_names, engine_text
-from partwise.units import format_bytes, format_count, format_seconds
+from partwise.units import format_bytes, format_count, format_seconds, number_of
 from partwise.verification import Outcome, Verdict
 
 __all__ = [
@@ -48,10 +50,15 @@ class _Console(Console):
         """Nobody reads any more: rich would end with 1, which says that something was rejected."""
         raise BrokenPipeError
 
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Only rich's own control codes reach the terminal, none of a name or a reason."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(plain_text(segment.text), segment.style)
+
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> Table:
     """A table whose first `left` columns are text and whose other columns are figures."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    made = Table(title=Text(title, "bold"), title_justify="left", box=None, pad_edge=False, header_style="dim")
     for position, column in enumerate(columns):
         is_text = position < left
         made.add_column(column, justify="left" if is_text else "right", no_wrap=not is_text)
@@ -79,9 +86,7 @@ def show_graph(graph: Graph, profile: Profile) -> None:
     rows += [("output", _tensor(graph, o.name, o.tensor)) for o in graph.outputs if o.name not in states]
     rows += [("state", text) for text in _states(graph, [name for name in graph.inputs if name in states])]
     rows += [("note", note) for note in graph.notes]
-    grid = Table(
-        title=graph.name, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False
-    )
+    grid = Table(title=Text(graph.name, "bold"), title_justify="left", box=None, pad_edge=False, show_header=False)
     grid.add_column(style="dim")
     grid.add_column(overflow="fold")
     for name, value in rows:
@@ -193,11 +198,11 @@ def show_run(run: Run, most: int = 5) -> None:
     engine, names = record.engines[0], engine_names(tuple(map(engine_text, record.engines)))
     seconds = f" in {format_seconds(run.seconds)}" if run.seconds is not None else ""
     one = f"{engine.engine} {engine.version} on {engine.device}"
-    claim = f"{one if len(set(record.engines)) == 1 else names}, {engine.threads} threads a stage"
-    count = f"{len(record.requests)} request" + ("s" if len(record.requests) > 1 else "")
+    claim = f"{one if len(set(record.engines)) == 1 else names}, {number_of(engine.threads, 'thread')} a stage"
+    count = number_of(len(record.requests), "request")
     if run.seconds and len(record.requests) > 1:
         seconds += f" ({len(record.requests) / run.seconds:.1f}/s)"
-    out.print(Text(f"{count}{seconds}; {record.executor}, {len(record.engines)} stages; {claim}"))
+    out.print(Text(f"{count}{seconds}; {record.executor}, {number_of(len(record.engines), 'stage')}; {claim}"))
     for incident in record.incidents[:most]:
         out.print(Text(str(incident), style="yellow"))
     if len(record.incidents) > most:

@@ -7,7 +7,7 @@ from rich.text import Text
 from partwise.cli.render import console, table
 from partwise.measurement import Arrangement, Bench, Status, Suite, Uncut
 from partwise.runtime.engines import engine_names, engine_text
-from partwise.units import format_bytes, format_seconds
+from partwise.units import format_bytes, format_seconds, number_of
 
 __all__ = ["show_bench", "show_suite"]
 
@@ -35,12 +35,9 @@ def show_bench(bench: Bench) -> None:
     out.print(table(f"Lone requests, {first.executor}", columns, stages, left=2))
     engine = bench.engines[0]
     used = engine_names(tuple(map(engine_text, bench.engines)))
-    out.print(
-        Text(
-            f"{bench.machine.processor}, {bench.machine.cores} cores; {used}, {engine.threads} threads a stage; "
-            f"{bench.rounds} rounds of {bench.seconds:g} s"
-        )
-    )
+    machine = f"{bench.machine.processor}, {number_of(bench.machine.cores, 'core')}"
+    how = f"{used}, {number_of(engine.threads, 'thread')} a stage"
+    out.print(Text(f"{machine}; {how}; {number_of(bench.rounds, 'round')} of {bench.seconds:g} s"))
     for note in bench.notes:
         out.print(Text(f"note: {note}"))
 
@@ -73,7 +70,7 @@ def _arrangement(bench: Bench, found: Arrangement) -> tuple[str, ...]:
     if found.predicted_per_s is not None:
         predicted = f"{found.predicted_per_s:.2f} ({found.predicted_per_s / found.per_s - 1:+.0%})"
     return (
-        f"{found.executor}, {len(bench.engines)} stages, {found.in_flight} in flight",
+        f"{found.executor}, {number_of(len(bench.engines), 'stage')}, {found.in_flight} in flight",
         f"{found.per_s:.2f}",
         predicted,
         "-" if found.of_ceiling is None else f"{found.of_ceiling:.3f}",
@@ -85,4 +82,4 @@ def _arrangement(bench: Bench, found: Arrangement) -> tuple[str, ...]:
 def _uncut(bench: Bench, what: str, found: Uncut) -> tuple[str, ...]:
     del bench
     replicas = f"{found.replicas} × " if found.replicas > 1 else ""
-    return (f"{what}: {replicas}uncut, {found.threads} threads", f"{found.per_s:.2f}", "-", "-", "-", "-")
+    return (f"{what}: {replicas}uncut, {number_of(found.threads, 'thread')}", f"{found.per_s:.2f}", "-", "-", "-", "-")

@@ -22,6 +22,7 @@ from partwise.cli.worker_options import take_worker_options, worker_options
 from partwise.files import copy_whole
 from partwise.runtime import TRACE_FORMATS, run_to_data
 from partwise.runtime.config import Config, check_config, configured_engine, configured_workers, make_pace
+from partwise.runtime.telemetry.spans import wanted_exporter
 
 __all__ = ["run"]
 
@@ -98,7 +99,8 @@ def run(
             fallback = config.faults.cpu_fallback or options["policy"].cpu_fallback
             options["policy"] = replace(config.faults, cpu_fallback=fallback)
     tracing: dict[str, Any] = {"trace": trace, "trace_nodes": trace_nodes, "trace_format": trace_format}
-    with watched(keep=trace is not None) if watch else counted("run") as progress:
+    keep = trace is not None or wanted_exporter() is not None
+    with watched(keep=keep) if watch else counted("run") as progress:
         if isinstance(progress, Watch):
             tracing["live"] = progress.trace
         done = api.run(package, on_progress=progress, **tracing, **options)

@@ -41,7 +41,8 @@ def slice(
     """
     model = model or Path(asked_model())
     if max_nodes is None and segments is None:
-        max_layers = asked_for(max_layers, "Layers of a segment at most", int, 1, option="--max-layers")
+        question = "Layers of a segment at most"
+        max_layers = asked_for(max_layers, question, click.IntRange(1), 1, option="--max-layers")
     with counted("sliced") as on_progress:
         layout, _ = slice_model(
             model,

@@ -32,6 +32,7 @@ from partwise.dsperse import (
     proofs_prover,
     prove_run,
     read_manifest,
+    refuse_stale,
     run_slices,
     segment_count,
     slice_model,
@@ -42,7 +43,7 @@ from partwise.dsperse import (
 from partwise.errors import InputError
 from partwise.packaging import is_package
 from partwise.verification import Outcome
-from partwise.verification.zk import PROVERS, CallLimits, ProofVerdict, Prover
+from partwise.verification.zk import PROVERS, CallLimits, CircuitSettings, ProofVerdict, Prover
 from partwise.verification.zk.workers import Farm
 
 __all__ = ["full_run_sliced", "is_archive", "run_sliced", "sliced_model", "verify_archived", "verify_sliced"]
@@ -107,11 +108,14 @@ def full_run_sliced(model: Path, inputs: Path | None, as_json: bool, given: dict
     farm = _farm(given, limits)
     kind = asked_prover(given)
     prover, settings = take_prover(given, kind), take_settings(given, kind)
+    memory = _memory(given["memory"], settings, layers, farm)
     inputs = _ask_input(model if model.is_dir() else model.parent, inputs)
     layout = _sliced_now(model, out, limits)
     chosen = None if layers is None else parse_layers(layers, segment_count(layout))
     with counted("compiled") as on_progress:
-        compiled = compile_slices(layout, prover, settings, layers=chosen, inputs=inputs, on_progress=on_progress)
+        compiled = compile_slices(
+            layout, prover, settings, layers=chosen, inputs=inputs, memory_bytes=memory, on_progress=on_progress
+        )
     run = unfinished_run(layout, prover, inputs, chosen, max_error)
     if run is None:
         with counted("run") as on_progress:
@@ -130,6 +134,20 @@ def full_run_sliced(model: Path, inputs: Path | None, as_json: bool, given: dict
     return _judged(found, as_json)
 
 
+def _memory(memory: int | None, settings: CircuitSettings, layers: str | None, farm: Farm | None) -> int | None:
+    """Of one proof, as of `compile --memory`; without integer mode it is of a worker alone.
+
+    Raises:
+        UsageError: it would limit nothing.
+    """
+    if memory is None or (not settings.integer and farm is not None):
+        return None
+    if not settings.integer or layers is not None:
+        raise click.UsageError("--memory divides all segments, in integer mode: with --integer, without --layers; "
+                               "or it is of a worker: --workers.")  # fmt: skip
+    return memory
+
+
 def _farm(given: dict[str, Any], limits: dict[str, Any]) -> Farm | None:
     """Workers with the limits of the slices, which bind also where the slices were there before."""
     if (workers := given.pop("workers")) is None:
@@ -143,6 +161,7 @@ def _sliced_now(model: Path, out: Path | None, limits: dict[str, Any]) -> Layout
     if model.is_dir():
         known = find_layout(model)
         if known is not None:
+            refuse_stale(known)
             return known
         models = sorted(model.glob("*.onnx"))
         if len(models) != 1:

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-__all__ = ["leave_streams", "open_streams", "say"]
+__all__ = ["leave_streams", "open_streams", "plain_text", "say"]
 
 
 def open_streams() -> None:
@@ -27,7 +27,14 @@ def open_streams() -> None:
 def say(text: str, *, err: bool = False) -> None:
     """Print a line where that is possible."""
     with contextlib.suppress(OSError):
-        click.echo(text, err=err)
+        click.echo(plain_text(text), err=err)
+
+
+def plain_text(text: str) -> str:
+    """Text in which nothing commands a terminal or runs backwards: names and messages may come from anybody's file."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def leave_streams() -> None:

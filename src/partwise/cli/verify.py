@@ -15,6 +15,7 @@ from partwise.cli.proof_options import asked_path
 from partwise.cli.render import show_verdict
 from partwise.cli.sliced import is_archive, sliced_model, verify_archived, verify_sliced
 from partwise.cli.time_limit import time_limit as limited
+from partwise.errors import InputError
 from partwise.verification import Outcome, verdict_to_data
 
 __all__ = ["verify"]
@@ -59,11 +60,13 @@ def verify(
 
     \b
     Example:  partwise verify package/ --against resnet50.onnx --input x.npz
-    Example:  partwise verify proofs.zip --manifest sha256:… --input input.json --claim output.json
+              partwise verify proofs.zip --manifest sha256:… --input input.json --claim output.json
     """
     proofs = {"manifest": manifest, "inputs": inputs, "claim": claim, "templates": templates}
     if path is None and sliced_model(None) is None:
         path = asked_path("Package, run or proofs", "PATH")
+    if path is not None and not path.exists() and (path.suffix == ".zip" or any(proofs.values())):
+        raise InputError(str(path), "does not exist")
     if (path is not None and is_archive(path)) or sliced_model(path) is not None:
         refuse_all_but({"path", "as_json", *proofs}, "is for packages and their runs, and these are proofs.")
     if path is not None and is_archive(path):

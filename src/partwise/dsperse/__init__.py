@@ -9,7 +9,7 @@ from partwise.dsperse.layout import Layout, find_layout, find_run, segment_count
 from partwise.dsperse.prove import PROOFS, prove_run
 from partwise.dsperse.records import ProvingIncident, RunResult, SegmentRun, is_sliced_run
 from partwise.dsperse.run import SlicedRun, read_manifest, run_slices, unfinished_run
-from partwise.dsperse.slice import slice_model
+from partwise.dsperse.slice import refuse_stale, slice_model
 from partwise.dsperse.verify import proofs_prover, verify_archive, verify_sliced_run
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "proofs_prover",
     "prove_run",
     "read_manifest",
+    "refuse_stale",
     "run_slices",
     "segment_count",
     "slice_metadata",

@@ -43,6 +43,8 @@ class Atom:
     """Its boundary left out."""
     range_bits: int
     """What it splits into digits is below 2 to this."""
+    moves: bool = False
+    """Whether it only takes parts of values, or puts parts together: the verifier does so itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,7 @@ def _atoms(
                 reads=tuple(reads),
                 work=tuple(each for made in drawing for each in work.get(made, ())),
                 range_bits=largest.bit_length() + MARGIN_BITS,
+                moves=all(node.op_type in ("Slice", "Concat") for node in members),
             )
         )
     return tuple(found)

@@ -5,11 +5,12 @@ Between two circuits the field elements themselves are handed on, never floats: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from partwise.cutting.onnx_sealed import sealed_onnx
 from partwise.dsperse.ranges import out_of_range
 from partwise.errors import InputError
 from partwise.packaging import Package, Port
@@ -17,6 +18,7 @@ from partwise.packaging.arrays import numpy_dtype
 from partwise.runtime.engines import make_engine
 from partwise.runtime.engines.engine import LoadedSegment
 from partwise.verification.zk.field import Values, dequantize, quantize
+from partwise.verification.zk.moves import Move, carried, moves_of, scales_of
 from partwise.verification.zk.prover import Circuit, OutOfRange
 
 __all__ = ["Chain", "Step", "fixed_shape", "largest_difference"]
@@ -33,7 +35,9 @@ class Step:
     inputs: Tensors
     outputs: Tensors
     error: float | None
-    """Largest absolute difference from onnxruntime on the same inputs; None where it ran by onnxruntime."""
+    """Largest absolute difference from onnxruntime on the same inputs; None where it ran by onnxruntime, or moved."""
+    method: str = "onnxruntime"
+    """By whom, where it has no circuit; `moved` where nothing was computed."""
 
 
 class Chain:
@@ -64,14 +68,16 @@ class Chain:
         loaded = self._engine.load(self._package.segment(number))
         self._floats |= loaded.run(self.plain_inputs(number), {})
         inputs = {port.tensor: self._values[port.tensor] for port in entry.inputs}
-        if circuit is None or witness is None:
+        if moves := moves_of(sealed_onnx(self._package.segment(number))) if circuit is None else ():
+            outputs, error = self._move(moves, inputs), None
+        elif circuit is None or witness is None:
             outputs, error = loaded.run({port.tensor: _cast(inputs, port) for port in entry.inputs}, {}), None
             for port in entry.outputs:
                 self._fixed.pop(port.tensor, None)
         else:
             outputs, error = self._run_circuit(number, circuit, witness, loaded, inputs)
         self._values |= outputs
-        return Step(inputs=inputs, outputs=outputs, error=error)
+        return Step(inputs=inputs, outputs=outputs, error=error, method="moved" if moves else "onnxruntime")
 
     def request(self, tensor: str) -> np.ndarray:
         """An input of the model, in its type."""
@@ -85,6 +91,16 @@ class Chain:
         """By output: how far the chain is from the float chain."""
         manifest = self._package.manifest
         return {o.name: largest_difference(self._values[o.tensor], self._floats[o.tensor]) for o in manifest.outputs}
+
+    def _move(self, moves: Sequence[Move], inputs: Tensors) -> Tensors:
+        """Parts taken and put together: field elements stay what they are."""
+        known = {name: self._fixed[name] for name in inputs if name in self._fixed}
+        arrays = {name: np.array(values, object).reshape(inputs[name].shape) for name, (values, _) in known.items()}
+        scales = scales_of(moves, {name: scale for name, (_, scale) in known.items()})
+        for name, array in carried(moves, arrays).items():
+            if name in scales:
+                self._fixed[name] = tuple(array.reshape(-1).tolist()), scales[name]
+        return carried(moves, inputs)
 
     def _run_circuit(
         self, number: int, circuit: Circuit, witness: Witness, loaded: LoadedSegment, inputs: Tensors

@@ -15,7 +15,7 @@ from partwise.dsperse.integers import Integers
 from partwise.dsperse.layout import Layout
 from partwise.dsperse.slice import write_onnx
 from partwise.errors import InputError, ManifestError, PackageError
-from partwise.files import write_whole
+from partwise.files import read_regular, write_whole
 from partwise.ir import DType
 from partwise.packaging import Package, Port, open_package
 from partwise.profiling.proof_choice import PEAK_MARGIN
@@ -23,15 +23,18 @@ from partwise.runtime.inputs import open_inputs
 from partwise.verification.zk.compile import Compiled, compile_segment, is_made_here, open_circuit
 from partwise.verification.zk.field import quantize
 from partwise.verification.zk.manifest import (
+    MOST_MANIFEST_BYTES,
     PROOF_VERSION,
     CircuitEntry,
     ProofManifest,
     ProvedSegment,
     Wire,
+    is_name,
     proof_manifest_from_bytes,
     proof_manifest_problems,
     proof_manifest_to_bytes,
 )
+from partwise.verification.zk.moves import moves_of
 from partwise.verification.zk.pins import note_manifest, noted_manifest
 from partwise.verification.zk.prover import Circuit, Prover
 from partwise.verification.zk.settings import CircuitSettings, Visibility
@@ -99,6 +102,7 @@ def compile_slices(
     peak_bytes = None if memory_bytes is None else int(memory_bytes / PEAK_MARGIN)
     if peak_bytes is not None:
         package = _fitted(layout, package, settings, layers, inputs, peak_bytes, on_progress)
+    _refuse_names(package)
     chosen = range(len(package.manifest.segments)) if layers is None else sorted(layers)
     requests = list(open_inputs(inputs, package))
     chains = [Chain(package, request) for request in requests]
@@ -108,7 +112,7 @@ def compile_slices(
         used = settings if isinstance(settings, CircuitSettings) else settings[number]
         if used.integer:
             integers.enter(number, write_onnx(layout, package, number), used, needed=number in chosen)
-        if number in chosen:
+        if number in chosen and not _is_moved(layout, number, used, integers):
             if on_progress:
                 on_progress(f"segment {number}", len(compiled), len(chosen))
             compiled[number] = _compile(layout, package, number, prover, used, chains, integers)
@@ -118,6 +122,19 @@ def compile_slices(
     write_whole(layout.manifest, proof_manifest_to_bytes(manifest))
     note_manifest(layout.slices, manifest.digest)
     return CompileResult(manifest=manifest, compiled=compiled)
+
+
+def _refuse_names(package: Package) -> None:
+    """Before any key is made: a verdict names tensors, and a manifest with names that cannot be read is refused."""
+    segments = package.manifest.segments
+    tensors = [port.tensor for segment in segments for port in (*segment.inputs, *segment.outputs)]
+    model = package.manifest.model
+    for name in (*([model] if model else []), *tensors, *(output.name for output in package.manifest.outputs)):
+        if not is_name(name):
+            kind = "model" if name == model else "tensor"
+            raise InputError(f"{kind} {name[:80]!r}", "has a name that no verdict could show",
+                             expected="letters that can be printed, in Unicode's form NFC",
+                             hint="rename it in the model.")  # fmt: skip
 
 
 def _fitted(
@@ -162,6 +179,14 @@ def _compile(
     return compile_segment(prover, onnx, settings, examples, folder, subject)
 
 
+def _is_moved(layout: Layout, number: int, settings: CircuitSettings, integers: Integers) -> bool:
+    """Whether the verifier moves a segment's values itself, which proofs show: no circuit is made."""
+    if not settings.integer or settings.visibility is not Visibility.PUBLIC:
+        return False
+    moves = moves_of(layout.onnx(number).read_bytes())
+    return bool(moves) and integers.keeps_digits(moves)
+
+
 def _example(array: np.ndarray, port: Port, settings: CircuitSettings, subject: str) -> tuple[int, ...]:
     fixed_shape(port)
     is_float = port.dtype in (DType.FLOAT32, DType.FLOAT64, DType.FLOAT16)
@@ -176,6 +201,7 @@ def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest
         onnx = file_digest(write_onnx(layout, package, number))
         folder = layout.circuit(number, prover.name)
         circuit = open_circuit(folder, onnx, prover) if is_made_here(folder) else None  # nothing else is pinned
+        moves = moves_of(layout.onnx(number).read_bytes()) if circuit is None else ()
         scales_in = circuit.input_scales if circuit else (None,) * len(entry.inputs)
         scales_out = circuit.output_scales if circuit else (None,) * len(entry.outputs)
         segments.append(
@@ -184,8 +210,12 @@ def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest
                 inputs=tuple(wire_of(port, scale) for port, scale in zip(entry.inputs, scales_in, strict=True)),
                 outputs=tuple(wire_of(port, scale) for port, scale in zip(entry.outputs, scales_out, strict=True)),
                 circuit=None if circuit is None else circuit_entry(circuit),
+                moves=moves,
             )
         )
+    ways = {segment.circuit.settings.visibility for segment in segments if segment.circuit is not None}
+    if ways - {Visibility.PUBLIC}:
+        segments = [replace(segment, moves=()) for segment in segments]
     manifest = ProofManifest(
         version=PROOF_VERSION,
         prover=prover.name,
@@ -205,7 +235,7 @@ def _manifest(layout: Layout, package: Package, prover: Prover) -> ProofManifest
 def _with_pieces(layout: Layout, made: ProofManifest) -> ProofManifest:
     """The manifest with the pieces that this machine made of segments that are as they were."""
     try:
-        known = proof_manifest_from_bytes(layout.manifest.read_bytes(), str(layout.manifest))
+        known = proof_manifest_from_bytes(read_regular(layout.manifest, MOST_MANIFEST_BYTES), str(layout.manifest))
     except (OSError, ManifestError):
         return made
     if known.digest != noted_manifest(layout.slices) or len(known.segments) != len(made.segments):

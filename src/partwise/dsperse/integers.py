@@ -23,6 +23,7 @@ from partwise.profiling.proof_work import graph_work
 from partwise.verification.zk.circuits import Circuit, bounds, evaluate, lower
 from partwise.verification.zk.compile import Lowered
 from partwise.verification.zk.field import Values, quantize
+from partwise.verification.zk.moves import Move, scales_of
 from partwise.verification.zk.settings import CircuitSettings
 
 __all__ = ["MARGIN_BITS", "Integers", "entered", "settled"]
@@ -71,6 +72,10 @@ class Integers:
             values.update(evaluate(circuit, values))
         self._digits |= {port.name: port.bits or 0 for port in circuit.outputs}
         self._reach |= {port.name: 1 << self._circuits[number][1] for port in circuit.outputs}
+
+    def keeps_digits(self, moves: Sequence[Move]) -> bool:
+        """Whether nothing that was entered is put together of values with different digits."""
+        return len(scales_of(moves, self._digits)) == len(moves)
 
     def lowered(
         self, number: int, out: Path, settings: CircuitSettings

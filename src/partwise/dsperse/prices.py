@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import inf
 
 from partwise.dsperse.atoms import Atom, Atoms
 from partwise.errors import InfeasibleError
 from partwise.profiling.proof import ProofStep, ProofWork
-from partwise.profiling.proof_choice import PEAK_MARGIN, choose_settings
+from partwise.profiling.proof_choice import PEAK_MARGIN, choose_settings, least_peak
 
-__all__ = ["Asked", "priced", "shared", "too_large"]
+__all__ = ["Asked", "Portion", "needed", "priced", "shared", "too_large"]
 
 Asked = tuple[Sequence[ProofWork], int]
 """A circuit: its work, and how many bits its values have."""
@@ -22,50 +23,76 @@ def priced(asked: Asked, peak_bytes: int) -> tuple[float, int]:
     return _priced(_counted(asked[0]), asked[1], peak_bytes)
 
 
-def shared(atoms: Atoms, circuit: Sequence[Atom], parts: int, region: set[str], op: str) -> Asked:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portion:
+    """What a part of some atoms has of each thing."""
+
+    region: Collection[str]
+    """Tensors that are split; others are read whole by each part."""
+    units: int
+    """What is dealt out: rows, outputs, inputs."""
+    side: int = 1
+    """Of a checked product: which of its sides is split."""
+    halo: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Elements that a part reads of a tensor beyond its share."""
+    inner: bool = False
+    """Along the depth of products: each part reads what the parts before it add up to, and adds to it."""
+
+    def share(self, count: int, parts: int) -> int:
+        """Of a count, what the largest of so many parts has: units are dealt out whole."""
+        return -(-count * -(-self.units // parts) // self.units)
+
+
+def needed(asked: Asked) -> float:
+    """The least memory [bytes] that a circuit is predicted to take."""
+    return least_peak(_counted(asked[0]), asked[1])
+
+
+def shared(atoms: Atoms, circuit: Sequence[Atom], parts: int, portion: Portion) -> Asked:
     """What the largest of so many parts of some atoms is as one circuit.
 
     Args:
         atoms: of the segment.
         circuit: those of them that make it up.
         parts: of each.
-        region: the tensors that are split; others are read whole by each part.
-        op: of the product that is split.
+        portion: what a part has.
     """
-
-    def share(count: int) -> int:
-        return -(-count // parts)
-
     made = {atom.output for atom in circuit}
     others = {name for atom in atoms.atoms if atom.output not in made for name in atom.reads} | set(atoms.outputs)
     given = list(dict.fromkeys(name for atom in circuit for name in atom.reads if name not in made))
     results = [name for name in made if name in others]
-    sizes = [share(atoms.elements[name]) if name in region else atoms.elements[name] for name in given]
-    found = [ProofWork(ProofStep.GIVEN, size) for size in sizes]
-    for each in (work for atom in circuit for work in atom.work):
-        rows, columns = each.sides
-        if each.step is ProofStep.CHECKED:
-            sides = (share(rows), columns) if op == "Conv" else (rows, share(columns))
-            found.append(ProofWork(each.step, each.count, each.depth, sides))
-        else:
-            found.append(ProofWork(each.step, share(each.count), each.depth))
-    found += [ProofWork(ProofStep.RESULT, share(atoms.elements[name])) for name in results]
+
+    def size(name: str) -> int:
+        whole = atoms.elements[name]
+        return min(whole, portion.share(whole, parts) + portion.halo.get(name, 0)) if name in portion.region else whole
+
+    found = [ProofWork(ProofStep.GIVEN, size(name)) for name in given]
+    found += [_part_of(work, parts, portion) for atom in circuit for work in atom.work]
+    found += [ProofWork(ProofStep.RESULT, size(name)) for name in results]
+    if portion.inner:
+        found += [ProofWork(step, size(name)) for name in made for step in (ProofStep.GIVEN, ProofStep.CELL)]
     ranges = [*(atom.range_bits for atom in circuit), *(atoms.range_bits[name] for name in (*given, *results))]
     return found, max(ranges)
 
 
+def _part_of(work: ProofWork, parts: int, portion: Portion) -> ProofWork:
+    """The largest of so many parts of a node's work."""
+    if portion.inner:
+        return ProofWork(work.step, work.count, portion.share(work.depth, parts), work.sides)
+    if work.step is not ProofStep.CHECKED:
+        return ProofWork(work.step, portion.share(work.count, parts), work.depth)
+    sides = [*work.sides]
+    sides[portion.side] = portion.share(sides[portion.side], parts)
+    return ProofWork(work.step, work.count, work.depth, (sides[0], sides[1]))
+
+
 def too_large(subject: str, output: str, asked: Asked, peak_bytes: int, why: str = "") -> InfeasibleError:
     """The error that an operator, or a part of it, needs more than the limit."""
-    try:
-        choose_settings(_counted(asked[0]), asked[1], peak_bytes=0)
-        need = ""
-    except InfeasibleError as error:
-        need = str(error.got)
     return InfeasibleError(
         f"{subject}, `{output}`",
         "needs more memory to prove, and cannot be split so far" + (f" ({why})" if why else ""),
         expected=f"at most {peak_bytes} bytes predicted, the limit divided by {PEAK_MARGIN} for errors",
-        got=need,
+        got="no range check is wide enough" if (need := needed(asked)) == inf else f"at least {need:.0f} bytes",
         hint="a higher --memory.",
     )
 

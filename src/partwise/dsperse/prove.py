@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from partwise.dsperse.proving import Listener, Progress, Proving
 from partwise.dsperse.records import RunResult, read_result, write_result
 from partwise.dsperse.run import read_manifest
 from partwise.errors import InputError, PackageError
-from partwise.files import copy_whole
+from partwise.files import copy_whole, working_folder
 from partwise.verification.zk.manifest import ProofManifest
 from partwise.verification.zk.pieces import whole
 from partwise.verification.zk.pins import noted_manifest
@@ -63,15 +62,14 @@ def prove_run(
         raise PackageError(str(run), "ran with other circuits", expected=result.manifest, got=whole(manifest).digest,
                            hint="partwise run slices/ again.")  # fmt: skip
     chosen = _chosen(result, layers)
-    for stale in run.glob(".proving.*"):  # of a call that was killed
-        shutil.rmtree(stale, ignore_errors=True)
     kept = Kept(layout=layout, run=run, prover=prover, manifest=manifest, result=result)
     sized = farm is not None and farm.capacity.bytes is not None
     proving = Proving(kept, chosen, sized=sized, on_progress=on_progress, on_incident=on_incident)
-    if farm is None:
-        _prove_here(proving, prover, run)
-    elif proving.tasks:
-        prove_all(proving, prover, farm, run)
+    with working_folder(run, "proving") as scratch:
+        if farm is None:
+            _prove_here(proving, prover, scratch / "proof.json")
+        elif proving.tasks:
+            prove_all(proving, prover, farm, scratch)
     write_proofs(kept, run / PROOFS)
     write_result(run, msgspec.structs.replace(kept.result, pinned=kept.manifest.digest))
     if out is not None:
@@ -87,14 +85,12 @@ def _known(layout: Layout) -> ProofManifest | None:
     return whole(manifest)
 
 
-def _prove_here(proving: Proving, prover: Prover, run: Path) -> None:
+def _prove_here(proving: Proving, prover: Prover, out: Path) -> None:
     for task in proving.tasks:
-        job, out = proving.job(task), run / ".proof.json"
-        try:
-            measured = prover.prove(job.circuit, job.folder, job.witness, out, job.subject)
-            proving.accept(task, out, measured)
-        finally:
-            out.unlink(missing_ok=True)
+        job = proving.job(task)
+        out.unlink(missing_ok=True)
+        measured = prover.prove(job.circuit, job.folder, job.witness, out, job.subject)
+        proving.accept(task, out, measured)
 
 
 def _chosen(result: RunResult, layers: Collection[int] | None) -> list[int]:

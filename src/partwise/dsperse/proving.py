@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from partwise.digest import file_digest, sha256_digest
 from partwise.dsperse.kept import Kept, keys_digest
@@ -18,18 +19,23 @@ from partwise.dsperse.layout import place_folder
 from partwise.dsperse.pieces import make_pieces
 from partwise.dsperse.proof_demand import proof_bytes
 from partwise.dsperse.records import ProofExecution, ProvingIncident
+from partwise.dsperse.tensors import read_tensors
 from partwise.errors import PackageError, ProverError
 from partwise.files import write_whole
 from partwise.packaging import open_package
 from partwise.runtime.demands import demands_of
 from partwise.runtime.schedule import Demand, Incident
 from partwise.verification.zk.compile import is_whole
+from partwise.verification.zk.field import quantize
+from partwise.verification.zk.manifest import Wire
 from partwise.verification.zk.pieces import Place, place_name
-from partwise.verification.zk.prover import Circuit, Measured
+from partwise.verification.zk.prover import Circuit, Mark, Measured
 from partwise.verification.zk.workers import Job
 
 __all__ = ["Listener", "Progress", "Proving"]
 
+_EXACT = 1 << 53
+"""From here on float64 skips whole numbers. **Source**: IEEE 754, binary64."""
 Progress = Callable[[str, int, int | None], None]
 Listener = Callable[[ProvingIncident], None]
 
@@ -93,6 +99,8 @@ class Proving:
     def accept(self, task: int, proof: Path, measured: Measured) -> None:
         """See `Work`."""
         place, start = self._places[task], time.monotonic()
+        if proof.is_symlink() or not proof.is_file():
+            raise ProverError(place_name(place), "there is no proof where its prover was to write it")
         data, circuit = proof.read_bytes(), self._kept.circuit(place)
         self._check(place, circuit, data)
         write_whole(self._kept.proof(place), data)
@@ -144,6 +152,24 @@ class Proving:
         found = self._kept.prover.check(keys, self._kept.entry(place).sizes, proof, place_name(place))
         if found.boundary is None:
             raise ProverError(place_name(place), f"its own proof {found.refused}", hint="compile and run again.")
+        for side, wires, marks in (
+            ("input", self._kept.entry(place).inputs, found.boundary.inputs),
+            ("output", self._kept.entry(place).outputs, found.boundary.outputs),
+        ):
+            told = read_tensors(place_folder(self._kept.run, place) / f"{side}.json", [])
+            for wire, mark in zip(wires, marks, strict=True):
+                self._check_values(place, keys, wire, told.get(wire.tensor), mark)
+
+    def _check_values(
+        self, place: Place, keys: dict[str, Path], wire: Wire, told: np.ndarray | None, mark: Mark
+    ) -> None:
+        """Whether a proof is of the run's own values: an honest proof of another run's would be kept for ever."""
+        subject = f"{place_name(place)}, `{wire.tensor}`"
+        values = () if told is None else quantize(told, wire.scale or 0, subject)
+        if max(map(abs, values), default=0) >= _EXACT:
+            return  # the record has it as a float64, which skips such numbers; the verifier compares the edges
+        if self._kept.prover.mark(keys, values, subject) not in (mark, None):
+            raise ProverError(subject, "its proof is of other values than those of the run")
 
     def _demand(self, place: Place, circuit: Circuit, limits: Demand) -> Demand:
         folder = place_folder(self._kept.layout.slices, place)

@@ -8,8 +8,9 @@ import msgspec
 
 from partwise.digest import canonical_json
 from partwise.errors import InputError
-from partwise.files import write_whole
+from partwise.files import read_regular, write_whole
 from partwise.strict_json import json_record
+from partwise.verification.zk.manifest import is_shallow
 
 __all__ = [
     "RUN_FORMAT",
@@ -26,13 +27,16 @@ __all__ = [
 
 RUN_FORMAT = "partwise.dsperse-run/1"
 RESULT = "run_result.json"
+_MOST_BYTES = 1 << 28
+"""Of a record. Assumed; one of 1,000 segments has 1 MB."""
 
 
 class WitnessExecution(msgspec.Struct, frozen=True, kw_only=True):
     """How a segment ran."""
 
     method: str
-    """A prover's name where a witness was made, `onnxruntime` where it ran plainly."""
+    """A prover's name where a witness was made, `moved` where values were only moved, `onnxruntime` where it ran
+    plainly."""
     success: bool = True
     seconds: float
     witness: str | None = None
@@ -144,7 +148,7 @@ def write_result(run: Path, result: RunResult) -> None:
 def is_sliced_run(path: Path) -> bool:
     """Whether a folder is a run of a sliced model."""
     try:
-        data = (path / RESULT).read_bytes()
+        data = read_regular(path / RESULT, _MOST_BYTES)
         return json_record(data, _Format, str(path / RESULT), what="has no format").format == RUN_FORMAT
     except (OSError, InputError):
         return False
@@ -157,10 +161,12 @@ def read_result(run: Path) -> RunResult:
         InputError: it cannot be read, or is of another format.
     """
     try:
-        data = (run / RESULT).read_bytes()
+        data = read_regular(run / RESULT, _MOST_BYTES)
     except OSError as error:
         raise InputError(str(run / RESULT), f"cannot be read ({error.strerror})") from None
     found = json_record(data, RunResult, str(run / RESULT), what="is no record of such a run")
     if found.format != RUN_FORMAT:
         raise InputError(str(run / RESULT), "is of another format", expected=RUN_FORMAT, got=found.format[:80])
+    if not is_shallow(found.segments):
+        raise InputError(str(run / RESULT), "holds pieces within pieces without end")
     return found

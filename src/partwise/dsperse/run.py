@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import errno
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -18,11 +17,13 @@ from partwise.dsperse.records import RunResult, SegmentRun, WitnessExecution, re
 from partwise.dsperse.slice import write_onnx
 from partwise.dsperse.tensors import read_tensors, write_tensors
 from partwise.errors import InputError, RunError
+from partwise.files import read_regular, working_folder
 from partwise.packaging import Package, open_package
 from partwise.runtime.nested import array_of
 from partwise.verification.zk.compile import open_circuit
 from partwise.verification.zk.field import Values
-from partwise.verification.zk.manifest import ProofManifest, proof_manifest_from_bytes
+from partwise.verification.zk.manifest import MOST_MANIFEST_BYTES, ProofManifest, proof_manifest_from_bytes
+from partwise.verification.zk.moves import moves_of
 from partwise.verification.zk.pieces import whole
 from partwise.verification.zk.prover import Circuit, Prover
 
@@ -67,17 +68,11 @@ def run_slices(
     circuits = _circuits(layout, package, prover, layers)
     chain = Chain(package, _request(package, inputs))
     layout.runs.mkdir(exist_ok=True)
-    for stale in layout.runs.glob(".run.*"):  # of a run that was killed
-        shutil.rmtree(stale, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(prefix=".run.", dir=layout.runs))
-    try:
+    with working_folder(layout.runs, "run") as partial:
         segments = _run_all(layout, prover, chain, circuits, partial, len(package.manifest.segments), on_progress)
         result = _finish(layout, package, chain, segments, partial, max_error)
-        path = layout.runs / f"run_{_next_number(layout)}"
         partial.chmod(0o755)
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        path = _numbered(layout, partial)
     return SlicedRun(path=path, result=result, outputs=chain.outputs())
 
 
@@ -112,7 +107,11 @@ def read_manifest(layout: Layout) -> ProofManifest | None:
     """The manifest of proofs that lies in `slices/`; None where nothing was compiled."""
     if not layout.manifest.is_file():
         return None
-    return proof_manifest_from_bytes(layout.manifest.read_bytes(), str(layout.manifest))
+    try:
+        data = read_regular(layout.manifest, MOST_MANIFEST_BYTES)
+    except OSError as error:
+        raise InputError(str(layout.manifest), f"cannot be read ({error.strerror})") from None
+    return proof_manifest_from_bytes(data, str(layout.manifest))
 
 
 def _circuits(layout: Layout, package: Package, prover: Prover, layers: Collection[int] | None) -> dict[int, Circuit]:
@@ -120,11 +119,11 @@ def _circuits(layout: Layout, package: Package, prover: Prover, layers: Collecti
     for number in range(len(package.manifest.segments)):
         if layers is not None and number not in layers:
             continue
-        onnx = file_digest(write_onnx(layout, package, number))
-        circuit = open_circuit(layout.circuit(number, prover.name), onnx, prover)
+        onnx = write_onnx(layout, package, number)
+        circuit = open_circuit(layout.circuit(number, prover.name), file_digest(onnx), prover)
         if circuit is not None:
             found[number] = circuit
-        elif layers is not None:
+        elif layers is not None and not moves_of(onnx.read_bytes()):
             raise InputError(f"segment {number}", "has no circuit", hint=f"partwise compile --layers {number}")
     return found
 
@@ -168,7 +167,7 @@ def _run_all(
         write_tensors(here / "output.json", step.outputs)
         made = witness.is_file()
         execution = WitnessExecution(
-            method=prover.name if made else "onnxruntime",
+            method=prover.name if made else step.method,
             seconds=time.monotonic() - start,
             witness=file_digest(witness) if made else None,
             error=step.error,
@@ -216,6 +215,17 @@ def _finish(
     write_tensors(folder / "output.json", chain.outputs())
     write_result(folder, result)
     return result
+
+
+def _numbered(layout: Layout, partial: Path) -> Path:
+    """Move a whole run to the next number that is free; another call may take one at the same time."""
+    while True:
+        path = layout.runs / f"run_{_next_number(layout)}"
+        try:
+            return partial.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
 
 def _next_number(layout: Layout) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 
 from partwise import api
 from partwise.cutting.onnx_sealed import sealed_onnx
-from partwise.digest import canonical_json
-from partwise.dsperse.layout import Layout
+from partwise.digest import canonical_json, file_digest
+from partwise.dsperse.layout import Layout, slice_metadata
 from partwise.errors import InputError
 from partwise.files import write_whole
 from partwise.frontends import CaptureOptions, open_model, refuse_other_sizes, takes
@@ -17,7 +17,7 @@ from partwise.ir import Graph
 from partwise.packaging import Package
 from partwise.planning import Plan
 
-__all__ = ["describe", "slice_model", "write_onnx"]
+__all__ = ["describe", "refuse_stale", "slice_model", "write_onnx"]
 
 
 def slice_model(
@@ -63,13 +63,39 @@ def slice_model(
         if on_progress:
             on_progress(f"segment {number}", number, len(package.manifest.segments))
         write_onnx(layout, package, number)
-    describe(layout, model, graph, plan, package)
+    describe(layout, model, graph, plan, package, digest=file_digest(model))
     return layout, package
 
 
-def describe(layout: Layout, model: Path, graph: Graph, plan: Plan, package: Package) -> None:
-    """Write what was sliced, for people and other tools."""
-    described = canonical_json(_described(model, graph, plan, package))
+def refuse_stale(layout: Layout) -> None:
+    """Whether the model that lies beside slices is still the one that they were cut from.
+
+    Raises:
+        InputError: it has changed since.
+    """
+    known = slice_metadata(layout)
+    model, digest = layout.folder / Path(str(known.get("original_model", ""))).name, known.get("model_digest")
+    if digest is not None and model.is_file() and file_digest(model) != digest:
+        raise InputError(str(model), "is not the model that the slices beside it were cut from", expected=digest,
+                         got=file_digest(model), hint=f"partwise slice {model.name}")  # fmt: skip
+
+
+def describe(
+    layout: Layout, model: Path, graph: Graph, plan: Plan, package: Package, *, digest: str | None = None
+) -> None:
+    """Write what was sliced, for people and other tools.
+
+    Args:
+        layout: of the slices.
+        model: their source.
+        graph: of the model.
+        plan: of the segments.
+        package: of the segments.
+        digest: of the model's file; None where it is one made from what was sliced before, which is kept.
+    """
+    if digest is None and layout.metadata.is_file():
+        digest = slice_metadata(layout).get("model_digest")
+    described = canonical_json(_described(model, graph, plan, package) | {"model_digest": digest})
     layout.analysis.parent.mkdir(exist_ok=True)
     write_whole(layout.analysis, described)
     write_whole(layout.metadata, described)

@@ -54,6 +54,7 @@ def _lists(name: str, array: np.ndarray) -> object:
 
 
 def _shaped(array: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarray:
-    if shape is None or array.ndim == len(shape) or array.size != prod(shape):
+    """A flat list, or a single number, in its tensor's shape; other nesting says something else and stays as it is."""
+    if shape is None or array.ndim == len(shape) or array.ndim > 1 or array.size != prod(shape):
         return array
     return array.reshape(shape)

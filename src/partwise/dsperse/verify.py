@@ -22,6 +22,9 @@ from partwise.verification.zk.verify import Pin, ProofVerdict, SegmentVerdict, v
 
 __all__ = ["proofs_prover", "verify_archive", "verify_sliced_run"]
 
+_HOLDS = ("verified", "moved")
+"""What a segment is that nothing is missing of."""
+
 
 def proofs_prover(proofs: Path, manifest: str | None) -> str:
     """The kind of prover that a `proofs.zip` says it is of, or the client's own manifest does; it may be unknown here.
@@ -87,6 +90,8 @@ def verify_sliced_run(
         if manifest is not None
         else noted and Pin(digest=noted, by="this machine's compile")
     )
+    if inputs is None and not (run / "input.json").is_file():
+        raise InputError(str(run / "input.json"), "is no file", hint="--input: the request that was made.")
     found = _judge(bundle, prover, pin or None, inputs or run / "input.json", claim or run / "output.json")
     if inputs is None or claim is None:
         which = " and ".join(w for w, g in (("request", inputs), ("answer", claim)) if g is None)
@@ -167,8 +172,8 @@ def _execution(judged: list[SegmentVerdict]) -> VerificationExecution | None:
     """What was found of a segment, or of its pieces: the first that is not verified decides."""
     if not judged:
         return None
-    worst = next((one for one in judged if one.state != "verified"), judged[0])
-    return VerificationExecution(success=worst.state == "verified", state=worst.state, reason=worst.reason)
+    worst = next((one for one in judged if one.state not in _HOLDS), judged[0])
+    return VerificationExecution(success=worst.state in _HOLDS, state=worst.state, reason=worst.reason)
 
 
 def _record(run: Path, found: ProofVerdict) -> str:

@@ -7,7 +7,7 @@ A file is TOML: `[[member]]` tables name a device, `[links]` what connects them,
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import inf
@@ -86,6 +86,14 @@ class Cluster:
             return self.within
         return self.between
 
+    def pooled(self, amounts: Iterable[tuple[str, int]]) -> dict[str, int]:
+        """Bytes that members take of each pool together, from names of members and what each takes."""
+        found = dict.fromkeys(self.pools, 0)
+        for name, amount in amounts:
+            if pool := self.member(name).pool:
+                found[pool] += amount
+        return found
+
     @property
     def has_one_link(self) -> bool:
         """Whether any two members are connected alike."""
@@ -108,14 +116,12 @@ class Cluster:
         )
 
 
-def equal_devices(
-    device: Device, link: Link, count: int | None = None, *, memory_bytes: int | None = None, name: str = ""
-) -> Cluster:
+def equal_devices(device: Device, link: Link, count: int | None = None, *, memory_bytes: int | None = None) -> Cluster:
     """A cluster of equal devices: so many, or as many as a plan asks for."""
     plain = replace(device, sources=(), title="", aliases=())
     names = [device.name] if count is None else [f"{device.name}-{number}" for number in range(count)]
     return Cluster(
-        name=name or device.name,
+        name=device.name,
         members=tuple(Member(name=each, device=plain, memory_bytes=memory_bytes) for each in names),
         within=_plain_link(link),
         is_open=count is None,
@@ -192,6 +198,7 @@ def _refuse_unknown(data: dict[str, Any], subject: str) -> None:
     """Keys that the format does not have, so that a misspelt limit is not a silent one."""
     tables = [("", data, _File), ("links", data.get("links", {}), _Links)]
     tables += [("member", member, _Row) for member in data["member"]]
+    tables += [("links.pair", pair, _Pair) for pair in data.get("links", {}).get("pair", ())]
     for name, table, kind in tables:
         known = kind.__dataclass_fields__
         if unknown := sorted(set(table) - set(known)):
@@ -247,6 +254,10 @@ def _check(cluster: Cluster, subject: str) -> None:
         if missing := sorted(set(wire.ends) - names):
             raise DeviceError(subject, f"[[links.pair]] names `{missing[0]}`", expected=", ".join(sorted(names)))
     wired = [set(wire.ends) for wire in cluster.wires]
+    for number, ends in enumerate(wired):
+        if len(ends) < 2 or ends in wired[:number]:
+            both = " and ".join(f"`{name}`" for name in cluster.wires[number].ends)
+            raise DeviceError(subject, f"[[links.pair]] joins {both}", expected="two members, each pair once")
     for one, other in combinations(cluster.members, 2):
         if one.host != other.host and cluster.between is None and {one.name, other.name} not in wired:
             raise DeviceError(

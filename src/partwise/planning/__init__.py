@@ -17,6 +17,7 @@ from partwise.planning.records import Blend, Bound, Cut, Level, Limits, Objectiv
 from partwise.planning.reserve import Reserve
 from partwise.planning.schedule import plan_batch
 from partwise.planning.serialize import plan_digest, plan_from_data, plan_to_data
+from partwise.planning.terms import Terms
 from partwise.planning.workload import Placement, Workload, parse_workload, place
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Stage",
     "StageReason",
     "Target",
+    "Terms",
     "WhatIf",
     "Workload",
     "check_plan",

@@ -16,6 +16,7 @@ from partwise.planning.arrays import Floats, Ints
 from partwise.planning.orders import Flow, flow_of
 from partwise.planning.problem import Problem
 from partwise.planning.records import Bound, Limits, Objective
+from partwise.units import number_of
 
 __all__ = ["connected_reads", "find_bound", "unit_working_bytes"]
 
@@ -35,7 +36,7 @@ def find_bound(problem: Problem, limits: Limits, objective: Objective, stages: i
     fewest = _fewest_stages(problem, limits)
     count = stages or int(fewest.value)  # more stages only add traffic
     most = stages or len(problem.units)  # and only take from the largest one's compute
-    plans = f"acyclic partitions into {stages} stages" if stages else "acyclic partitions"
+    plans = f"acyclic partitions into {number_of(stages, 'stage')}" if stages else "acyclic partitions"
     match objective:
         case Objective.STAGES | Objective.DEVICES if stages:
             return Bound(value=stages, origin="the number asked for", plans=plans)

@@ -14,9 +14,10 @@ from partwise.ir import Contraction, contract
 from partwise.planning.colocation import units
 from partwise.planning.constraints import nodes_named, stated_groups
 from partwise.planning.evaluator import Evaluator
-from partwise.planning.rates import rate_table
 from partwise.planning.records import Level, Plan, Stage
+from partwise.planning.terms import Terms
 from partwise.profiling import profile
+from partwise.units import number_of
 
 __all__ = ["broken_limits", "check_plan", "gap_of", "value_of", "violations"]
 
@@ -29,9 +30,8 @@ def check_plan(plan: Plan, subject: str = "plan") -> None:
     Raises:
         PlanError: the first violation, and how many more there are.
     """
-    contraction = contract(plan.graph)
-    rates = rate_table(contraction, profile(plan.graph, plan.sizes), plan.cluster, plan.reserve, plan.fusion)
-    found = list(violations(plan, Evaluator(contraction, rates)))
+    evaluator = Terms.of(plan).evaluator(contract(plan.graph), profile(plan.graph, plan.sizes))
+    found = list(violations(plan, evaluator))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise PlanError(subject, f"is not a plan of its graph: {found[0]}{more}")
@@ -101,7 +101,7 @@ def _misplaced(plan: Plan, contraction: Contraction) -> Iterator[str]:
     yield from (f"node {node} is in no stage" for node in contraction.placed if node not in seen)
     yield from (f"node {node} is none that is placed" for node in sorted(seen.difference(contraction.placed)))
     if plan.limits.stages not in (None, len(plan.stages)):
-        yield f"there are {len(plan.stages)} stages, not {plan.limits.stages}"
+        yield f"the plan is of {number_of(len(plan.stages), 'stage')}, not {plan.limits.stages}"
     if not plan.stages or not plan.levels:
         yield "there is no stage or no objective"
 
@@ -140,10 +140,10 @@ def _homeless(plan: Plan) -> Iterator[str]:
 
 def _overfull(stages: Sequence[Stage], plan: Plan) -> Iterator[str]:
     """Memory that several devices share."""
+    need = plan.cluster.pooled((stage.device, stage.peak_bytes) for stage in stages)
     for pool, size in plan.cluster.pools.items():
-        need = sum(stage.peak_bytes for stage in stages if plan.cluster.member(stage.device).pool == pool)
-        if need > size:
-            yield f"the stages in `{pool}` need {need} bytes, it has {size}"
+        if need[pool] > size:
+            yield f"the stages in `{pool}` need {need[pool]} bytes, it has {size}"
 
 
 def _beyond(stage: Stage, plan: Plan, contraction: Contraction) -> Iterator[str]:

@@ -55,8 +55,13 @@ class Evaluator:
         """The same stages on other members of the same devices."""
         return tuple(replace(stage, device=name) for stage, name in zip(stages, devices, strict=True))
 
+    def overfilled(self, stages: Sequence[Stage]) -> dict[str, int]:
+        """The memory that members share in which stages need more than there is, and how much they need [bytes]."""
+        need = self.cluster.pooled((stage.device, stage.peak_bytes) for stage in stages)
+        return {pool: size for pool, size in need.items() if size > self.cluster.pools[pool]}
+
     def overfull(self, stages: Sequence[Stage], limits: Limits) -> list[int]:
-        """The stages that need more memory than a limit or their device has."""
+        """The stages that need more memory than a limit or their device has; what devices share is left aside."""
 
         def room(stage: Stage) -> float:
             return min(limits.room_bytes, self.cluster.member(stage.device).room_bytes)

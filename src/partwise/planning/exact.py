@@ -14,6 +14,7 @@ from partwise.planning.ideals import Answer, Placed, solve_ideals
 from partwise.planning.orders import orders
 from partwise.planning.problem import Problem
 from partwise.planning.records import Bound, Objective
+from partwise.units import number_of
 
 __all__ = ["solve_exactly"]
 
@@ -83,7 +84,7 @@ def _nodes(problem: Problem, stages: Sequence[Placed]) -> Assignment:
 
 def _bound(demand: Demand, answer: Answer) -> Bound | None:
     stages = demand.limits.stages
-    plans = f"acyclic partitions into {stages} stages" if stages else "acyclic partitions"
+    plans = f"acyclic partitions into {number_of(stages, 'stage')}" if stages else "acyclic partitions"
     if answer.proved:
         return Bound(value=answer.bound, origin="search over all ideals", plans=plans)
     if answer.bound <= 0:

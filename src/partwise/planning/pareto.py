@@ -11,24 +11,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from partwise.errors import InfeasibleError, InputError
-from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph, contract
 from partwise.planning.choose_solver import solve
-from partwise.planning.constraints import UNCONSTRAINED, Constraints
 from partwise.planning.demand import Demand, Solution
-from partwise.planning.evaluator import Evaluator
+from partwise.planning.plan import check_arguments
 from partwise.planning.problem import Problem, formulate
-from partwise.planning.rates import RateTable
 from partwise.planning.records import Limits, Objective, Stage
-from partwise.planning.reserve import NOTHING, Reserve
+from partwise.planning.terms import USUAL, Terms
 from partwise.profiling import Profile
+from partwise.units import number_of
 
 __all__ = ["AXES", "Front", "FrontPoint", "pareto"]
 
 AXES = {"memory": Objective.BALANCE_MEMORY, "time": Objective.THROUGHPUT}
 """Short names of axes; every other axis is an objective by its own name."""
 
-_EFFORT = 10
 _LEVELS = 5  # steps of effort for each memory limit between the least and the largest
 _SAME = 1e-9  # relative; values that differ by rounding
 
@@ -65,13 +62,9 @@ def pareto(
     profile: Profile,
     limits: Limits,
     axes: Sequence[Objective],
+    terms: Terms = USUAL,
     *,
     stages: Sequence[int] = (),
-    cluster: Cluster = REFERENCE_CLUSTER,
-    constraints: Constraints = UNCONSTRAINED,
-    reserve: Reserve = NOTHING,
-    effort: int = _EFFORT,
-    seed: int = 0,
 ) -> Front:
     """The front of a graph's plans.
 
@@ -80,35 +73,39 @@ def pareto(
         profile: its costs at the sizes of interest.
         limits: what every stage keeps.
         axes: objectives, two or more.
+        terms: of each question; more effort means more memory limits, too.
         stages: numbers of stages to ask for; empty: those of the limits, or free on the devices of a cluster.
-        cluster: the devices.
-        constraints: what runs where, what stays together.
-        reserve: what every stage's memory holds beside weights and activations.
-        effort: of each question; more means more memory limits, too.
-        seed: of the random orders.
 
     Raises:
         InfeasibleError: no question has an answer.
-        InputError: fewer than two axes, nothing says how many stages there are, or nothing to divide.
+        InputError: fewer than two axes, nothing says how many stages there are, nothing to divide, or a limit below 1.
     """
     if len(set(axes)) < 2:
         raise InputError("pareto", "a front needs two axes or more", got=", ".join(axes))
     counts: Sequence[int | None] = stages or (limits.stages,)
+    for count in counts:
+        check_arguments(replace(limits, stages=count), terms)
+    cluster = terms.cluster
     if cluster.is_open and None in counts:
         raise InputError("pareto", "nothing says how many stages there may be", hint="--stages 2..12, or --cluster.")
-    evaluator = Evaluator(contract(graph), RateTable(profile, cluster, reserve))
+    evaluator = terms.evaluator(contract(graph), profile)
     if not evaluator.contraction.placed:
         raise InputError("pareto", "the graph has nothing to divide")
-    problem = formulate(evaluator.contraction, evaluator.rates, constraints)
-    demand = Demand(limits=limits, objectives=tuple(dict.fromkeys(axes)), effort=effort, seed=seed, evaluator=evaluator)
+    problem = formulate(evaluator.contraction, evaluator.rates, terms.constraints)
+    objectives = tuple(dict.fromkeys(axes))
+    demand = Demand(limits=limits, objectives=objectives, effort=terms.effort, seed=terms.seed, evaluator=evaluator)
     most = len(problem.units) if cluster.is_open else min(len(problem.units), len(cluster.members))
-    survey = _Survey(problem, demand)
+    survey = _Survey(problem, demand, terms.solver)
     for count in counts:
         if (count or 1) <= most and len(set(problem.homes.values())) <= (count or most):
             survey.look(count)
     if not survey.points:
-        raise InfeasibleError("pareto", "no plan keeps the limits with any of these numbers of stages",
-                              expected=f"at most {most} stages", got=", ".join(map(str, counts)))  # fmt: skip
+        raise InfeasibleError(
+            "pareto",
+            "no plan keeps the limits with any of these numbers of stages",
+            expected=f"at most {number_of(most, 'stage')}",
+            got=", ".join(map(str, counts)),
+        )
     points = sorted(undominated(survey.points), key=lambda point: point.values)
     return Front(axes=demand.objectives, points=tuple(points), asked=survey.asked)
 
@@ -130,8 +127,8 @@ def undominated(points: Sequence[FrontPoint]) -> list[FrontPoint]:
 class _Survey:
     """Questions to the solver, and the plans that answered."""
 
-    def __init__(self, problem: Problem, demand: Demand) -> None:
-        self.problem, self.demand = problem, demand
+    def __init__(self, problem: Problem, demand: Demand, solver: str) -> None:
+        self.problem, self.demand, self.solver = problem, demand, solver
         self.points: list[FrontPoint] = []
         self.asked = 0
 
@@ -158,7 +155,7 @@ class _Survey:
         later = tuple(o for o in self.demand.objectives if o not in (axis, Objective.BALANCE_MEMORY))
         wanted = (axis, *later)
         self.asked += 1
-        found = solve(self.problem, replace(self.demand, limits=limits, objectives=wanted), "auto")
+        found = solve(self.problem, replace(self.demand, limits=limits, objectives=wanted), self.solver)
         if found is None:
             return None
         values = self.demand.evaluator.values(found.assignment, found.devices, self.demand.objectives)

@@ -11,23 +11,21 @@ from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph, contract
 from partwise.planning.bounds import find_bound
 from partwise.planning.choose_solver import SOLVERS, solve
-from partwise.planning.constraints import UNCONSTRAINED, Constraints
+from partwise.planning.constraints import Constraints
 from partwise.planning.demand import Demand, Solution
-from partwise.planning.evaluator import Evaluator
 from partwise.planning.goals import GOALS, Join
 from partwise.planning.infeasible import why_infeasible
 from partwise.planning.priced_plan import checked_plan
 from partwise.planning.problem import Problem, formulate
-from partwise.planning.rates import rate_table
 from partwise.planning.records import Blend, Bound, Limits, Objective, Plan
-from partwise.planning.reserve import NOTHING, Reserve
+from partwise.planning.terms import USUAL, Terms
 from partwise.planning.undivided import why_alone
 from partwise.planning.weighted import solve_blend
-from partwise.profiling import Profile, Rules
+from partwise.profiling import Profile
+from partwise.units import number_of
 
-__all__ = ["default_objectives", "plan"]
+__all__ = ["check_arguments", "default_objectives", "plan"]
 
-_EFFORT = 10  # orders tried
 _WITH_COUNT = (Objective.BALANCE, Objective.TRAFFIC)
 _WITHOUT_COUNT = (Objective.STAGES, Objective.TRAFFIC, Objective.BALANCE)
 _NOTHING = Bound(value=0.0, origin="none known", plans="")
@@ -46,14 +44,7 @@ def plan(
     profile: Profile,
     limits: Limits,
     objectives: Sequence[Objective] | Blend = (),
-    *,
-    cluster: Cluster = REFERENCE_CLUSTER,
-    constraints: Constraints = UNCONSTRAINED,
-    reserve: Reserve = NOTHING,
-    fusion: Rules = Rules.NONE,
-    solver: str = "auto",
-    effort: int = _EFFORT,
-    seed: int = 0,
+    terms: Terms = USUAL,
 ) -> Plan:
     """Divide a graph into stages.
 
@@ -65,38 +56,31 @@ def plan(
             `default_objectives`. Where nothing says how many stages or devices there are, and a time comes first,
             it is solved among the plans of fewest stages: devices are not free. A `Blend` is weighted instead, each
             objective divided by its own best value.
-        cluster: the devices; by default as many of the reference device as are asked for.
-        constraints: what runs where, what stays together.
-        reserve: what every stage's memory holds beside weights and activations.
-        fusion: which nodes run as one kernel where they share a stage; a cut inside a fused unit costs what fusion
-            saved there.
-        solver: a name of `choose_solver.SOLVERS`, or `auto`.
-        effort: in steps: orders tried, ideals looked at.
-        seed: of the random orders among them.
+        terms: devices, constraints, and who looks how long.
 
     Raises:
         InfeasibleError: no plan keeps the limits; it says which smallest limit works.
         InputError: a limit below 1, an unknown solver, or constraints that cannot be kept.
         DeviceError: a device without a figure that an objective needs.
     """
-    _check_arguments(limits, solver, effort)
+    check_arguments(limits, terms)
     blend = objectives if isinstance(objectives, Blend) else None
     named = [s.objective for s in objectives.shares] if isinstance(objectives, Blend) else objectives
-    wanted = tuple(dict.fromkeys(named)) or default_objectives(limits, cluster)
+    wanted = tuple(dict.fromkeys(named)) or default_objectives(limits, terms.cluster)
     contraction = contract(graph)
-    evaluator = Evaluator(contraction, rate_table(contraction, profile, cluster, reserve, fusion))
-    demand = Demand(limits=limits, objectives=wanted, effort=effort, seed=seed, evaluator=evaluator)
+    evaluator = terms.evaluator(contraction, profile)
+    demand = Demand(limits=limits, objectives=wanted, effort=terms.effort, seed=terms.seed, evaluator=evaluator)
     if not contraction.placed:
-        return checked_plan(_whole(wanted, limits, cluster), demand, constraints)
-    problem = formulate(contraction, evaluator.rates, constraints)
+        return checked_plan(_whole(wanted, limits, terms.cluster), demand, terms.constraints)
+    problem = formulate(contraction, evaluator.rates, terms.constraints)
     if blend is not None:
-        return _blended(problem, demand, (blend, constraints), solver)
-    solution = _solution(problem, demand, solver)
+        return _blended(problem, demand, (blend, terms.constraints), terms.solver)
+    solution = _solution(problem, demand, terms.solver)
     bound = solution.bound
     if bound is None or bound.value < solution.values[0]:
         bound = max(bound or _NOTHING, _bound(problem, limits, wanted, solution), key=lambda one: one.value)
     notes = (*solution.notes, *problem.notes, *why_alone(problem, demand, solution))
-    return checked_plan((replace(solution, notes=notes), bound), demand, constraints)
+    return checked_plan((replace(solution, notes=notes), bound), demand, terms.constraints)
 
 
 def _solution(problem: Problem, demand: Demand, solver: str) -> Solution:
@@ -120,7 +104,7 @@ def _blended(problem: Problem, demand: Demand, asked: tuple[Blend, Constraints],
     notes, count = problem.notes, demand.limits.stages
     if count is None and problem.cluster.is_open:
         count = len(_solution(problem, replace(demand, objectives=(Objective.STAGES,)), solver).assignment)
-        notes = (*notes, f"{count} stages, the fewest found that keep the limits, since nothing says how many")
+        notes = (*notes, _fewest(count))
     counted = replace(demand, limits=replace(demand.limits, stages=count))
     possible = _may_exist(problem, demand.limits)
     found = solve_blend(problem, counted, blend, lambda p, d: solve(p, d, solver)) if possible else None
@@ -138,24 +122,32 @@ def _may_exist(problem: Problem, limits: Limits) -> bool:
 
 def _refined(first: Solution, second: Solution | None, stages: int) -> Solution:
     """The plan of so many stages that is best for what was asked, and why there are so many."""
-    note = f"{stages} stages, the fewest found that keep the limits, since nothing says how many"
     found = replace(first, bound=None) if second is None else second
-    return replace(found, notes=(*found.notes, note))
+    return replace(found, notes=(*found.notes, _fewest(stages)))
 
 
-def _check_arguments(limits: Limits, solver: str, effort: int) -> None:
+def _fewest(stages: int) -> str:
+    return f"{number_of(stages, 'stage')}, the fewest found that keep the limits, since nothing says how many"
+
+
+def check_arguments(limits: Limits, terms: Terms) -> None:
+    """Raise before any work where a limit or the effort is below 1, or there is no such solver.
+
+    Raises:
+        InputError: which of them.
+    """
     options = {
         "memory": limits.memory_bytes,
         "stages": limits.stages,
         "max_parameters": limits.max_parameters,
         "max_layers": limits.max_layers,
-        "effort": effort,
+        "effort": terms.effort,
     }
     for name, value in options.items():
         if value is not None and value < 1:
             raise InputError(name, "must be at least 1", got=value)
-    if solver not in ("auto", *SOLVERS):
-        raise InputError(f"solver `{solver}`", "there is no such solver", expected=", ".join(("auto", *SOLVERS)))
+    if terms.solver not in ("auto", *SOLVERS):
+        raise InputError(f"solver `{terms.solver}`", "there is no such solver", expected=", ".join(("auto", *SOLVERS)))
 
 
 def _with_count(wanted: tuple[Objective, ...], limits: Limits, cluster: Cluster) -> tuple[Objective, ...]:

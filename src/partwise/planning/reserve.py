@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from partwise.errors import InputError
+from partwise.errors import GraphError, InputError
 from partwise.ir import Graph, Kind, Ref, TensorSpec, operator
 from partwise.ir.dims import evaluate_shape
 
@@ -58,6 +58,7 @@ def kept_in(graph: Graph, sizes: Mapping[str, int], reserve: Reserve) -> Kept:
 
     Raises:
         InputError: a number below 1, or a graph that does not show what is kept of a token.
+        GraphError: a state among the inputs that is no K/V buffer.
     """
     for name, value in (("--cache", reserve.cache), ("--sequences", reserve.sequences)):
         if value is not None and value < 1:
@@ -80,7 +81,11 @@ def kept_in(graph: Graph, sizes: Mapping[str, int], reserve: Reserve) -> Kept:
 
 def _buffer_bytes(spec: TensorSpec, sizes: Mapping[str, int], reserve: Reserve) -> int:
     """Of a buffer [batch, heads, capacity, width] at the capacity and number of sequences reserved."""
-    batch, heads, capacity, width = evaluate_shape(spec.shape or (), sizes)
+    shape = evaluate_shape(spec.shape or (), sizes)
+    if len(shape) != 4:
+        raise GraphError(f"state `{spec.name}`", "is no buffer of keys or values",
+                         expected="[batch, heads, capacity, width]", got=list(shape))  # fmt: skip
+    batch, heads, capacity, width = shape
     elements = (reserve.sequences or batch) * heads * (reserve.cache or capacity) * width
     return (elements * spec.dtype.bits + 7) // 8
 

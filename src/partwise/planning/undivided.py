@@ -57,7 +57,7 @@ def _divisions(problem: Problem, demand: Demand, home: str) -> Iterator[tuple[fl
             continue
         for pair in permutations(devices, 2):
             stages, cuts = demand.evaluator.price(halves, pair)
-            if not demand.evaluator.overfull(stages, demand.limits):
+            if not demand.evaluator.overfull(stages, demand.limits) and not demand.evaluator.overfilled(stages):
                 value = demand.evaluator.measured(stages, cuts, [demand.objectives[0]])[0]
                 yield value, sum(cut.bytes for cut in cuts), pair
 

@@ -21,6 +21,7 @@ from partwise.planning.least_memory import least_peak
 from partwise.planning.pools import solve_in_pools
 from partwise.planning.problem import Problem
 from partwise.planning.records import Blend, Bound, Objective
+from partwise.units import number_of
 
 __all__ = ["Blended", "solve_blend"]
 
@@ -188,7 +189,7 @@ class _Hunt:
     def _bound(self) -> Bound:
         """The least of all boxes where each question was answered with a proof, and of the objectives alone."""
         stages = self.demand.limits.stages
-        plans = f"acyclic partitions into {stages} stages" if stages else "acyclic partitions"
+        plans = f"acyclic partitions into {number_of(stages, 'stage')}" if stages else "acyclic partitions"
         alone = fsum(self.weights[o] * value for o, value in self.least.items())
         boxes = min(self.value, min((box.bound for box in self._waiting), default=self.value))
         if self._proved and boxes > alone and not self.problem.cluster.pools:

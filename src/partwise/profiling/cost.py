@@ -23,8 +23,6 @@ _RELABELS = frozenset(f"onnx.{name}" for name in "Flatten Identity Reshape Shape
 _ALONE = Parallelism()
 _NO_STATES: Mapping[str, str] = {}
 _LOOPS = frozenset({"onnx.Loop", "onnx.Scan", "onnx.SequenceMap"})
-_TRANSFORMS = ("fft_", "onnx.DFT", "onnx.STFT", "TreeEnsemble", "linalg_", "onnx.Det")
-"""Arithmetic that is no contraction of the table and no pass over the elements either."""
 
 
 class Bound(StrEnum):
@@ -171,6 +169,6 @@ def _unknown(graph: Graph, node: Node, kind: Kind) -> str:
         return "a shape is unknown"
     if kind is Kind.CONTROL and node.op in _LOOPS and node.keyword("@trips") is None:
         return "how often its body runs is unknown"
-    if any(word in node.op for word in _TRANSFORMS):
+    if operator(node.op).uncounted:
         return "no rule counts its arithmetic"
     return ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 
-from partwise.ir import Kind, Node, Ref
+from partwise.ir import Kind, Node, Ref, operator
 from partwise.ir.dims import evaluate_shape
 from partwise.profiling.fusion_flow import Flow
 
@@ -173,7 +173,7 @@ class _Reader:
                 return Role.POINTWISE, ""
             case Kind.NORM if name in _LAYER_NORMS:
                 return Role.ROW, first
-            case Kind.REDUCTION if self._reduces_last(node, name, shape):
+            case Kind.REDUCTION if not operator(node.op).uncounted and self._reduces_last(node, name, shape):
                 return Role.ROW, first
             case Kind.NORM | Kind.REDUCTION | Kind.POOL:
                 return Role.WINDOW, ""

@@ -14,8 +14,12 @@ from math import prod
 from partwise.hardware import Product
 from partwise.ir import Kind
 from partwise.ir.operators import Call
+from partwise.ir.operators.rules import kept_sizes
 
 __all__ = ["Parallelism", "parallelism", "products"]
+
+_PAIRS = frozenset({"aten.einsum.default", "aten.tensordot.default"})
+"""Products whose dims are not in the order of a matrix product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,19 @@ def products(kind: Kind, call: Call, macs: int) -> tuple[Product, ...]:
 
 def _matmul(call: Call, out: Sequence[int], macs: int) -> tuple[Product, ...]:
     """A weight is shared by all rows; a second operand with a batch of its own makes as many products."""
+    if call.node.op in _PAIRS:
+        return _pair(call, macs)
     depth = macs // prod(out)
     ranks = [len(shape) for position in (1, 2) if (shape := call.shape(position))]
     if len(out) > 2 and max(ranks, default=0) > 2:
         return (Product(prod(out[:-2]), out[-2], out[-1], depth),)
     return (Product(1, prod(out[:-1]), out[-1], depth),)
+
+
+def _pair(call: Call, macs: int) -> tuple[Product, ...]:
+    """Two operands by their dims: those of both that stay are the batch, those of one the rows or the columns."""
+    batch, rows, columns = kept_sizes(call) or (1, 0, 0)
+    return (Product(batch, rows, columns, macs // (batch * rows * columns)),) if rows * columns else ()
 
 
 def _convolution(call: Call, out: Sequence[int], macs: int) -> tuple[Product, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import log2
+from math import inf, log2
 
 from partwise.errors import InfeasibleError
 from partwise.profiling.proof import ProofCost, ProofSettings, ProofStep, ProofWork, proof_cost
 from partwise.profiling.proof_rates import ProofRates
 
-__all__ = ["PEAK_MARGIN", "ProofChoice", "choose_settings"]
+__all__ = ["PEAK_MARGIN", "ProofChoice", "choose_settings", "least_peak"]
 
 PEAK_MARGIN = 1.18
 """By which a limit on memory is divided before predicted peaks are held to it. Source: the worst error of a predicted
@@ -58,10 +58,7 @@ def choose_settings(
     Raises:
         InfeasibleError: no settings keep the limits; it says what the least peak is.
     """
-    priced = [ProofChoice(settings=s, cost=proof_cost(work, s, rates)) for s in _grid(range_bits, most_logrows)]
-    boundary = sum(each.count for each in work if each.step in (ProofStep.GIVEN, ProofStep.RESULT))
-    tables = sum(each.depth for each in work if each.step is ProofStep.LOOKUP)
-    sound = [choice for choice in priced if _fits(choice, max(boundary, tables))]
+    sound = _sound(work, range_bits, most_logrows, rates)
     kept = [choice for choice in sound if peak_bytes is None or choice.cost.peak_bytes <= peak_bytes]
     if not kept:
         least = min((choice.cost.peak_bytes for choice in sound), default=None)
@@ -73,6 +70,26 @@ def choose_settings(
             hint="more segments, or split its largest operator",
         )
     return min(kept, key=lambda c: (c.cost.cpu_s, c.cost.peak_bytes, c.settings.logrows))
+
+
+def least_peak(work: Sequence[ProofWork], range_bits: float) -> float:
+    """The least memory [bytes] that any settings take to prove a circuit; infinite where none hold its values.
+
+    Args:
+        work: of the circuit, its boundary included.
+        range_bits: every value is less than 2^range_bits in magnitude.
+    """
+    return min((choice.cost.peak_bytes for choice in _sound(work, range_bits, None, None)), default=inf)
+
+
+def _sound(
+    work: Sequence[ProofWork], range_bits: float, most_logrows: int | None, rates: ProofRates | None
+) -> list[ProofChoice]:
+    """All settings that setup takes."""
+    priced = [ProofChoice(settings=s, cost=proof_cost(work, s, rates)) for s in _grid(range_bits, most_logrows)]
+    boundary = sum(each.count for each in work if each.step in (ProofStep.GIVEN, ProofStep.RESULT))
+    tables = sum(each.depth for each in work if each.step is ProofStep.LOOKUP)
+    return [choice for choice in priced if _fits(choice, max(boundary, tables))]
 
 
 def _grid(range_bits: float, most_logrows: int | None) -> Iterator[ProofSettings]:

@@ -50,6 +50,8 @@ def read_lists(path: Path, shapes: Mapping[str, Shape | None]) -> tuple[dict[str
     named = json_object(path, expected='{"name": lists} or {"input_data": [lists]}')
     if "input_data" not in named or "input_data" in shapes:
         return named, False
+    if others := [name for name in named if name != "input_data"]:  # who reads names would read something else
+        raise InputError(str(path), "says two things: values by name beside `input_data`", got=", ".join(others)[:200])
     return _positional(named["input_data"], shapes, str(path)), True
 
 
@@ -70,6 +72,8 @@ def array_of(value: object, port: Port | None, subject: str) -> np.ndarray:
         raise InputError(subject, "holds a whole number that no float64 is, among decimals")
     if array.size == 0 and array.dtype == np.float64:
         array = array.astype(np.int64)  # an empty list says nothing of its type
+    if array.dtype.kind in "iuf" and _holds_booleans(value):
+        raise InputError(subject, "holds booleans among numbers")
     if array.dtype.kind not in "biuf":
         raise InputError(subject, "holds something else than numbers", got=repr(value)[:80])
     return array if port is None else _cast(array, numpy_dtype(port.dtype), subject)
@@ -85,6 +89,19 @@ def _are_floats(value: object) -> bool:
         elif isinstance(item, int) and abs(item) >= _EXACT and int(float(item)) != item:
             return False
     return True
+
+
+def _holds_booleans(value: object) -> bool:
+    """Whether nested lists hold a truth value somewhere, which numpy makes a number where others are."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, list):
+            known = cast(list[object], item)
+            if bool in set(map(type, known)):
+                return True
+            pending += [inner for inner in known if isinstance(inner, list)]
+    return False
 
 
 def in_type(array: np.ndarray, dtype: np.dtype[np.generic]) -> tuple[np.ndarray, np.ndarray]:

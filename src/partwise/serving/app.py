@@ -20,6 +20,8 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from partwise.errors import InputError, InterfaceMismatchError, PartwiseError
 from partwise.packaging import Manifest
@@ -34,6 +36,10 @@ __all__ = ["Site", "make_app"]
 
 _HEADER = "Inference-Header-Content-Length"
 _FREE = frozenset({"/health", "/v2/health/live", "/v2/health/ready"})
+_PATIENCE = 4
+"""Times the limit of a body that is read of one that is too large (assumed)."""
+_GONE = 499
+"""For the metrics, as nginx counts them: the client has left before its body was here, and hears no answer."""
 _LARGE_BYTES = 1 << 16
 """A body from which on it is read and written in another thread, so that others are not kept waiting (assumed)."""
 _LOCAL_NAME = re.compile(r"(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?\Z", re.IGNORECASE)
@@ -71,10 +77,34 @@ def make_app(site: Site) -> FastAPI:
     app = FastAPI(title="partwise", docs_url=None, redoc_url=None, openapi_url=None)
     routes = _Routes(site)
     for path, method, handler in routes.table():
-        app.add_api_route(path, handler, methods=[method], response_model=None)
+        methods = ["GET", "HEAD"] if method == "GET" else [method]
+        app.add_api_route(path, handler, methods=methods, response_model=None)
     app.add_exception_handler(HTTPException, _http_error)
     app.middleware("http")(_guard(site))
+    app.add_middleware(_Unfinished)
     return app
+
+
+class _Unfinished:
+    """Answers a request that is cut off when the server ends; uvicorn would call it a fault of ours."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if begun:
+                raise
+            await _json({"error": "the server ended before this request was answered"}, 503)(scope, receive, send)
 
 
 class _Routes:
@@ -115,7 +145,8 @@ class _Routes:
 
     async def metrics(self, request: Request) -> Response:
         del request
-        return Response(self._site.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        text = await run_in_threadpool(self._site.metrics.text)  # it looks through all processes of the machine
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def server(self, request: Request) -> Response:
         del request
@@ -144,6 +175,8 @@ class _Routes:
             response = _json({"error": str(refused)}, refused.code, refused.headers)
         except PartwiseError as error:
             response = _refusal(error)
+        except ClientDisconnect:
+            response = _json({"error": "the client has left"}, _GONE)
         self._site.metrics.request(
             response.status_code, time.monotonic() - start, waited_s, read, len(bytes(response.body))
         )
@@ -214,19 +247,25 @@ async def _in_time(work: Awaitable[Result], limit_s: float, code: int) -> Result
 
 
 async def _read(request: Request, limit: int) -> bytes:
-    """The body, no more than `limit` bytes of it ever held."""
+    """The body, no more than `limit` bytes of it ever held.
+
+    What is too large is read on for a while before it is refused: most clients hear nothing before they have sent all.
+    """
     if request.headers.get("content-encoding", "identity") != "identity":
         raise _RefusedError(415, "compressed bodies are not taken")
-    told = request.headers.get("content-length", "0")
-    parts, size = list[bytes](), whole_number(told) or 0
-    if size <= limit:
-        size = 0
+    told = whole_number(request.headers.get("content-length", "0"))  # None: digits beyond all sizes, h11 has seen to it
+    patience = limit if "expect" in request.headers else _PATIENCE * limit  # who asks beforehand hears it at once
+    parts, size = list[bytes](), 0
+    if told is not None and told <= patience:
         async for part in request.stream():
             size += len(part)
-            if size > limit:
+            if size > patience:
                 break
-            parts.append(part)
-    if size > limit:
+            if size > limit:
+                parts.clear()
+            else:
+                parts.append(part)
+    if told is None or max(told, size) > limit:
         raise _RefusedError(413, f"the body is too large; expected at most {limit} bytes", {"Connection": "close"})
     return b"".join(parts)
 

@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -32,6 +33,7 @@ __all__ = ["Feed"]
 
 _BACKOFF_S = (0.1, 10.0)
 """First and longest wait before another start of an executor that would not start (doubled each time; assumed)."""
+_UNANSWERED = RunError("server", "ended before this request was answered")
 _ATTEMPTS = 3
 """Runs that may lose a worker with the same request under way before it is held to be the cause (assumed)."""
 
@@ -60,9 +62,10 @@ class Feed:
         self._stream = _Stream()
         self._batches = 0
         self._came = Recent()
-        self._told = 0
         self._good: Setup | None = None
         self._checked = False
+        self._is_over = False
+        """What is under way is left: the feeding thread is to end, whatever happens to it."""
         self.ready = threading.Event()
         self.error: BaseException | None = None
         """Why the thread ended, where it could not even begin."""
@@ -124,7 +127,11 @@ class Feed:
         self._thread.join(timeout_s)
         drained = not self._thread.is_alive()
         if not drained:
-            self._refuse(RunError("server", "ended before this request was answered"))
+            self._is_over = True
+            self._refuse(_UNANSWERED)
+            if (executor := self._executor) is not None:
+                executor.close()  # a worker that hangs would outlive this process
+            self._thread.join(timeout_s)
         return drained
 
     def _work(self) -> None:
@@ -135,6 +142,10 @@ class Feed:
                     break
                 pause_s = _BACKOFF_S[0]
             except Exception as error:  # noqa: BLE001 - the worker loop: whatever a request meets, the service goes on
+                if self._is_over:
+                    for job in (job for batch in self._stream.underway.values() for job in batch):
+                        job.future.set_exception(_UNANSWERED)
+                    break
                 started = self.ready.is_set()
                 self.ready.clear()
                 if self._good is None:
@@ -156,7 +167,8 @@ class Feed:
         """One executor from start to end; whether that was the end of all."""
         setup = self._setup = self._next
         trace = Trace()
-        with start_executor(setup.executor, setup.package, replace(setup.options, trace=trace)) as executor:
+        options = replace(setup.options, trace=trace, on_incident=self._observer.incident)
+        with start_executor(setup.executor, setup.package, options) as executor, self._holding(executor):
             check_exact(setup.package, executor, setup.options.threads, setup.max_difference)
             if setup.max_batch > 1 and self._symbol is not None and not self._checked:
                 check_rows(setup.package, executor, self._symbol)
@@ -166,20 +178,25 @@ class Feed:
             self._queue.delay_s = setup.batch_delay_s if self._queue.max_rows > 1 else 0.0
             _clear(trace)
             first, self._good = self._good is None, setup
-            self._executor = executor
             self.ready.set()
             if first:
                 self.on_ready()
-            try:
-                self._serve(executor, trace)
-            finally:
-                self._executor = None
+            self._serve(executor, trace)
         return self._next is setup
 
+    @contextmanager
+    def _holding(self, executor: Executor) -> Generator[None]:
+        """Whom other threads wake, and end where this one does not."""
+        self._executor = executor
+        try:
+            yield
+        finally:
+            self._executor = None
+
     def _serve(self, executor: Executor, trace: Trace) -> None:
-        self._stream, self._told = _Stream(), 0
+        self._stream = _Stream()
         for answer in executor.run(self._offers()):
-            self._answer(answer, trace, executor)
+            self._answer(answer, trace)
 
     def _offers(self) -> Iterator[Values | float | None]:
         stream = self._stream
@@ -203,13 +220,6 @@ class Feed:
         if setup.adaptive:
             self._queue.max_rows = setup.microbatch(self._came.per_s(time.monotonic()), sizes)
 
-    def _tell(self, executor: Executor) -> None:
-        """What went wrong since the last answer, and was put right or not."""
-        incidents = executor.incidents
-        for incident in incidents[self._told :]:
-            self._observer.incident(incident)
-        self._told = len(incidents)
-
     def _fail(self, request: int, error: PartwiseError) -> None:
         """A batch that cannot be computed: its requests are repeated one by one, and one that fails alone fails."""
         batch = self._stream.underway.pop(request)
@@ -219,25 +229,18 @@ class Feed:
         else:
             self._queue.put_back(batch)
 
-    def _answer(self, answer: Answer, trace: Trace, executor: Executor) -> None:
+    def _answer(self, answer: Answer, trace: Trace) -> None:
         stream, now = self._stream, time.monotonic()
-        self._tell(executor)
+        segments, handovers = self._spans(answer.request, trace)
         if answer.error is not None:
             self._fail(answer.request, answer.error)
             return
-        for span in trace.segments:
-            stream.segments.setdefault(span.request, []).append(span)
-        for handover in trace.handovers:
-            stream.handovers.setdefault(handover.request, []).append(handover)
         batch = stream.underway.pop(answer.request)
         self._setup.pace.finished(*stream.begun.pop(answer.request))
-        segments = tuple(stream.segments.pop(answer.request, ()))
-        handovers = tuple(stream.handovers.pop(answer.request, ()))
         counts = [job.rows for job in batch]
         parts: list[dict[str, np.ndarray]] = [answer.outputs] if len(batch) == 1 else split(answer.outputs, counts)
-        self._observer.answered(sum(counts), trace)
-        _clear(trace)
         start = min((span.start_s for span in segments), default=now)
+        self._observer.answered(sum(counts))
         row = 0
         for job, outputs in zip(batch, parts, strict=True):
             job.future.set_result(
@@ -246,6 +249,17 @@ class Feed:
             )  # fmt: skip
             row += job.rows
         self._batches += 1
+
+    def _spans(self, request: int, trace: Trace) -> tuple[tuple[SegmentSpan, ...], tuple[HandoverSpan, ...]]:
+        """What was measured of a request that has ended, well or not."""
+        stream = self._stream
+        for span in trace.segments:
+            stream.segments.setdefault(span.request, []).append(span)
+        for handover in trace.handovers:
+            stream.handovers.setdefault(handover.request, []).append(handover)
+        self._observer.measured(trace)
+        _clear(trace)
+        return tuple(stream.segments.pop(request, ())), tuple(stream.handovers.pop(request, ()))
 
     def _recover(self, error: Exception) -> None:
         """After a failure: the guilty request fails, the others are repeated."""

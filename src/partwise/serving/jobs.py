@@ -59,6 +59,8 @@ class _End:
 
 
 END: Final = _End()
+_LOOK_S = 0.5
+"""How long the feeding thread waits for a request before it looks after idle workers (assumed)."""
 
 
 class Queue:
@@ -117,11 +119,13 @@ class Queue:
             self._changed.notify()
 
     def take(self, underway: Sequence[Sequence[Job]]) -> list[Job] | _End | float | None:
-        """The next batch. Waits only while nothing is under way; otherwise None for none now, seconds for none before.
+        """The next batch; None for none now, seconds for none before. Waits, half a second at most, only while nothing
+        is under way.
 
         Args:
             underway: the batches that are not answered yet.
         """
+        until_s = time.monotonic() + _LOOK_S
         with self._changed:
             while True:
                 if self._interrupted:
@@ -131,9 +135,7 @@ class Queue:
                 held_s = self.pace_s() if wait_s == 0 else 0.0
                 if held_s > 0 and underway:
                     return held_s
-                if held_s > 0:
-                    self._changed.wait(held_s)
-                elif wait_s == 0:
+                if wait_s == 0 and held_s == 0:
                     batch = [job for job in self._pop() if job.alone or job.future.set_running_or_notify_cancel()]
                     if batch:
                         return batch
@@ -141,8 +143,10 @@ class Queue:
                     return END
                 elif underway:
                     return wait_s
+                elif (left_s := until_s - time.monotonic()) <= 0:
+                    return None
                 else:
-                    self._changed.wait(wait_s)
+                    self._changed.wait(min(held_s or wait_s or left_s, left_s))
 
     def _wait_s(self, underway: Sequence[Sequence[Job]]) -> float | None:
         """How long until the next batch is due: 0 now, None for no job at all."""

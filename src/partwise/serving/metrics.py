@@ -75,9 +75,12 @@ class Metrics:
         for name, text, value in gauges:
             Gauge(name, text, registry=self.registry).set_function(value)
 
-    def answered(self, rows: int, trace: Trace) -> None:
+    def answered(self, rows: int) -> None:
         """See `setup.Observer`."""
         self._rows.observe(rows)
+
+    def measured(self, trace: Trace) -> None:
+        """See `setup.Observer`."""
         for span in trace.segments:
             self._stage_s.labels(span.stage).observe(span.end_s - span.start_s)
         for span in trace.handovers:

@@ -74,6 +74,9 @@ def serve(
     chosen, key = options or ServeOptions(), os.environ.get(API_KEY) or None
     chosen.check(key)
     opened = package if isinstance(package, Package) else open_package(package)
+    if chosen.name is not None and (not chosen.name or _NOT_IN_A_PATH.search(chosen.name)):
+        raise InputError("--name", "is no name that can stand in a route", expected="letters, digits, `_`, `.`, `-`",
+                         got=chosen.name[:80])  # fmt: skip
     name = chosen.name or _NOT_IN_A_PATH.sub("_", opened.manifest.model).strip("_") or "model"
     version = opened.digest.removeprefix("sha256:")[:12]
     metadata = model_metadata(opened.manifest, name, version)

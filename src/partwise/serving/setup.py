@@ -22,8 +22,12 @@ __all__ = ["Observer", "Setup"]
 class Observer(Protocol):
     """Is told what happens, in the feeding thread."""
 
-    def answered(self, rows: int, trace: Trace) -> None:
-        """A batch is done; the trace holds what was measured since the last."""
+    def answered(self, rows: int) -> None:
+        """A batch is done."""
+        ...
+
+    def measured(self, trace: Trace) -> None:
+        """What was measured since the last time."""
         ...
 
     def incident(self, incident: Incident) -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from command import exit_code
 from partwise.cli.main import VERBS, partwise
-from partwise.cli.option_types import Objectives
+from partwise.cli.option_types import Devices, Objectives
 from partwise.errors import InputError
+
+_LONG = "a" * 300  # more than a name of a file may have on any usual system
 
 
 def test_help_lists_the_verbs_in_the_order_of_the_pipeline(
@@ -172,3 +174,32 @@ def test_objectives_complete() -> None:
     context = partwise.make_context("partwise", [], resilient_parsing=True)
     found = [item.value for item in kind.shell_complete(context, partwise.params[0], "stages,t")]
     assert found == ["stages,traffic", "stages,throughput"]
+    found = [item.value for item in kind.shell_complete(context, partwise.params[0], "0.5*traffic+0.5*thr")]
+    assert found == ["0.5*traffic+0.5*throughput"]
+
+
+def test_verbs_complete_without_being_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.import_module", lambda name: pytest.fail(f"imported {name}"))
+    context = partwise.make_context("partwise", [], resilient_parsing=True)
+    assert [item.value for item in partwise.shell_complete(context, "p")] == ["profile", "plan", "prove"]
+
+
+def test_devices_complete() -> None:
+    context = partwise.make_context("partwise", [], resilient_parsing=True)
+    found = Devices().shell_complete(context, partwise.params[0], "a100,h100-p")
+    assert [item.value for item in found] == ["a100,h100-pcie"]
+    assert [item.type for item in Devices().shell_complete(context, partwise.params[0], "mine")] == ["file"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("run", _LONG), ("verify", _LONG), ("compile", _LONG), ("prove", _LONG), ("plan", "x", "-o", _LONG)],
+    ids=lambda words: words[0],
+)
+def test_a_path_that_the_system_refuses_is_a_mistake(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(monkeypatch, *words) == 3
+    streams = capsys.readouterr()
+    assert "too long" in streams.err
+    assert "Traceback" not in streams.err

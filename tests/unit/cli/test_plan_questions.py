@@ -71,6 +71,9 @@ def test_fused_nodes_take_less(
     assert (alone["fusion"], fused["fusion"]) == ("none", "optimal")
     assert fused["value"] < alone["value"]
     assert fused["gap"] == 0
+    words = (graph, "--stages", 2, "--pareto", "time,memory", "--json")
+    alone, fused = (json.loads(call(monkeypatch, capsys, *words, "--fuse", rules)[1]) for rules in ("none", "optimal"))
+    assert fused["points"][0]["values"][0] < alone["points"][0]["values"][0]
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,77 @@ def test_what_cannot_be_divided_so_far_is_named_with_its_need() -> None:
     told = r"segment 3, `y/root`: needs more memory .* at most 50000000 bytes .* got at least \d+"
     with pytest.raises(InfeasibleError, match=told):
         divided(model, given, 50 * MB)
+
+
+def moved(found: Division) -> list[list[str]]:
+    """The groups whose nodes only take parts of values, or put parts together."""
+    ops = {node.output[0]: node.op_type for node in onnx.load_from_string(found.model).graph.node}
+    return [[*group] for group in found.groups if {ops[name] for name in group} <= {"Slice", "Concat"}]
+
+
+def test_a_convolution_is_divided_by_rows_where_that_is_cheaper() -> None:
+    """A large image and few channels: each part reads its rows and those that its windows reach over."""
+    random = np.random.default_rng(0)
+    weights = {"w": random.normal(size=(2, 1, 3, 3)) / 3, "b": random.normal(size=2)}
+    attributes = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [1, 1], "dilations": [1, 1], "group": 1}
+    model = chain([1, 1, 24, 24], [("Conv", ["x", "w", "b"], "c", attributes), ("Relu", ["c"], "y", {})], weights)
+    given = examples(1, 1, 24, 24)
+    found = divided(model, given, 100 * MB)
+    assert same_integers(model, found, given)
+    proto = onnx.load_from_string(found.model)
+    reads = {node.output[0]: node.input[0] for node in proto.graph.node if node.op_type == "Conv"}
+    assert len(reads) > 2
+    assert "x" not in reads.values(), "no circuit reads the whole image"
+    assert moved(found)[0][0].startswith("x/")
+    assert moved(found)[-1] == ["y"], "nor does one give it whole"
+    kept = [name for group in found.groups if [*group] not in moved(found) for name in group]
+    assert set(reads) <= set(kept)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [("Relu", ["x"], "y", {})],
+        [("MaxPool", ["x"], "y", {"kernel_shape": [2, 2], "strides": [2, 2]})],
+        [("MaxPool", ["x"], "y", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]})],
+        [("Relu", ["x"], "r", {}), ("MaxPool", ["r"], "y", {"kernel_shape": [3, 3], "strides": [2, 2]})],
+        [("Relu", ["x"], "r", {}), ("Add", ["r", "x"], "s", {}), ("AveragePool", ["s"], "y", {"kernel_shape": [2, 2]})],
+    ],
+)
+def test_what_stands_at_the_head_is_divided_without_a_product_before_it(nodes: list[tuple]) -> None:
+    model, given = chain([1, 4, 16, 16], nodes, {}), examples(1, 4, 16, 16)
+    found = divided(model, given, 60 * MB)
+    assert len(found.groups) - len(moved(found)) > 2
+    assert same_integers(model, found, given)
+    x = given[0]["x"].astype(float) / 2**BITS
+    assert np.array_equal(run(found.model, x), run(model, x)), "bit for bit, before anything is rounded"
+
+
+def test_a_product_whose_inputs_come_whole_is_divided_along_them() -> None:
+    random = np.random.default_rng(1)
+    weights = {"v": random.normal(size=(4, 2000)) / 40, "b": np.ones(4) / 3}
+    model, given = chain([1, 2000], [("Gemm", ["x", "v", "b"], "y", {"transB": 1})], weights), examples(1, 2000)
+    found = divided(model, given, 60 * MB)
+    assert same_integers(model, found, given)
+    products = [node for node in onnx.load_from_string(found.model).graph.node if node.op_type == "Gemm"]
+    assert len(products) > 2
+    assert all(node.input[0] != "x" for node in products)
+
+
+def test_tokens_are_divided_where_a_product_has_several() -> None:
+    """Rows of a block with a normalization: each part has all hidden elements of some tokens."""
+    random = np.random.default_rng(2)
+    weights = {"w": random.normal(size=(16, 16)) / 4, "g": np.ones(16), "s": np.zeros(16)}
+    nodes = [("MatMul", ["x", "w"], "p", {}), ("LayerNormalization", ["p", "g", "s"], "y", {"epsilon": 1e-12})]
+    model, given = chain([1, 8, 16], nodes, weights), examples(1, 8, 16)
+    found = divided(model, given, 150 * MB)
+    assert same_integers(model, found, given), "a normalization that is not divided itself rounds as before"
+    ops = [node.op_type for node in onnx.load_from_string(found.model).graph.node]
+    assert ops.count("LayerNormalization") > 1
+
+
+def test_an_operator_is_divided_along_two_axes_where_one_is_not_enough() -> None:
+    model, given = convolution(1), examples(1, 2, 8, 8)
+    found = divided(model, given, 40 * MB)
+    assert same_integers(model, found, given)
+    assert any("/0/0" in name or "/0/1" in name for group in found.groups for name in group), "parts of parts"

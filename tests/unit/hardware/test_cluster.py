@@ -71,6 +71,9 @@ sources = [{ figures = ["*"], text = "measured", date = "2026-11-21" }]
     assert cluster.is_uniform
 
 
+PAIR = '[[links.pair]]\nends = ["{}", "cpu"]\nlink = "pcie4-x16"\n[pools]'
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -81,6 +84,12 @@ sources = [{ figures = ["*"], text = "measured", date = "2026-11-21" }]
         (('between = "ethernet-10g"', ""), "nothing connects"),
         (('ram = "32GiB"', 'swap = "32GiB"'), "no pool"),
         (('ends = ["cpu"', 'ends = ["fpga"'), "names `fpga`"),
+        (('ends = ["cpu"', 'via = "desk"\nends = ["cpu"'), "unknown key `via`"),
+        (
+            ("[pools]", '[[links.pair]]\nends = ["ultra9-185h-gpu", "cpu"]\nlink = "pcie4-x16"\n[pools]'),
+            "each pair once",
+        ),
+        (("[pools]", '[[links.pair]]\nends = ["cpu", "cpu"]\nlink = "pcie4-x16"\n[pools]'), "two members"),
         (('within = "pcie4-x16"', "within = 3"), "is no cluster"),
         (("[pools]", "[pools"), "is no TOML"),
     ],

@@ -8,9 +8,9 @@ import pytest
 
 from graphs import Builder, chain
 from partwise.errors import InfeasibleError, InputError, PartwiseError
-from partwise.hardware import Cluster, equal_devices, find_device, find_link
+from partwise.hardware import REFERENCE_CLUSTER, Cluster, equal_devices, find_device, find_link
 from partwise.ir import Graph, contract
-from partwise.planning import Constraints, Limits, Objective, Pin, Plan, parse_constraints, plan, violations
+from partwise.planning import Constraints, Limits, Objective, Pin, Plan, Terms, parse_constraints, plan, violations
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.rates import RateTable
 from partwise.profiling import profile
@@ -31,9 +31,8 @@ def three() -> Cluster:
 
 
 def planned(graph: Graph, constraints: Constraints, stages: int | None = None, cluster: Cluster | None = None) -> Plan:
-    given = {} if cluster is None else {"cluster": cluster}
-    wanted = [Objective.BALANCE]
-    return plan(graph, profile(graph), Limits(stages=stages), wanted, constraints=constraints, **given)
+    terms = Terms(cluster=cluster or REFERENCE_CLUSTER, constraints=constraints)
+    return plan(graph, profile(graph), Limits(stages=stages), [Objective.BALANCE], terms)
 
 
 def homes(made: Plan, module: str) -> set[str]:
@@ -122,7 +121,12 @@ def test_more_pinned_devices_than_stages() -> None:
 def test_slices_refuse_pins() -> None:
     graph, pins = modules(2), (Pin(name="layers.0", device="a100-1"),)
     with pytest.raises(InputError, match="slices"):
-        plan(graph, profile(graph), Limits(), constraints=Constraints(pins=pins), cluster=three(), solver="slices")
+        plan(
+            graph,
+            profile(graph),
+            Limits(),
+            terms=Terms(constraints=Constraints(pins=pins), cluster=three(), solver="slices"),
+        )
 
 
 def test_a_plan_that_breaks_them_is_found_out() -> None:
@@ -168,7 +172,7 @@ def test_a_memory_limit_that_is_too_tight_is_named_beside_a_cluster() -> None:
     graph = modules(6)
     most = max(stage.peak_bytes for stage in planned(graph, Constraints(), cluster=three()).stages)
     with pytest.raises(InfeasibleError, match="memory: no plan keeps the limit, though the devices") as caught:
-        plan(graph, profile(graph), Limits(memory_bytes=most // 2), [Objective.BALANCE], cluster=three())
+        plan(graph, profile(graph), Limits(memory_bytes=most // 2), [Objective.BALANCE], Terms(cluster=three()))
     enough = int(str(caught.value.hint).removeprefix("--memory ").removesuffix("."))
     assert most // 2 < enough <= 2 * most
-    plan(graph, profile(graph), Limits(memory_bytes=enough), [Objective.BALANCE], cluster=three())
+    plan(graph, profile(graph), Limits(memory_bytes=enough), [Objective.BALANCE], Terms(cluster=three()))

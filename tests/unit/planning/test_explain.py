@@ -8,7 +8,7 @@ from math import fsum
 import pytest
 
 from graphs import transformer
-from partwise.hardware import Cluster, equal_devices, find_device, find_link
+from partwise.hardware import equal_devices, find_device, find_link
 from partwise.ir import contract
 from partwise.planning import (
     Constraints,
@@ -17,6 +17,7 @@ from partwise.planning import (
     Objective,
     Pin,
     Plan,
+    Terms,
     explain_plan,
     parse_objectives,
     plan,
@@ -28,10 +29,11 @@ from partwise.profiling import profile
 GRAPH = transformer(2, 64, 16, vocabulary=100)
 LINK = find_link("pcie4-x16")
 CLUSTER = equal_devices(replace(find_device("a100"), name="gpu"), LINK, 3)
+TERMS = Terms(cluster=CLUSTER)
 
 
-def made_with(limits: Limits, *wanted: Objective, cluster: Cluster = CLUSTER, **more: object) -> Plan:
-    return plan(GRAPH, profile(GRAPH), limits, wanted, cluster=cluster, **more)  # type: ignore[arg-type]
+def made_with(limits: Limits, *wanted: Objective, terms: Terms = TERMS) -> Plan:
+    return plan(GRAPH, profile(GRAPH), limits, wanted, terms)
 
 
 def explained(made: Plan) -> Explanation:
@@ -83,7 +85,7 @@ def test_pinned_units_hold_a_cut() -> None:
     moves = [move.node for move in (boundary.earlier, boundary.later) if move is not None]
     home = {GRAPH.nodes[node].name: stage.device for stage in free.stages for node in stage.nodes}
     pins = tuple(Pin(name=name, device=home[name]) for name in moves)
-    held = made_with(Limits(stages=2), Objective.THROUGHPUT, constraints=Constraints(pins=pins))
+    held = made_with(Limits(stages=2), Objective.THROUGHPUT, terms=replace(TERMS, constraints=Constraints(pins=pins)))
     assert held.value == pytest.approx(free.value)
     again = explained(held).boundaries[0]
     found = [move for move in (again.earlier, again.later) if move is not None]
@@ -97,7 +99,7 @@ def test_more_hardware_is_worth_what_a_new_plan_says() -> None:
     found = {row.change: row for row in explained(made).what_if}
     assert list(found) == ["one more gpu", "25 % more memory", "links twice as fast"]
     fast = replace(CLUSTER, within=replace(LINK, bytes_per_s=2 * LINK.bytes_per_s))
-    again = made_with(Limits(memory_bytes=least), Objective.THROUGHPUT, cluster=fast)
+    again = made_with(Limits(memory_bytes=least), Objective.THROUGHPUT, terms=Terms(cluster=fast))
     assert found["links twice as fast"].value == again.value
     wide = made_with(Limits(memory_bytes=int(least * 1.25)), Objective.THROUGHPUT)
     assert found["25 % more memory"].value == wide.value
@@ -106,7 +108,7 @@ def test_more_hardware_is_worth_what_a_new_plan_says() -> None:
 
 def test_weighted_plans_are_explained_by_their_sum() -> None:
     blend = parse_objectives("1*throughput+1*traffic")
-    made = plan(GRAPH, profile(GRAPH), Limits(stages=3), blend, cluster=CLUSTER)
+    made = plan(GRAPH, profile(GRAPH), Limits(stages=3), blend, TERMS)
     found = explained(made)
     assert all(m.objective is None for b in found.boundaries for m in (b.earlier, b.later) if m is not None)
     links = next(row for row in found.what_if if row.change.startswith("links"))

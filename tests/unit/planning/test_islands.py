@@ -9,7 +9,7 @@ import pytest
 
 from graphs import chain
 from partwise.hardware import REFERENCE_DEVICE, Cluster, Link, Member, Wire
-from partwise.planning import Limits, Objective, Plan, plan
+from partwise.planning import Limits, Objective, Plan, Terms, plan
 from partwise.profiling import profile
 
 GRAPH = chain([2048] * 17, rows=256)
@@ -20,7 +20,7 @@ ONE_HOST = replace(TWO_HOSTS, members=MEMBERS[:2])
 
 
 def planned(cluster: Cluster, objective: Objective, stages: int | None = None) -> Plan:
-    return plan(GRAPH, profile(GRAPH), Limits(stages=stages), [objective], cluster=cluster)
+    return plan(GRAPH, profile(GRAPH), Limits(stages=stages), [objective], Terms(cluster=cluster))
 
 
 @pytest.mark.parametrize("objective", [Objective.THROUGHPUT, Objective.LATENCY])

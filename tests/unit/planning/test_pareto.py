@@ -10,7 +10,7 @@ import pytest
 from graphs import chain, transformer
 from partwise.errors import InfeasibleError, InputError
 from partwise.hardware import equal_devices, find_device, find_link
-from partwise.planning import Limits, Objective, pareto, plan
+from partwise.planning import Limits, Objective, Terms, pareto, plan
 from partwise.profiling import profile
 
 GRAPH = transformer(1, 32, 8, vocabulary=100)
@@ -34,10 +34,10 @@ def test_the_ends_of_the_front_are_the_best_plans() -> None:
 
 
 def test_every_point_is_found_again_by_its_question() -> None:
-    front = pareto(GRAPH, profile(GRAPH), Limits(), AXES, cluster=CLUSTER)
+    front = pareto(GRAPH, profile(GRAPH), Limits(), AXES, Terms(cluster=CLUSTER))
     for point in front.points:
         limits = Limits(stages=point.stages, memory_bytes=point.memory_bytes)
-        made = plan(GRAPH, profile(GRAPH), limits, point.objectives, cluster=CLUSTER)
+        made = plan(GRAPH, profile(GRAPH), limits, point.objectives, Terms(cluster=CLUSTER))
         values = {level.objective: level.value for level in made.levels}
         for axis, value in zip(front.axes, point.values, strict=True):
             assert values.get(axis, value) == value
@@ -64,7 +64,21 @@ def test_questions_without_an_answer() -> None:
         pareto(graph, profile(graph), Limits(memory_bytes=10), AXES, stages=(2,))
 
 
+@pytest.mark.parametrize(
+    ("limits", "terms", "stages"),
+    [
+        (Limits(max_parameters=0), Terms(), (2,)),
+        (Limits(), Terms(), (0,)),
+        (Limits(), Terms(effort=0), (2,)),
+        (Limits(), Terms(solver="magic"), (2,)),
+    ],
+)
+def test_limits_and_terms_that_no_plan_takes_are_refused(limits: Limits, terms: Terms, stages: tuple[int]) -> None:
+    with pytest.raises(InputError, match=r"at least 1|no such solver"):
+        pareto(GRAPH, profile(GRAPH), limits, AXES, terms, stages=stages)
+
+
 def test_counts_beyond_the_devices_are_left_out() -> None:
     two = replace(CLUSTER, members=CLUSTER.members[:2])
-    front = pareto(GRAPH, profile(GRAPH), Limits(), AXES, stages=range(1, 9), cluster=two)
+    front = pareto(GRAPH, profile(GRAPH), Limits(), AXES, Terms(cluster=two), stages=range(1, 9))
     assert {point.stages for point in front.points} <= {1, 2}

@@ -10,7 +10,7 @@ from graphs import decoder
 from partwise.errors import InfeasibleError, InputError
 from partwise.hardware import REFERENCE_DEVICE, Cluster, Device, Link, Member
 from partwise.ir import Graph
-from partwise.planning import Answer, Limits, Objective, PhasePlan, Plan, Reserve, check_plan, plan, plan_phases
+from partwise.planning import Answer, Limits, Objective, PhasePlan, Plan, Reserve, Terms, check_plan, plan, plan_phases
 from partwise.profiling import Logits, Phase, Profile, phase_sizes, profile
 
 GRAPH = decoder(3, capacity=512, heads=16, width=64, symbolic=True)
@@ -34,7 +34,7 @@ def profiles(prompt: int, generate: int, graph: Graph = GRAPH) -> dict[Phase, Pr
 
 def planned(where: Cluster, prompt: int = 2048, generate: int = 100, limits: Limits | None = None) -> PhasePlan:
     return plan_phases(
-        GRAPH, profiles(prompt, generate), limits or Limits(), prompt=prompt, generate=generate, cluster=where
+        GRAPH, profiles(prompt, generate), limits or Limits(), Terms(cluster=where), prompt=prompt, generate=generate
     )
 
 
@@ -80,7 +80,9 @@ def test_the_answer_is_the_least_and_its_bound_is_one() -> None:
         assert found.value == min(values)
         assert 0 < found.bound <= found.value
         for phase, counted in profiles(2048, 100).items():
-            alone = plan(GRAPH, counted, Limits(), [Objective.LATENCY], cluster=where, reserve=Reserve(cache=2148))
+            alone = plan(
+                GRAPH, counted, Limits(), [Objective.LATENCY], Terms(cluster=where, reserve=Reserve(cache=2148))
+            )
             assert alone.bound <= getattr(found, phase).value
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from graphs import Builder, chain, diamond, transformer
 from partwise.errors import InfeasibleError, InputError
 from partwise.hardware import REFERENCE_DEVICE, Link, equal_devices
 from partwise.ir import Graph, contract
-from partwise.planning import Limits, Objective, Plan, check_plan, default_objectives, plan
+from partwise.planning import Limits, Objective, Plan, Terms, check_plan, default_objectives, plan
 from partwise.profiling import profile
 
 
-def _plan(graph: Graph, limits: Limits, *objectives: Objective, **options: object) -> Plan:
-    return plan(graph, profile(graph), limits, objectives, **options)  # type: ignore[arg-type]
+def _plan(graph: Graph, limits: Limits, *objectives: Objective, **terms: Any) -> Plan:
+    return plan(graph, profile(graph), limits, objectives, Terms(**terms))
 
 
 @pytest.mark.parametrize("stages", [1, 2, 5, 20])

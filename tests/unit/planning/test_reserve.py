@@ -9,15 +9,16 @@ from itertools import combinations
 import pytest
 
 from graphs import chain, decoder
-from partwise.errors import InfeasibleError, InputError
-from partwise.hardware import REFERENCE_DEVICE, REFERENCE_LINK, equal_devices
+from partwise.errors import GraphError, InfeasibleError, InputError
+from partwise.hardware import REFERENCE_CLUSTER, REFERENCE_DEVICE, REFERENCE_LINK, Cluster, equal_devices
 from partwise.ir import Graph, contract
-from partwise.planning import Limits, Objective, Plan, Reserve, plan, plan_from_data, plan_to_data, violations
+from partwise.planning import Limits, Objective, Plan, Reserve, Terms, plan, plan_from_data, plan_to_data, violations
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.orders import orders
 from partwise.planning.price import Priced, measure, price
 from partwise.planning.problem import Problem, formulate
 from partwise.planning.rates import RateTable
+from partwise.planning.reserve import kept_in
 from partwise.planning.slicing import Line, Room
 from partwise.profiling import profile
 
@@ -26,9 +27,13 @@ TOKEN = 2 * 2 * 8 * 4  # K and V, shared heads, width, bytes of float32
 
 
 def planned(
-    graph: Graph, limits: Limits, *objectives: Objective, reserve: Reserve | None = None, **options: object
+    graph: Graph,
+    limits: Limits,
+    *objectives: Objective,
+    reserve: Reserve | None = None,
+    cluster: Cluster = REFERENCE_CLUSTER,
 ) -> Plan:
-    return plan(graph, profile(graph), limits, objectives, reserve=reserve or Reserve(), **options)  # pyright: ignore
+    return plan(graph, profile(graph), limits, objectives, Terms(cluster=cluster, reserve=reserve or Reserve()))
 
 
 def problem_of(graph: Graph, reserve: Reserve) -> Problem:
@@ -162,6 +167,13 @@ def test_refused_where_a_graph_does_not_show_it() -> None:
         planned(PLAIN, Limits(stages=1), reserve=Reserve(sequences=8))
     with pytest.raises(InputError, match="at least 1"):
         planned(PLAIN, Limits(stages=1), reserve=Reserve(cache=0))
+
+
+def test_a_state_that_is_no_buffer_is_a_broken_graph() -> None:
+    name = next(iter(CACHED.writes.values()))
+    flat = tuple(replace(spec, shape=(64,)) if spec.name == name else spec for spec in CACHED.tensors)
+    with pytest.raises(GraphError, match="no buffer of keys or values"):
+        kept_in(replace(CACHED, tensors=flat), {}, Reserve())
 
 
 @pytest.mark.parametrize("share", [1.0, 0.8, 0.6, 0.3])

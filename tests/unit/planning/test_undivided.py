@@ -6,7 +6,7 @@ import pytest
 
 from graphs import chain
 from partwise.hardware import REFERENCE_DEVICE, Cluster, Link, equal_devices
-from partwise.planning import Limits, Objective, plan
+from partwise.planning import Limits, Objective, Terms, plan
 from partwise.profiling import profile
 
 GRAPH = chain([512] * 9, rows=64)
@@ -17,15 +17,15 @@ def cluster(bytes_per_s: float) -> Cluster:
 
 
 def notes(where: Cluster, *objectives: Objective, stages: int | None = None) -> str:
-    return "; ".join(plan(GRAPH, profile(GRAPH), Limits(stages=stages), objectives, cluster=where).notes)
+    return "; ".join(plan(GRAPH, profile(GRAPH), Limits(stages=stages), objectives, Terms(cluster=where)).notes)
 
 
 def test_what_the_best_division_tried_would_take() -> None:
     found = notes(cluster(1e8), Objective.THROUGHPUT)
     assert "do not split: " in found
     assert "sends 128 KiB" in found  # 64 rows of 512 float32
-    alone = plan(GRAPH, profile(GRAPH), Limits(), [Objective.THROUGHPUT], cluster=cluster(1e8)).value
-    two = plan(GRAPH, profile(GRAPH), Limits(stages=2), [Objective.THROUGHPUT], cluster=cluster(1e8)).value
+    alone = plan(GRAPH, profile(GRAPH), Limits(), [Objective.THROUGHPUT], Terms(cluster=cluster(1e8))).value
+    two = plan(GRAPH, profile(GRAPH), Limits(stages=2), [Objective.THROUGHPUT], Terms(cluster=cluster(1e8))).value
     assert two > alone
 
 

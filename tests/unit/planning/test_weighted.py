@@ -10,7 +10,17 @@ from graphs import chain, transformer
 from partwise.errors import InfeasibleError, InputError
 from partwise.hardware import equal_devices, find_device, find_link
 from partwise.ir import contract
-from partwise.planning import Blend, Limits, Objective, Share, parse_objectives, plan, plan_from_data, plan_to_data
+from partwise.planning import (
+    Blend,
+    Limits,
+    Objective,
+    Share,
+    Terms,
+    parse_objectives,
+    plan,
+    plan_from_data,
+    plan_to_data,
+)
 from partwise.planning import violations as violations_of
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.rates import RateTable
@@ -39,11 +49,11 @@ def test_wrong_texts_are_refused(text: str) -> None:
 
 def test_a_weighted_plan_states_its_parts() -> None:
     limits = Limits(stages=3)
-    made = plan(GRAPH, profile(GRAPH), limits, parse_objectives("0.7*throughput+0.3*traffic"), cluster=CLUSTER)
+    made = plan(GRAPH, profile(GRAPH), limits, parse_objectives("0.7*throughput+0.3*traffic"), Terms(cluster=CLUSTER))
     time, traffic = made.levels
     assert (time.weight, traffic.weight) == (0.7, 0.3)
     for level in made.levels:
-        alone = plan(GRAPH, profile(GRAPH), limits, [level.objective], cluster=CLUSTER)
+        alone = plan(GRAPH, profile(GRAPH), limits, [level.objective], Terms(cluster=CLUSTER))
         assert level.scale == pytest.approx(alone.value)
     assert made.value == pytest.approx(0.7 * time.value / time.scale + 0.3 * traffic.value / traffic.scale)  # type: ignore[operator]
     assert 1 <= made.bound <= made.value
@@ -54,13 +64,15 @@ def test_a_weighted_plan_states_its_parts() -> None:
 def test_an_objective_whose_best_is_nothing_is_divided_by_what_others_pay() -> None:
     wide = chain([512] * 5, rows=4096)
     fast = replace(CLUSTER, within=find_link("nvlink3"))
-    made = plan(wide, profile(wide), Limits(), parse_objectives("0.9*throughput+0.1*traffic"), cluster=fast)
+    made = plan(wide, profile(wide), Limits(), parse_objectives("0.9*throughput+0.1*traffic"), Terms(cluster=fast))
     assert made.levels[1].scale not in (None, 0)
     assert "its own best is 0" in made.notes[1]
 
 
 def test_lying_weights_are_found_out() -> None:
-    made = plan(GRAPH, profile(GRAPH), Limits(stages=2), parse_objectives("1*traffic+1*latency"), cluster=CLUSTER)
+    made = plan(
+        GRAPH, profile(GRAPH), Limits(stages=2), parse_objectives("1*traffic+1*latency"), Terms(cluster=CLUSTER)
+    )
     rates = RateTable(profile(GRAPH), CLUSTER)
     for change in ({"weight": 2.0}, {"scale": 0.0}, {"weight": None}):
         spoiled = replace(made, levels=(made.levels[0], replace(made.levels[1], **change)))

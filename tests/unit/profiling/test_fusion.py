@@ -34,6 +34,16 @@ def test_pointwise_steps_go_with_their_maker() -> None:
     assert fuse(graph, profile(graph), rules=Rules.PATTERNS).activation_bytes == 4 * TENSOR
 
 
+def test_a_decomposition_needs_the_whole_matrix_though_its_result_has_the_shape_of_a_sum() -> None:
+    units = []
+    for op in ("sum.dim_IntList", "linalg_eigvalsh.default"):
+        make = Builder()
+        square = make.node("aten.relu.default", [make.input((WIDTH, WIDTH))], (WIDTH, WIDTH))
+        graph = make.graph(make.node(f"aten.{op}", [square, (1,)] if "sum" in op else [square], (WIDTH,)))
+        units.append(len(fuse(graph, profile(graph), fast_memory_bytes=None).units))
+    assert units == [1, 2]
+
+
 def test_fast_memory_decides_whether_two_products_are_one_unit() -> None:
     graph = chain([WIDTH, WIDTH, WIDTH], ROWS)
     row = 16 * WIDTH * 4  # a tile's rows of what lies between the two products

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,32 @@ def test_the_products_have_the_macs_of_the_node(
     found = cost(op, out, *operands)
     assert list(found.products) == expected
     assert sum(product.macs for product in found.products) == found.macs
+
+
+@pytest.mark.parametrize(
+    ("equation", "shapes", "out", "expected"),
+    [
+        ("byhwc,hkc->byhwk", [(2, 3, 4, 5, 6), (4, 7, 6)], (2, 3, 4, 5, 7), Product(4, 30, 7, 6)),
+        ("...ij,...jk->...ik", [(2, 5, 3), (2, 3, 7)], (2, 5, 7), Product(2, 5, 7, 3)),
+        ("ij,jk->k", [(2, 3), (3, 7)], (7,), Product(1, 1, 7, 6)),
+        ("ij,jk,kl->il", [(2, 3), (3, 7), (7, 5)], (2, 5), Product(1, 2, 5, 11)),
+    ],
+)
+def test_an_einsum_by_the_dims_that_stay(
+    equation: str, shapes: Sequence[Sequence[int]], out: Sequence[int], expected: Product
+) -> None:
+    """Of more than two operands, or with a dim summed alone, one product over the result's elements."""
+    make = Builder()
+    names = [make.input(shape) for shape in shapes]
+    graph = make.graph(make.node("aten.einsum.default", names, out))
+    node = replace(graph.nodes[0], args=(equation, tuple(map(Ref, names))))
+    (found,) = profile(replace(graph, nodes=(node,))).nodes[0].products
+    assert found == expected
+
+
+def test_a_tensordot_by_the_dims_that_stay() -> None:
+    found = cost("aten.tensordot.default", (3, 6), (3, 4, 5), (4, 5, 6), more=((1, 2), (0, 1)))
+    assert found.products == (Product(1, 3, 6, 20),)
 
 
 @pytest.mark.parametrize(

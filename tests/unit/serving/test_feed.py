@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import wait
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from partwise.errors import EngineError, InputError, InterfaceMismatchError, PartwiseError, RunError
@@ -27,6 +30,7 @@ from partwise.serving.jobs import BusyError, Job
 from partwise.serving.setup import Setup
 from tests.engines import POISON
 from tests.packages import change_manifest, example, small_package
+from tests.waiting import assert_gone, until
 
 POLICY = Policy(keep_going=True, divide=False, attempts=1)
 
@@ -38,8 +42,10 @@ class Told:
     incidents: list[Incident] = field(default_factory=list[Incident])
     errors: list[PartwiseError] = field(default_factory=list[PartwiseError])
 
-    def answered(self, rows: int, trace: Trace) -> None:
+    def answered(self, rows: int) -> None:
         self.rows.append(rows)
+
+    def measured(self, trace: Trace) -> None:
         self.spans += len(trace.segments)
 
     def incident(self, incident: Incident) -> None:
@@ -118,6 +124,31 @@ def test_only_the_guilty_fails(package: Package) -> None:
     assert told.errors == []
     assert {incident.what for incident in told.incidents} <= {"failed", "given up"}
     assert told.incidents
+
+
+def test_what_fails_leaves_nothing_measured_behind(package: Package) -> None:
+    """A request that fails in the last stage has been measured in those before it; a server runs for months."""
+    policy = replace(POLICY, exclude_after=99, abandon_after=99)
+    options = Options(engine="null,null,fake:null+fail=1", threads=1, policy=policy)
+    with feeding(setup_of(package, options=options, max_batch=1)) as (feed, told):
+        jobs = [feed.submit(example()) for _ in range(5)]
+        assert all(isinstance(job.future.exception(20), EngineError) for job in jobs)
+        assert told.spans == 5 * 2
+        assert not feed._stream.segments  # pyright: ignore[reportPrivateUsage]
+        assert not feed._stream.handovers  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_worker_that_hangs_does_not_outlive_the_end(package: Package) -> None:
+    options = Options(engine="null,fake:null+hang=1,null", threads=1, policy=POLICY)
+    with feeding(setup_of(package, executor="processes", options=options, max_batch=1)) as (feed, _):
+        job, workers = feed.submit(example()), psutil.Process().children()
+        until(lambda: feed.underway == 1)
+        os.kill(workers[0].pid, signal.SIGSTOP)  # notices nothing at all
+        assert not feed.close(0.2)
+        with pytest.raises(RunError, match="ended before this request was answered"):
+            job.future.result(5)
+        assert_gone(worker.pid for worker in workers)
+        assert not feed.ready.is_set()
 
 
 def test_an_executor_that_breaks_is_replaced_and_nothing_is_lost(

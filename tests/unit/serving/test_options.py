@@ -38,6 +38,12 @@ def test_figures_out_of_range(name: str, value: int) -> None:
         ServeOptions(**{name: value}).check(None)
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "a b", "?"])
+def test_a_name_that_no_route_can_hold(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no name that can stand in a route"):
+        serve(small_package(tmp_path / "package", "null"), ServeOptions(port=0, name=name))
+
+
 def test_a_model_that_cannot_be_loaded_ends_the_server_with_its_error(tmp_path: Path) -> None:
     package = small_package(tmp_path / "package", "null")
     with pytest.raises(InputError, match="engine `abacus`: is unknown"):

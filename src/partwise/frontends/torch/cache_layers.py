@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from partwise.errors import ModelError, PartwiseError
 from partwise.extras import require
+from partwise.frontends.torch.experts import experts_as_one_op
 from partwise.frontends.torch.surroundings import quiet
 
 __all__ = ["KeyValues", "Places", "buffers", "key_values"]
@@ -62,7 +63,7 @@ def key_values(module: Any, subject: str) -> tuple[KeyValues, ...]:
                          expected="a class such as LlamaForCausalLM", got=type(module).__name__)  # fmt: skip
     torch, kept = require("torch"), require("transformers.cache_utils").Cache(layer_class_to_replicate=_recorder())
     try:
-        with quiet(), torch.no_grad():
+        with quiet(), torch.no_grad(), experts_as_one_op(module):
             module(torch.zeros(1, _PROBED, dtype=torch.int64), past_key_values=kept, use_cache=True)
     except PartwiseError:
         raise

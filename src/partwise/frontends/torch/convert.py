@@ -17,7 +17,7 @@ __all__ = ["Naming", "convert"]
 _DROPPED = frozenset({"device", "pin_memory", "layout", "non_blocking"})
 """Keywords that say where, not what; the engine decides where."""
 _ASSERTIONS = ("aten._assert_tensor_metadata", "aten._assert_scalar", "aten._assert_async", "aten.sym_constrain_range")
-_RANDOM = ("aten.rand", "aten.normal", "aten.bernoulli", "aten.multinomial", "aten.native_dropout", "aten.poisson",
+_RANDOM = ("aten.rand", "aten.normal", "aten.bernoulli", "aten.multinomial", "aten.native_dropout", "aten.poisson.",
            "aten.dropout", "aten.uniform", "aten.exponential", "aten._fused_dropout", "aten.rrelu", "aten.cauchy",
            "aten.geometric", "aten.log_normal")  # fmt: skip
 

@@ -22,7 +22,18 @@ MOST_ELEMENTS = 1 << 33
 MOST_GROWTH = 1 << 31
 """Of one number by which a result may be larger than its argument."""
 
+_WINDOWS = {
+    "bartlett": "default periodic",
+    "blackman": "default periodic",
+    "hamming": "default periodic periodic_alpha periodic_alpha_beta",
+    "kaiser": "default periodic beta",
+}
 _PARAMETERS = {
+    **{
+        f"aten.{name}_window.{overload}": ("window_length",)
+        for name, overloads in _WINDOWS.items()
+        for overload in overloads.split()
+    },
     "aten.arange.default": ("end",),
     "aten.arange.start": ("start", "end"),
     "aten.arange.start_step": ("start", "end", "step"),
@@ -33,7 +44,7 @@ _PARAMETERS = {
     "aten.linspace.default": ("start", "end", "steps"),
     "aten.logspace.default": ("start", "end", "steps", "base"),
 }
-_COUNTS = ("n", "m", "steps")
+_COUNTS = ("n", "m", "steps", "window_length")
 """Leading parameters of the factories that take no shape, since each may be given by name.
 Source: native_functions.yaml of PyTorch."""
 

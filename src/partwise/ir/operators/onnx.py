@@ -77,6 +77,8 @@ _ML_CONTRACTIONS: dict[str, tuple[Kind, Rule]] = {
     "SVMRegressor": (Kind.MATMUL, rules.ml_support_vectors),
 }
 
+_UNCOUNTED = frozenset("DFT Det Inverse STFT TreeEnsemble TreeEnsembleClassifier TreeEnsembleRegressor".split())
+"""Spectra, decompositions of matrices, walks through trees: no rule counts their arithmetic."""
 _CHEAP_KINDS = frozenset({Kind.ELEMENTWISE, Kind.MOVEMENT, Kind.FACTORY, Kind.VIEW})
 _CHEAP_OTHERS = frozenset("ArgMax ArgMin CumSum Gather ReduceMax ReduceMin ReduceProd ReduceSum".split())
 """On positions and masks; what reads a large table is not cheap all the same (`ir.contraction`)."""
@@ -105,6 +107,7 @@ def rows(
             kind=kind,
             cheap=kind in _CHEAP_KINDS or name in _CHEAP_OTHERS,
             macs=rules.bodies if kind is Kind.CONTROL else None,
+            uncounted=name in _UNCOUNTED,
             limit=kind is Kind.FACTORY,
         )
         for kind, names in listed.items()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from partwise.errors import GraphError
 from partwise.ir.arguments import Argument, Ref, Sym
 from partwise.ir.dims import evaluate, evaluate_shape
 from partwise.ir.graph import Graph, Node, TensorSpec
@@ -86,6 +87,8 @@ class Operator:
     kind: Kind
     macs: Rule | None = None
     """Multiply-accumulates of one call; None for operators that have none (1 MAC = 2 FLOPs)."""
+    uncounted: bool = False
+    """Its arithmetic is neither multiply-accumulates nor a pass over the elements, and no rule counts it."""
     cheap: bool = False
     """Small enough beside its input that a stage may compute it again rather than receive it."""
     limit: bool = False
@@ -95,5 +98,13 @@ class Operator:
     change which path a kernel takes: an engine closes them at once, cut or not."""
 
     def count_macs(self, graph: Graph, node: Node, bindings: Mapping[str, int]) -> int:
-        """Multiply-accumulates of a node at the given sizes."""
-        return self.macs(Call(node, graph.spec, bindings)) if self.macs else 0
+        """Multiply-accumulates of a node at the given sizes.
+
+        Raises:
+            GraphError: arguments that the operator does not take: too few, or of other ranks.
+        """
+        try:
+            return self.macs(Call(node, graph.spec, bindings)) if self.macs else 0
+        except (IndexError, KeyError, TypeError, ValueError):  # the rules are written for calls that run
+            what = "has arguments that its operator does not take"
+            raise GraphError(f"node `{node.name}` ({node.op})", what) from None

@@ -10,9 +10,8 @@ from partwise.ir import Contraction, Format, contract
 from partwise.planning.emitting import accelerate, llama_cpp, pipelining, vllm
 from partwise.planning.emitting.records import Emission, Grain, Placed, Target, Written
 from partwise.planning.emitting.rounding import round_plan
-from partwise.planning.evaluator import Evaluator
-from partwise.planning.rates import rate_table
 from partwise.planning.records import Level, Plan
+from partwise.planning.terms import Terms
 from partwise.profiling import profile
 
 __all__ = ["emit"]
@@ -49,9 +48,7 @@ def emit(plan: Plan, target: Target) -> Emission:
             f"--emit {target}", "the graph has no modules", expected="a torch model", got=plan.graph.format
         )
     contraction, dialect = contract(plan.graph), _DIALECTS[target]
-    counted = profile(plan.graph, plan.sizes)
-    rates = rate_table(contraction, counted, plan.cluster, plan.reserve, plan.fusion)
-    evaluator = Evaluator(contraction, rates)
+    evaluator = Terms.of(plan).evaluator(contraction, profile(plan.graph, plan.sizes))
     grain = dialect.grain(contraction)
     placed = round_plan(plan, grain, evaluator, str(target))
     written = dialect.write(contraction, plan, grain, placed)

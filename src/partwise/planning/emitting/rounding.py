@@ -26,11 +26,11 @@ from partwise.planning.ideals import solve_ideals
 from partwise.planning.pools import solve_in_pools
 from partwise.planning.problem import Problem, formulate
 from partwise.planning.records import Objective, Plan
+from partwise.planning.terms import USUAL
 
 __all__ = ["round_plan"]
 
 _COUNTS = (Objective.STAGES, Objective.DEVICES)
-_EFFORT = 10  # as the planner's own
 _MORE_STAGES = 8  # tried beyond the plan's, where coarser stages no longer fit
 
 
@@ -108,7 +108,7 @@ class _Line:
         demand = Demand(
             limits=replace(self._plan.limits, stages=stages),
             objectives=tuple(level.objective for level in self._plan.levels),
-            effort=_EFFORT,
+            effort=USUAL.effort,
             seed=0,
             evaluator=self._evaluator,
         )

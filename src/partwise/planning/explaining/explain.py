@@ -5,25 +5,22 @@ Everything is found from the plan's record alone, by pricing its neighbours and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from math import fsum, inf
 
 from partwise.ir import contract
-from partwise.planning.evaluator import Evaluator
 from partwise.planning.explaining.moves import boundary_reasons
 from partwise.planning.explaining.records import Explanation, StageReason
 from partwise.planning.explaining.what_if import what_if
 from partwise.planning.price import transfers
-from partwise.planning.rates import rate_table
 from partwise.planning.records import Plan, Stage
+from partwise.planning.terms import USUAL, Terms
 from partwise.profiling import Profile
 
 __all__ = ["explain_plan"]
 
-_EFFORT = 10  # as of `plan`
 
-
-def explain_plan(plan: Plan, profile: Profile, *, effort: int = _EFFORT, seed: int = 0) -> Explanation:
+def explain_plan(plan: Plan, profile: Profile, *, effort: int = USUAL.effort, seed: int = 0) -> Explanation:
     """Why a plan is as it is.
 
     Args:
@@ -32,12 +29,12 @@ def explain_plan(plan: Plan, profile: Profile, *, effort: int = _EFFORT, seed: i
         effort: of each question with more hardware.
         seed: of the random orders there.
     """
-    contraction = contract(plan.graph)
-    evaluator = Evaluator(contraction, rate_table(contraction, profile, plan.cluster, plan.reserve, plan.fusion))
+    terms = replace(Terms.of(plan), effort=effort, seed=seed)
+    evaluator = terms.evaluator(contract(plan.graph), profile)
     return Explanation(
         stages=_stage_reasons(plan),
         boundaries=tuple(boundary_reasons(plan, evaluator)),
-        what_if=tuple(what_if(plan, profile, effort=effort, seed=seed)),
+        what_if=tuple(what_if(plan, profile, terms)),
     )
 
 
@@ -74,9 +71,6 @@ def _memory_share(plan: Plan, stage: Stage) -> float | None:
     room = min(plan.limits.room_bytes, member.room_bytes)
     shares = [] if room == inf else [stage.peak_bytes / room]
     if member.pool:
-        shares.append(_pooled(plan.stages, plan, member.pool) / plan.cluster.pools[member.pool])
+        need = plan.cluster.pooled((each.device, each.peak_bytes) for each in plan.stages)
+        shares.append(need[member.pool] / plan.cluster.pools[member.pool])
     return max(shares, default=None)
-
-
-def _pooled(stages: Sequence[Stage], plan: Plan, pool: str) -> int:
-    return sum(stage.peak_bytes for stage in stages if plan.cluster.member(stage.device).pool == pool)

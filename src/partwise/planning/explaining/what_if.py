@@ -13,6 +13,7 @@ from partwise.planning.explaining.records import WhatIf
 from partwise.planning.plan import plan as solve
 from partwise.planning.price import transfers
 from partwise.planning.records import Blend, Limits, Objective, Plan, Share
+from partwise.planning.terms import Terms
 from partwise.profiling import Profile
 
 __all__ = ["what_if"]
@@ -21,14 +22,11 @@ _MORE_MEMORY = 1.25
 _FASTER = 2.0
 
 
-def what_if(plan: Plan, profile: Profile, *, effort: int, seed: int) -> Iterator[WhatIf]:
+def what_if(plan: Plan, profile: Profile, terms: Terms) -> Iterator[WhatIf]:
     """One more device, a quarter more memory, links twice as fast; what a plan has none of is left out."""
     for change, limits, cluster in _questions(plan):
         try:
-            found = solve(
-                plan.graph, profile, limits, _asked(plan), cluster=cluster, constraints=plan.constraints,
-                reserve=plan.reserve, fusion=plan.fusion, effort=effort, seed=seed,
-            )  # fmt: skip
+            found = solve(plan.graph, profile, limits, _asked(plan), replace(terms, cluster=cluster))
         except InfeasibleError:
             yield WhatIf(change=change, value=None, stages=None, gain=None)
             continue

@@ -51,6 +51,47 @@ class Moves:
         self.held, self.asked = _Flat.of(held), _Flat.of(asked)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """Starts and ends of stages in one table: a row for each move, a column for each block from its first start on."""
+
+    shape: tuple[int, int]
+    level: Ints
+    """[starts] Of the two powers of 2 blocks that together cover those from its own to its reach; where they begin:"""
+    lows: tuple[Ints, Ints]
+    far: Ints
+    """[starts] The first block beyond its reach: from there on both borders count."""
+    work: Floats
+    """[starts] Of the units before it; and less what its border costs:"""
+    leave: Floats
+    place: Ints
+    """[ends] Its block."""
+    done: Floats
+    """[ends] Work of the units up to it; and with what its border costs:"""
+    arrive: Floats
+
+    def spread(self, amounts: Floats) -> Floats:
+        """[moves · blocks] At each block the most of the starts that it lies within reach of."""
+        near = np.full((int(self.level.max()) + 1, *self.shape), _LEAST)
+        for low in self.lows:
+            np.maximum.at(near.ravel(), self.level * near[0].size + low, amounts)
+        for upper in range(len(near) - 1, 0, -1):
+            half, lower = 1 << (upper - 1), near[upper - 1]
+            np.maximum(lower, near[upper], out=lower)
+            np.maximum(lower[:, half:], near[upper, :, :-half], out=lower[:, half:])
+        return near[0].ravel()
+
+    def gather(self, amounts: Floats) -> Floats:
+        """[starts] The least of the ends in the blocks within reach of each start."""
+        near = np.full((int(self.level.max()) + 1, *self.shape), -_LEAST)
+        np.minimum.at(near[0].ravel(), self.place, amounts)
+        for upper in range(1, len(near)):
+            half = 1 << (upper - 1)
+            near[upper] = near[upper - 1]
+            np.minimum(near[upper, :, :-half], near[upper - 1, :, half:], out=near[upper, :, :-half])
+        return np.minimum(*(near.ravel()[self.level * near[0].size + low] for low in self.lows))
+
+
 class Prices:
     """What stages of one lattice pay at least.
 
@@ -72,26 +113,11 @@ class Prices:
             channels: [moves]
             limits: [moves] of what a stage pays.
         """
-        held, asked, block = moves.held, moves.asked, self._block
-        first, reach = block[held.first], self._reach[held.ideal]
-        width = int(max((reach - first[held.move]).max(), (block[asked.last] - first).max())) + 2
-        row = np.arange(len(first)) * width - first
-        at, work = row[held.move], self.work[channels[held.move], held.ideal]
-        far = np.full((len(row), width), _LEAST)
-        np.maximum.at(far.ravel(), at + reach + 1, work - self._left[channels[held.move], held.ideal])
-        np.maximum.accumulate(far, axis=1, out=far)
-        level = self._level[held.ideal]
-        near = np.full((int(level.max()) + 1, *far.shape), _LEAST)
-        for low in (block[held.ideal], self._second[held.ideal]):
-            np.maximum.at(near.ravel(), level * far.size + at + low, work)
-        for upper in range(len(near) - 1, 0, -1):
-            half, lower = 1 << (upper - 1), near[upper - 1]
-            np.maximum(lower, near[upper], out=lower)
-            np.maximum(lower[:, half:], near[upper, :, :-half], out=lower[:, half:])
-        channel, place = channels[asked.move], row[asked.move] + block[asked.ideal]
-        after, limit = self.work[channel, asked.ideal], limits[asked.move]
-        is_far = after + self._right[channel, asked.ideal] - far.ravel()[place] <= limit
-        return is_far | (after - near[0].ravel()[place] <= limit)
+        frame, limit = self._frame(moves.held, moves.asked, channels), limits[moves.asked.move]
+        far = np.full(frame.shape, _LEAST)
+        np.maximum.at(far.ravel(), frame.far, frame.leave)
+        far, near = np.maximum.accumulate(far, axis=1).ravel(), frame.spread(frame.work)
+        return (frame.arrive - far[frame.place] <= limit) | (frame.done - near[frame.place] <= limit)
 
     def reaching(self, moves: Moves, channels: Ints, limits: Floats) -> Bits:
         """[asked] Which ideals reach some of those held.
@@ -101,23 +127,25 @@ class Prices:
             channels: [moves]
             limits: [moves] of what a stage pays.
         """
-        held, asked, block = moves.held, moves.asked, self._block
-        first, reach = block[asked.first], self._reach[asked.ideal]
-        width = int(max((reach - first[asked.move]).max(), (block[held.last] - first).max())) + 2
-        row = np.arange(len(first)) * width - first
-        channel, place = channels[held.move], row[held.move] + block[held.ideal]
-        work, far = self.work[channel, held.ideal], np.full((len(row), width), -_LEAST)
-        np.minimum.at(far.ravel(), place, work + self._right[channel, held.ideal])
+        frame, limit = self._frame(moves.asked, moves.held, channels), limits[moves.asked.move]
+        far = np.full(frame.shape, -_LEAST)
+        np.minimum.at(far.ravel(), frame.place, frame.arrive)
         far = np.minimum.accumulate(far[:, ::-1], axis=1)[:, ::-1].ravel()
-        level = self._level[asked.ideal]
-        near = np.full((int(level.max()) + 1, len(row), width), -_LEAST)
-        np.minimum.at(near[0].ravel(), place, work)
-        for upper in range(1, len(near)):
-            half = 1 << (upper - 1)
-            near[upper] = near[upper - 1]
-            np.minimum(near[upper, :, :-half], near[upper - 1, :, half:], out=near[upper, :, :-half])
-        channel, at = channels[asked.move], row[asked.move]
-        before, limit = self.work[channel, asked.ideal], limits[asked.move]
-        both = (near.ravel()[level * far.size + at + low] for low in (block[asked.ideal], self._second[asked.ideal]))
-        is_far = far[at + reach + 1] - (before - self._left[channel, asked.ideal]) <= limit
-        return is_far | (np.minimum(*both) - before <= limit)
+        return (far[frame.far] - frame.leave <= limit) | (frame.gather(frame.done) - frame.work <= limit)
+
+    def _frame(self, starts: _Flat, ends: _Flat, channels: Ints) -> _Frame:
+        first, reach = self._block[starts.first], self._reach[starts.ideal]
+        width = int(max((reach - first[starts.move]).max(), (self._block[ends.last] - first).max())) + 2
+        row = np.arange(len(first)) * width - first
+        at, start, end = row[starts.move], (channels[starts.move], starts.ideal), (channels[ends.move], ends.ideal)
+        return _Frame(
+            shape=(len(first), width),
+            level=self._level[starts.ideal],
+            lows=(at + self._block[starts.ideal], at + self._second[starts.ideal]),
+            far=at + reach + 1,
+            work=self.work[start],
+            leave=self.work[start] - self._left[start],
+            place=row[ends.move] + self._block[ends.ideal],
+            done=self.work[end],
+            arrive=self.work[end] + self._right[end],
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import fsum, inf
 
 import numpy as np
 
@@ -40,11 +41,11 @@ def explain_cluster(problem: Problem, limits: Limits, fits: Fits) -> InfeasibleE
     if limits.memory_bytes is not None and fits(cluster, replace(limits, memory_bytes=None)):
         return _too_tight(limits, limits.memory_bytes, fits, cluster, f"node {node} alone needs {format_bytes(need)}")
     factor = _factor(lambda times: fits(_scaled(cluster, times), _raised(limits, times)))
-    room = max((member.memory_bytes or 0 for member in cluster.members), default=0)
-    where = f"node {node} alone needs {format_bytes(need)} of memory; the largest device has {format_bytes(room)}"
-    if factor is None:
+    room, total = _memory(cluster)
+    where = f"node {node} alone needs {format_bytes(need)} of memory"
+    where += f"; the largest device has {format_bytes(room)}" if room < inf else ""
+    if factor is None or total == inf:
         return InfeasibleError(f"cluster `{cluster.name}`", f"no plan keeps the limits, with any memory; {where}")
-    total = sum(member.memory_bytes or 0 for member in cluster.members)
     return InfeasibleError(
         f"cluster `{cluster.name}`",
         f"no plan fits its devices' memory; {where}",
@@ -52,6 +53,16 @@ def explain_cluster(problem: Problem, limits: Limits, fits: Fits) -> InfeasibleE
         got=format_bytes(total),
         hint=f"{factor:.2f} × the memory of every device would do, or more devices.",
     )
+
+
+def _memory(cluster: Cluster) -> tuple[float, float]:
+    """What the largest device has, and all of them together, what some share counted once; infinite: no limit."""
+    rooms = {m.name: min(m.room_bytes, cluster.pools.get(m.pool, inf)) for m in cluster.members}
+    shared = [
+        min(size, fsum(rooms[m.name] for m in cluster.members if m.pool == pool))
+        for pool, size in cluster.pools.items()
+    ]
+    return max(rooms.values()), fsum([*(rooms[m.name] for m in cluster.members if not m.pool), *shared])
 
 
 def _too_tight(limits: Limits, given: int, fits: Fits, cluster: Cluster, where: str) -> InfeasibleError:

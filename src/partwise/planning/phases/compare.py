@@ -9,12 +9,12 @@ from partwise.errors import InfeasibleError
 from partwise.ir import Graph, contract
 from partwise.planning.check import gap_of, violations
 from partwise.planning.demand import Demand, Solution
-from partwise.planning.evaluator import Assignment, Evaluator
+from partwise.planning.evaluator import Assignment
 from partwise.planning.phases.records import Alternative, Answer, PhasePlan
 from partwise.planning.priced_plan import priced_plan
-from partwise.planning.rates import RateTable
 from partwise.planning.records import Bound, Objective, Plan
 from partwise.planning.reserve import Reserve, kept_in
+from partwise.planning.terms import Terms
 from partwise.profiling import Phase, Profile
 from partwise.units import format_bytes, format_seconds
 
@@ -49,10 +49,9 @@ class Comparison:
     ) -> None:
         self.prompt, self.generate = tokens
         self.best, self.graph = best, graph
-        self.cluster, self.reserve = best[Phase.DECODE].cluster, best[Phase.DECODE].reserve
-        self.contraction = contract(graph)
-        tables = {phase: RateTable(made, self.cluster, self.reserve) for phase, made in profiles.items()}
-        self.evaluators = {phase: Evaluator(self.contraction, table) for phase, table in tables.items()}
+        terms = Terms.of(best[Phase.DECODE])
+        self.cluster, self.contraction = terms.cluster, contract(graph)
+        self.evaluators = {phase: terms.evaluator(self.contraction, made) for phase, made in profiles.items()}
 
     def answer(self) -> PhasePlan:
         """The best of all ways that fit."""
@@ -150,9 +149,8 @@ class Comparison:
             room = min(one.plans[Phase.PREFILL].limits.room_bytes, self.cluster.member(name).room_bytes)
             if size > room:
                 yield f"{name} needs {format_bytes(size)} for both phases, has {format_bytes(room)}"
-        for pool, room in self.cluster.pools.items():
-            size = sum(size for name, size in need.items() if self.cluster.member(name).pool == pool)
-            if size > room:
+        for pool, size in self.cluster.pooled(need.items()).items():
+            if size > (room := self.cluster.pools[pool]):
                 yield f"`{pool}` needs {format_bytes(size)} for both phases, has {format_bytes(room)}"
 
     def _memory(self, one: _Way, other: _Way) -> dict[str, int]:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from partwise.errors import InfeasibleError, InputError
-from partwise.hardware import REFERENCE_CLUSTER, Cluster
 from partwise.ir import Graph, contract
-from partwise.planning.evaluator import Evaluator
 from partwise.planning.plan import plan
-from partwise.planning.rates import rate_table
 from partwise.planning.records import Blend, Limits, Objective, Plan
 from partwise.planning.schedule.formula import Prediction, predict
 from partwise.planning.schedule.record import ScheduleKind
 from partwise.planning.schedule.times import StageTimes, stage_times, times_of_plan
+from partwise.planning.terms import USUAL, Terms
 from partwise.profiling import profile
 
 __all__ = ["BatchChoice", "MicrobatchChoice", "best_batch", "best_microbatches", "plan_batch"]
 
+_BATCH = "batch"  # what a graph calls that size
+_MOST_TRIED = 4096  # batch of `best_batch`; assumed
 _LARGEST = 2**20  # batch, and microbatches: nothing beyond was ever of use
 
 
@@ -62,7 +61,6 @@ def best_microbatches(
     batch: int,
     kind: ScheduleKind = ScheduleKind.GPIPE,
     *,
-    symbol: str = "batch",
     backward: float | None = None,
 ) -> tuple[MicrobatchChoice, ...]:
     """All ways to run a batch through a plan in equal microbatches, the best one first.
@@ -75,14 +73,13 @@ def best_microbatches(
         made: whose stages are run.
         batch: requests in all.
         kind: the schedule.
-        symbol: the graph's name for the batch size.
         backward: see `times_of_plan`.
 
     Raises:
         InputError: the graph's batch size is fixed, or `batch` is below 1.
     """
-    _check(made.graph, symbol, batch)
-    found = [_split(made, batch // many, many, kind, symbol, backward) for many in _divisors(batch)]
+    _check(made.graph, batch)
+    found = [_split(made, batch // many, many, kind, backward) for many in _divisors(batch)]
     return tuple(sorted(found, key=lambda one: (not one.fits, one.prediction.makespan_s, one.prediction.microbatches)))
 
 
@@ -90,12 +87,9 @@ def best_batch(
     graph: Graph,
     limits: Limits,
     objectives: Sequence[Objective] | Blend = (),
+    terms: Terms = USUAL,
     *,
-    cluster: Cluster = REFERENCE_CLUSTER,
     sizes: Mapping[str, int] | None = None,
-    symbol: str = "batch",
-    most: int = 4096,
-    **options: Any,
 ) -> tuple[BatchChoice, ...]:
     """Batches of 1, 2, 4, … requests, each with its own plan, as far as they fit; the one with the highest throughput
     first, of equal ones the smallest.
@@ -104,23 +98,20 @@ def best_batch(
         graph: what is planned.
         limits: of every stage.
         objectives: of the plans.
-        cluster: the devices.
+        terms: of the plans.
         sizes: of the graph's other symbols.
-        symbol: the graph's name for the batch size.
-        most: the largest batch tried.
-        options: of `plan`.
 
     Raises:
         InfeasibleError: not even a batch of 1 fits.
         InputError: the graph's batch size is fixed.
     """
-    _check(graph, symbol, most)
+    _check(graph, 1)
     found: list[BatchChoice] = []
     size = 1
-    while size <= most:
+    while size <= _MOST_TRIED:
         try:
-            counted = profile(graph, {**(sizes or {}), symbol: size})
-            made = plan(graph, counted, limits, objectives, cluster=cluster, **options)
+            counted = profile(graph, {**(sizes or {}), _BATCH: size})
+            made = plan(graph, counted, limits, objectives, terms)
         except InfeasibleError:
             if not found:
                 raise
@@ -130,50 +121,52 @@ def best_batch(
     return tuple(sorted(found, key=lambda one: (-one.requests_per_s, one.size)))
 
 
-def plan_batch(graph: Graph, limits: Limits, objectives: Sequence[Objective] | Blend = (), **options: Any) -> Plan:
+def plan_batch(
+    graph: Graph,
+    limits: Limits,
+    objectives: Sequence[Objective] | Blend = (),
+    terms: Terms = USUAL,
+    *,
+    sizes: Mapping[str, int] | None = None,
+) -> Plan:
     """The plan of the batch with the highest throughput, with a note on it.
 
     Args:
         graph: what is planned.
         limits: of every stage.
         objectives: of the plans; by default those of `plan`.
-        options: of `best_batch` and `plan`.
+        terms: of the plans.
+        sizes: of the graph's other symbols.
 
     Raises:
         InfeasibleError: not even a batch of 1 fits.
         InputError: the graph's batch size is fixed.
     """
-    found = best_batch(graph, limits, objectives, **options)
+    found = best_batch(graph, limits, objectives, terms, sizes=sizes)
     best, most = found[0], max(one.size for one in found)
     note = f"batch {best.size}, of 1, 2, 4 … {most}, has the most requests a second: {best.requests_per_s:.4g}"
     return replace(best.plan, notes=(*best.plan.notes, note))
 
 
-def _check(graph: Graph, symbol: str, batch: int) -> None:
-    if symbol not in graph.hints:
+def _check(graph: Graph, batch: int) -> None:
+    if _BATCH not in graph.hints:
         known = ", ".join(sorted(graph.hints)) or "none: its sizes are fixed"
-        raise InputError(f"size `{symbol}`", "the graph has no such symbol", expected=known)
+        raise InputError(f"size `{_BATCH}`", "the graph has no such symbol", expected=known)
     if not 1 <= batch <= _LARGEST:
         raise InputError("batch", "is out of range", expected=f"1 to {_LARGEST}", got=batch)
 
 
-def _split(
-    made: Plan, size: int, many: int, kind: ScheduleKind, symbol: str, backward: float | None
-) -> MicrobatchChoice:
-    costs, contraction = profile(made.graph, {**made.sizes, symbol: size}), contract(made.graph)
-    evaluator = Evaluator(contraction, rate_table(contraction, costs, made.cluster, made.reserve, made.fusion))
+def _split(made: Plan, size: int, many: int, kind: ScheduleKind, backward: float | None) -> MicrobatchChoice:
+    costs, contraction = profile(made.graph, {**made.sizes, _BATCH: size}), contract(made.graph)
+    evaluator = Terms.of(made).evaluator(contraction, costs)
     names = [stage.device for stage in made.stages]
     stages, cuts = evaluator.price(tuple(stage.nodes for stage in made.stages), names)
     times: tuple[StageTimes, ...] = stage_times(stages, cuts, made.graph, costs.sizes, made.cluster, backward=backward)
-    shared = {
-        pool: sum(s.peak_bytes for s in stages if made.cluster.member(s.device).pool == pool) <= room
-        for pool, room in made.cluster.pools.items()
-    }
     return MicrobatchChoice(
         size=size,
         prediction=predict(kind, times, many),
         peak_bytes=max(stage.peak_bytes for stage in stages),
-        fits=not evaluator.overfull(stages, made.limits) and all(shared.values()),
+        fits=not evaluator.overfull(stages, made.limits) and not evaluator.overfilled(stages),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from partwise.machine import allow_open_files
 from partwise.runtime.executors.messages import Channel
 
 __all__ = ["open_channel"]
@@ -27,6 +28,7 @@ def open_channel(decoder: msgspec.msgpack.Decoder[Heard]) -> Channel[Heard]:
     long computation outlives it. An interrupt from the terminal is the parent's.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    allow_open_files()
     connection, pulse = (socket.socket(fileno=int(argument)) for argument in sys.argv[1:3])
     threading.Thread(target=_beat, args=(pulse,), daemon=True).start()
     return Channel(connection, decoder)

@@ -163,9 +163,9 @@ class Driver:
         self._todo.extend(self._schedule.open())
         while self._todo or not self._schedule.done:
             if not self._todo:
-                if self._underway or not owed:
-                    self._listen()
-                if owed:
+                idle = owed and not self._underway
+                happened = self._listen(0.0 if idle else None)
+                if owed and not (idle and happened):
                     self._todo.append(Fetch())
                 continue
             match self._todo.popleft():
@@ -223,16 +223,19 @@ class Driver:
             case _:
                 raise RunError(str(instruction), "belongs to a stream, and none is open")
 
-    def _listen(self) -> None:
-        """Handle the next event; what workers say comes before the time, unless they never cease to speak."""
-        if self._wake_s is None and self._ask_s is None:
-            if (event := self._hands.next(None)) is not None:
-                self._handle(event)
-            return
+    def _listen(self, most_s: float | None = None) -> bool:
+        """Handle the next event; what workers say comes before the time, unless they never cease to speak.
+
+        Args:
+            most_s: how long to wait for one at most.
+
+        Returns:
+            Whether there was one.
+        """
         now_s = time.monotonic()
         left_s = None if self._wake_s is None else self._wake_s - now_s
         overdue = left_s is not None and left_s < -self._schedule.policy.tick_s
-        limits_s = [limit for limit in (left_s, self._ask_s and self._ask_s - now_s) if limit is not None]
+        limits_s = [limit for limit in (left_s, self._ask_s and self._ask_s - now_s, most_s) if limit is not None]
         event = None if overdue else self._hands.next(max(0.0, min(limits_s)) if limits_s else None)
         now_s = time.monotonic()
         if event is None and self._wake_s is not None and (overdue or now_s >= self._wake_s):
@@ -240,6 +243,7 @@ class Driver:
             event = Woke(elapsed_s)
         if event is not None:
             self._handle(event)
+        return event is not None
 
     def _offer(self, number: int, inputs: Values) -> None:
         sizes = bind_sizes(self._ends.symbols, inputs)

@@ -56,6 +56,8 @@ class Options:
     """Filled with what was measured."""
     probe: Probe = Probe()  # noqa: RUF009 - frozen
     on_progress: Progress = lambda what, done, total: None  # noqa: ARG005
+    on_incident: Callable[[Incident], None] = lambda incident: None  # noqa: ARG005
+    """Told of each incident as it happens, of those too that the record has no room for."""
 
     def engine_of(self, stage: int) -> str:
         """The engine of a stage."""
@@ -98,7 +100,8 @@ class Executor(Protocol):
         Args:
             requests: for each, the model's inputs by name; None for "none now": it is asked again once something
                 has finished, so a live source need not keep finished answers waiting; a number of seconds for "none
-                before": it is asked again then at the latest.
+                before": it is asked again then at the latest. While nothing is under way it is asked again at once,
+                and should wait a little itself: between two times what became of idle workers is looked at.
 
         Raises:
             InterfaceMismatchError: a value that does not fit.

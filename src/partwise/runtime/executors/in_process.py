@@ -69,6 +69,7 @@ class InProcess:
             queue=2 if workers > 1 else 1,
             policy=options.policy,
         )
+        self._schedule.story.on_note = options.on_incident
         self._hands = _Hands(package, options, threaded=workers > 1)
         self._driver = Driver(package.manifest, self._schedule, self._hands)
 

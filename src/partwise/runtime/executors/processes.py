@@ -67,6 +67,7 @@ class Processes:
             policy=options.policy,
             supervised=True,
         )
+        self._schedule.story.on_note = options.on_incident
         self._hands = _Hands(package, options, workers)
         self._driver = Driver(package.manifest, self._schedule, self._hands)
         try:

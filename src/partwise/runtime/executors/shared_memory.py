@@ -25,6 +25,7 @@ from partwise.runtime.executors.messages import Packed, Parcel
 __all__ = ["Inbox", "Outbox", "create_memory"]
 
 _SMALLEST_SLOT = mmap.ALLOCATIONGRANULARITY
+_FEWER = "each slot takes an open file (`ulimit -n`) in each process that maps it: --in-flight."
 _REMEMBERED = 1024
 """Layouts and views: making one takes some µs, a hand-over of 8 KB takes about 30."""
 Key = TypeVar("Key")
@@ -32,11 +33,19 @@ Found = TypeVar("Found")
 
 
 def create_memory() -> int:
-    """A file descriptor of an empty file in memory, which child processes can be given."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("partwise", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
+    """A file descriptor of an empty file in memory, which child processes can be given.
+
+    Raises:
+        RunError: the system gives none.
+    """
+    try:
+        if hasattr(os, "memfd_create"):
+            return os.memfd_create("partwise", os.MFD_CLOEXEC)
+        with tempfile.TemporaryFile() as file:
+            return os.dup(file.fileno())
+    except OSError as error:
+        hint = "each worker takes four open files (`ulimit -n`): --workers."
+        raise RunError("shared memory", f"cannot be made ({error.strerror})", hint=hint) from None
 
 
 class Outbox:
@@ -100,7 +109,7 @@ class Outbox:
 
     def _map(self, slot: int, capacity: int) -> mmap.mmap:
         if slot not in self._maps:
-            self._maps[slot] = mmap.mmap(self._descriptor, capacity, offset=slot)
+            self._maps[slot] = _mapped(self._descriptor, slot, capacity, mmap.ACCESS_WRITE)
         return self._maps[slot]
 
 
@@ -134,9 +143,17 @@ class Inbox:
         if memory is None:
             if parcel.slot + parcel.capacity > os.fstat(self._descriptor).st_size:
                 raise RunError(f"slot {parcel.slot} of {parcel.sender}", "lies outside the shared memory")
-            memory = mmap.mmap(self._descriptor, parcel.capacity, offset=parcel.slot, access=mmap.ACCESS_READ)
+            memory = _mapped(self._descriptor, parcel.slot, parcel.capacity, mmap.ACCESS_READ)
             self._maps[parcel.slot] = memory
         return memory
+
+
+def _mapped(descriptor: int, slot: int, capacity: int, access: int) -> mmap.mmap:
+    """A slot in this process's memory. Python holds an open file for each."""
+    try:
+        return mmap.mmap(descriptor, capacity, offset=slot, access=access)
+    except OSError as error:
+        raise RunError("shared memory", f"cannot be mapped ({error.strerror})", hint=_FEWER) from None
 
 
 def _pack(values: Mapping[str, np.ndarray]) -> tuple[tuple[Packed, ...], int]:

@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 import partwise.errors
-from partwise.errors import WorkerLostError
+from partwise.errors import RunError, WorkerLostError
 from partwise.runtime.executors.messages import DECODER, Channel, Message
 
 __all__ = ["SEGMENTS", "Crew", "Gone", "Kind", "Pulse", "WorkerProcess", "worker_environment"]
@@ -29,6 +29,7 @@ _WAITING = "OMP_WAIT_POLICY"
 _GRACE_S = 2.0
 """How long a worker may take to notice that its parent has hung up; it needs a millisecond (assumed margin)."""
 _PULSE_BYTES = 64
+_LIMITS = "fewer workers need fewer open files (`ulimit -n`) and processes (`ulimit -u`): --workers."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +75,28 @@ class WorkerProcess(Generic[Said]):
             begin: its first message.
             kind: what it runs.
             inherited: file descriptors.
+
+        Raises:
+            RunError: the system does not let it.
         """
         self.number = number
-        ours, theirs = socket.socketpair()
-        our_pulse, their_pulse = socket.socketpair()
-        self.channel, self.pulse = Channel(ours, kind.decoder), our_pulse
-        with theirs, their_pulse:
-            given = (theirs.fileno(), their_pulse.fileno())
-            # Whatever a library prints goes to stderr: stdout belongs to the parent's results.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", kind.module, *map(str, given)],
-                stdin=subprocess.DEVNULL,
-                stdout=2,
-                env=worker_environment(),
-                pass_fds=(*given, *inherited),
-                process_group=0,
-            )
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            try:
+                ends = [_pair(ours, theirs) for _ in range(2)]
+                given = [their.fileno() for _, their in ends]
+                # Whatever a library prints goes to stderr: stdout belongs to the parent's results.
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", kind.module, *map(str, given)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=2,
+                    env=worker_environment(),
+                    pass_fds=(*given, *inherited),
+                    process_group=0,
+                )
+            except OSError as error:
+                raise RunError(f"worker {number}", f"cannot be started ({error.strerror})", hint=_LIMITS) from None
+            ours.pop_all()
+        self.channel, self.pulse = Channel(ends[0][0], kind.decoder), ends[1][0]
         self.channel.post(begin)
 
     @property
@@ -247,6 +254,12 @@ class Crew(Generic[Said]):
         for source in (worker.channel.connection, worker.pulse):
             with contextlib.suppress(KeyError):
                 self._selector.unregister(source)
+
+
+def _pair(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Two ends, each of which is closed with its stack."""
+    first, second = socket.socketpair()
+    return ours.enter_context(first), theirs.enter_context(second)
 
 
 def worker_environment() -> dict[str, str]:

@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from partwise.digest import file_digest
 from partwise.errors import DigestMismatchError, PackageError
+from partwise.files import user_folder
 from partwise.packaging import Descriptor, Package, open_package
 from partwise.packaging.files import MANIFEST_NAME, blob_path, segment_path
 from partwise.runtime.piece import PieceFile
@@ -32,8 +33,7 @@ __all__ = ["BlobCache", "KeptPackage", "default_cache"]
 
 def default_cache() -> Path:
     """`~/.cache/partwise/worker`, or beneath XDG_CACHE_HOME (XDG Base Directory Specification)."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "partwise" / "worker"
+    return user_folder("XDG_CACHE_HOME", ".cache") / "partwise" / "worker"
 
 
 class BlobCache:

@@ -13,7 +13,7 @@ from partwise.runtime.packet import Frame
 from partwise.runtime.remote import wire
 from partwise.runtime.remote.handshake import Invitation, Statement, invitation, refuse_strangers
 from partwise.runtime.remote.link import Link
-from partwise.runtime.remote.members import Arrived, Change, Departed, Unfit
+from partwise.runtime.remote.members import Arrived, Change, Departed, Unfit, Vanished
 from partwise.runtime.schedule import Capacity, Event, Incident, Joined, Lost, Story
 
 __all__ = ["Crew"]
@@ -58,7 +58,11 @@ class Crew:
             story.note(Incident(what="refused", worker=number, why=str(error)))
 
     def changed(self, change: Change) -> Event | None:
-        """Somebody has come or gone: what the schedule is told of it."""
+        """Somebody has come or gone: what the schedule is told of it.
+
+        Raises:
+            PartwiseError: the cluster itself is gone.
+        """
         match change:
             case Arrived(number, stated, capacity):
                 return self._arrived(number, stated, capacity)
@@ -66,6 +70,8 @@ class Crew:
                 return self.lose(number, WorkerLostError(f"worker {number}", "is gone", got=why))
             case Unfit(number, error):
                 return self._refuse(number, error)
+            case Vanished(error):
+                raise error
 
     def lose(self, number: int, error: PartwiseError) -> Event | None:
         """A worker is gone, for this reason."""

@@ -124,6 +124,7 @@ class Remote:
             supervised=True,
             durable=False,
         )
+        self._schedule.story.on_note = self._options.on_incident
         self._hands.crew.begun(self._schedule.story)
         self._driver = Driver(self._package.manifest, self._schedule, self._hands)
         self._driver.begin()

@@ -10,7 +10,7 @@ from partwise.errors import PartwiseError
 from partwise.runtime.remote.handshake import Invitation, Statement
 from partwise.runtime.schedule import Capacity
 
-__all__ = ["Arrived", "Change", "Departed", "Members", "Unfit"]
+__all__ = ["Arrived", "Change", "Departed", "Members", "Unfit", "Vanished"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,14 @@ class Unfit:
     error: PartwiseError
 
 
-Change = Arrived | Departed | Unfit
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """There is no cluster any more."""
+
+    error: PartwiseError
+
+
+Change = Arrived | Departed | Unfit | Vanished
 
 
 class Members(Protocol):

@@ -7,6 +7,7 @@ Nothing but the handshake goes over Ray, as bytes of JSON.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -19,13 +20,16 @@ import msgspec
 from partwise.errors import PartwiseError, RunError
 from partwise.extras import require
 from partwise.runtime.remote.handshake import Invitation, Statement, capacity_of
-from partwise.runtime.remote.members import Arrived, Change, Departed, Unfit
+from partwise.runtime.remote.members import Arrived, Change, Departed, Unfit, Vanished
 from partwise.runtime.remote.node import WORKER, reach, require_token
 from partwise.runtime.remote.ray_actor import RayWorker
 
 __all__ = ["RayMembers"]
 
 _LOOK_S = 0.5
+_VANISHED_S = 30.0
+"""How long the first machine may not answer (assumed). Ray itself ends this process after 60 s, in the middle of
+whatever it does (`gcs_rpc_server_reconnect_timeout_s` of Ray 2.60)."""
 
 
 @dataclass(slots=True)
@@ -58,7 +62,7 @@ class RayMembers:
         self._slots: dict[int, _Slot] = {}
         self._known: dict[tuple[str, int], int] = {}
         self._lock = threading.Lock()
-        self._ended = threading.Event()
+        self._ended, self._vanished = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         _connect(self._ray, address)
 
@@ -68,17 +72,20 @@ class RayMembers:
         self._look()
         self._thread = threading.Thread(target=self._serve, name="partwise-members", daemon=True)
         self._thread.start()
+        threading.Thread(target=self._look_out, name="partwise-lookout", daemon=True).start()
         return len(self._slots)
 
     def restart(self, number: int) -> None:
         """See `Members`."""
         slot = self._slots.get(number)
-        if slot is not None:
-            self._ray.kill(slot.actor, no_restart=False)
+        if slot is not None:  # in a thread of its own: where the cluster is gone, Ray waits for it
+            threading.Thread(target=self._kill, args=(slot.actor,), daemon=True).start()
 
     def close(self) -> None:
         """See `Members`."""
         self._ended.set()
+        if self._vanished.is_set():
+            return  # every call of Ray's would wait for what is not there
         if self._thread is not None:
             self._thread.join()
         for slot in self._slots.values():
@@ -86,6 +93,10 @@ class RayMembers:
         self._slots.clear()
         if self._ray.is_initialized():
             self._ray.shutdown()
+
+    def _kill(self, actor: Any) -> None:
+        with contextlib.suppress(self._ray.exceptions.RayError, RuntimeError):
+            self._ray.kill(actor, no_restart=False)
 
     def _serve(self) -> None:
         looked_s = time.monotonic()
@@ -100,6 +111,19 @@ class RayMembers:
             if time.monotonic() - looked_s > _LOOK_S:
                 self._look()
                 looked_s = time.monotonic()
+
+    def _look_out(self) -> None:
+        """See whether the cluster is still there, in a thread of its own: Ray's calls wait for it."""
+        heard_s = time.monotonic()
+        while not self._ended.wait(_LOOK_S):
+            with contextlib.suppress(RunError):
+                reach(self._address)
+                heard_s = time.monotonic()
+            if time.monotonic() - heard_s > _VANISHED_S:
+                self._vanished.set()
+                error = RunError(f"cluster {self._address}", f"is gone: nothing answers there for {_VANISHED_S:g} s")
+                self._report(Vanished(error))
+                return
 
     def _look(self) -> None:
         """Start actors where there is room for workers that have none."""

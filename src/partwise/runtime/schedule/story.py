@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -49,6 +50,8 @@ class Story:
         self.incidents = list[Incident]()
         self.untold = 0
         """Incidents beyond the thousandth."""
+        self.on_note: Callable[[Incident], None] = lambda incident: None  # noqa: ARG005
+        """Told of each incident."""
 
     def add(self, event: Event | None, instructions: list[Instruction]) -> None:
         """One step more."""
@@ -56,6 +59,7 @@ class Story:
 
     def note(self, incident: Incident) -> None:
         """One incident more."""
+        self.on_note(incident)
         if len(self.incidents) < _INCIDENTS:
             self.incidents.append(incident)
         else:

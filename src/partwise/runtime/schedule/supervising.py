@@ -98,11 +98,12 @@ class Supervising(Repeating):
         """A sign of life is asked for; a worker that is silent or late is ended."""
         policy, now_s = self.policy, self._now_s
         limit_s = self._deadline_s(member)
+        silence_s = policy.heartbeat_s if member.loaded else max(policy.heartbeat_s, policy.start_s)
         late = bool(member.running) and now_s - member.began_s > limit_s
         if late:
             what, why = "overdue", f"a task took more than {limit_s:g} s"
-        elif member.loaded and now_s - member.heard_s > policy.heartbeat_s:
-            what, why = "silent", f"no sign of life for {policy.heartbeat_s:g} s"
+        elif (member.loaded or member.loading) and now_s - member.heard_s > silence_s:
+            what, why = "silent", f"no sign of life for {silence_s:g} s"
         elif any(now_s - since_s > policy.load_s for since_s in member.loading.values()):
             what, why = "overdue", f"loading took more than {policy.load_s:g} s"
         else:

@@ -17,7 +17,7 @@ from partwise.extras import require
 from partwise.runtime.route import CALLER
 from partwise.runtime.trace import HandoverSpan, SegmentSpan, Trace
 
-__all__ = ["RequestSpans", "export_trace"]
+__all__ = ["RequestSpans", "export_trace", "wanted_exporter"]
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 Attributes = Mapping[str, str | int | float]
@@ -54,13 +54,8 @@ class RequestSpans:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> RequestSpans | None:
         """What the environment asks for; None where it does not."""
-        given = os.environ if environment is None else environment
-        if given.get("OTEL_SDK_DISABLED", "").lower() == "true":
-            return None
-        chosen = given.get("OTEL_TRACES_EXPORTER") or (
-            "otlp" if any(given.get(name) for name in _ENDPOINTS) else "none"
-        )
-        return None if chosen == "none" else cls(chosen)
+        chosen = wanted_exporter(environment)
+        return None if chosen is None else cls(chosen)
 
     def export(
         self,
@@ -105,6 +100,15 @@ class RequestSpans:
 
     def _ns(self, monotonic_s: float) -> int:
         return self._zero_ns + round(monotonic_s * 1e9)
+
+
+def wanted_exporter(environment: Mapping[str, str] | None = None) -> str | None:
+    """The exporter that the environment asks for; None where it does not."""
+    given = os.environ if environment is None else environment
+    if given.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    chosen = given.get("OTEL_TRACES_EXPORTER") or ("otlp" if any(given.get(name) for name in _ENDPOINTS) else "none")
+    return None if chosen == "none" else chosen
 
 
 def export_trace(trace: Trace, spans: RequestSpans, *, traceparent: str = "", attributes: Attributes) -> None:

@@ -122,11 +122,14 @@ def _read(archive: zipfile.ZipFile, problems: list[str]) -> Bundle:
         left -= len(data)
         read.setdefault(info.filename, data)
     index = _index(read.get(_INDEX, b""), problems)
+    proofs = {int(match[1]): data for name, data in read.items() if (match := _PROOF.match(name))}
+    if both := sorted(proofs.keys() & set(index.not_proved)):
+        problems.append(f"the archive holds a proof {both[0]} and says that there is none")
     return Bundle(
         manifest=read.get(_MANIFEST, b""),
         not_proved=frozenset(index.not_proved),
         divided=frozenset(index.divided),
-        proofs={int(match[1]): data for name, data in read.items() if (match := _PROOF.match(name))},
+        proofs=proofs,
         keys={sha256_digest(data): data for name, data in read.items() if _KEY.match(name)},
         problems=tuple(problems),
     )

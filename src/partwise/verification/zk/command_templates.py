@@ -64,6 +64,8 @@ def parse_templates(text: str, subject: str, *, is_yaml: bool = False) -> Comman
             parsed = [piece for part in template for piece in string.Formatter().parse(part)]
         except ValueError as error:
             raise InputError(f"{subject}: {step}", f"is no template ({error})", hint="a brace itself is {{.") from None
+        if any(spec or conversion for _, _, spec, conversion in parsed):
+            raise InputError(f"{subject}: {step}", "formats a placeholder", expected="names alone, as {folder}")
         used = frozenset(name for _, name, _, _ in parsed if name is not None)
         if used != names or not template[0].strip():
             raise InputError(f"{subject}: {step}", "has other placeholders", expected=sorted(names), got=sorted(used))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ import msgspec
 
 from partwise.digest import canonical_json, file_digest, sha256_digest
 from partwise.errors import InputError, PackageError
+from partwise.files import read_regular, working_folder
 from partwise.strict_json import json_record
 from partwise.verification.zk.field import Values
 from partwise.verification.zk.pins import note_circuit, noted_circuit
@@ -29,6 +29,8 @@ from partwise.verification.zk.settings import CircuitSettings
 __all__ = ["Compiled", "Lowered", "compile_segment", "is_made_here", "is_whole", "open_circuit"]
 
 _RECORD = "circuit.json"
+_MOST_BYTES = 1 << 24
+"""Of a record. Assumed; most have 2 kB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,10 +156,7 @@ def _make(
     question: str,
 ) -> Circuit:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    for stale in folder.parent.glob(f".{folder.name}.*"):  # of a compile that was killed
-        shutil.rmtree(stale, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with working_folder(folder.parent, folder.name) as partial:
         if isinstance(segment, Lowered):
             circuit = segment.rescaled(prover.setup(segment.path, settings, examples, partial, subject))
         else:
@@ -171,14 +170,14 @@ def _make(
             os.fsync(file.fileno())
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return circuit
 
 
 def _open(folder: Path) -> _Record | None:
     try:
-        return json_record((folder / _RECORD).read_bytes(), _Record, _RECORD, what="is no record of a circuit")
+        return json_record(
+            read_regular(folder / _RECORD, _MOST_BYTES), _Record, _RECORD, what="is no record of a circuit"
+        )
     except (OSError, InputError):
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -12,14 +12,21 @@ from partwise.runtime.nested import in_type
 from partwise.verification.zk.field import Values, quantize
 from partwise.verification.zk.manifest import ProofManifest, Wire
 
-__all__ = ["claimed", "exact_values", "requested"]
+__all__ = ["claimed", "claimed_values", "exact_values", "request_values", "requested"]
 
 End = tuple[int, str, str, Values]
 """(segment, tensor, the model's name of it, values)"""
 
 
-def requested(manifest: ProofManifest, given: Mapping[str, np.ndarray] | None) -> Iterable[End]:
+def requested(
+    manifest: ProofManifest, given: Mapping[str, np.ndarray] | None, proved: Collection[int] | None = None
+) -> Iterable[End]:
     """Each input of the model at each proved segment that takes it.
+
+    Args:
+        manifest: of the proofs.
+        given: the request.
+        proved: numbers of segments; None for all that have a circuit.
 
     Raises:
         InputError: an input is missing, unknown, of another shape, or no number.
@@ -28,14 +35,32 @@ def requested(manifest: ProofManifest, given: Mapping[str, np.ndarray] | None) -
         return
     _same_names("input", given, [wire.tensor for wire in manifest.inputs])
     for number, segment in enumerate(manifest.segments):
+        if proved is not None and number not in proved:
+            continue
         for wire in segment.inputs:
             if wire.source is None and wire.scale is not None and segment.circuit is not None:
-                array = _typed(_shaped("input", wire.tensor, given[wire.tensor], wire), wire)
-                yield number, wire.tensor, wire.tensor, quantize(array, wire.scale, f"input `{wire.tensor}`")
+                yield number, wire.tensor, wire.tensor, request_values(wire, given, wire.scale)
 
 
-def claimed(manifest: ProofManifest, given: Mapping[str, np.ndarray] | None) -> Iterable[End]:
-    """Each output of the model at the segment that gives it.
+def request_values(wire: Wire, given: Mapping[str, np.ndarray], scale: int) -> Values:
+    """An input of a request as it enters a circuit.
+
+    Raises:
+        InputError: it has another shape, or is no number.
+    """
+    array = _typed(_shaped("input", wire.tensor, given[wire.tensor], wire), wire)
+    return quantize(array, scale, f"input `{wire.tensor}`")
+
+
+def claimed(
+    manifest: ProofManifest, given: Mapping[str, np.ndarray] | None, proved: Collection[int] | None = None
+) -> Iterable[End]:
+    """Each output of the model at the proved segment that gives it: of others nothing is known, nor anything false.
+
+    Args:
+        manifest: of the proofs.
+        given: the answer that is claimed.
+        proved: numbers of segments; None for all that have a circuit.
 
     Raises:
         InputError: an output is missing, unknown, of another shape, or not a value that the circuit can give.
@@ -45,10 +70,21 @@ def claimed(manifest: ProofManifest, given: Mapping[str, np.ndarray] | None) -> 
     _same_names("output", given, [output.name for output in manifest.outputs])
     for output in manifest.outputs:
         number = manifest.home(output.tensor)
+        if proved is not None and number not in proved:
+            continue
         wire = next(wire for wire in manifest.segments[number].outputs if wire.tensor == output.tensor)
         if wire.scale is not None and manifest.segments[number].circuit is not None:
-            array = _shaped("output", output.name, given[output.name], wire)
-            yield number, output.tensor, output.name, exact_values(array, wire.scale, f"output `{output.name}`")
+            values = claimed_values(output.name, wire, given, wire.scale)
+            yield number, output.tensor, output.name, values
+
+
+def claimed_values(name: str, wire: Wire, given: Mapping[str, np.ndarray], scale: int) -> Values:
+    """An output of a claim as the circuit gives it.
+
+    Raises:
+        InputError: it has another shape, or is no value that the circuit can give.
+    """
+    return exact_values(_shaped("output", name, given[name], wire), scale, f"output `{name}`")
 
 
 def exact_values(array: np.ndarray, scale: int, subject: str) -> Values:

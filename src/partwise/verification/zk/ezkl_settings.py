@@ -46,7 +46,11 @@ _TOO_LARGE = re.compile(r"integer -?(\d+) is too large to be represented by base
 _OPEN = re.compile(r"Undetermined symbol")
 _NAMES = {"Rem": "Mod"}
 """Of operators, where the prover's differ from ONNX's."""
-_REPLACEMENTS = {"Gelu": "write it by Erf", "MaxPool": "write it by Relu: max(a, b) = b + Relu(a - b)"}
+_REPLACEMENTS = {
+    "Gelu": "write it by Erf",
+    "MaxPool": "write it by Relu: max(a, b) = b + Relu(a - b)",
+    "Identity": "let the model give the tensor under one name alone",
+}
 
 
 def run_args(settings: CircuitSettings) -> dict[str, object]:

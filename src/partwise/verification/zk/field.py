@@ -55,13 +55,11 @@ def quantize(array: np.ndarray, scale: int, subject: str) -> Values:
         raise InputError(subject, "cannot enter a circuit", expected="numbers", got=array.dtype.name)
     if array.size == 0:
         raise InputError(subject, "is empty: a circuit has at least one value")
-    whole = [int(value) << scale for value in array.reshape(-1)] if array.dtype.kind in "iu" else []
-    if whole and max(map(abs, whole)) <= _LARGEST:
-        return tuple(whole)  # float64 skips whole numbers from 2^53 on
+    if array.dtype.kind in "iu":
+        return _whole(array, scale, subject)
     scaled = array.astype(np.float64).reshape(-1) * 2.0**scale
     if not np.isfinite(scaled).all() or np.abs(scaled).max() > _LARGEST:
-        raise InputError(subject, f"holds a value that no circuit holds at scale {scale}",
-                         expected="finite numbers of 62 bits", got=_worst(scaled))  # fmt: skip
+        raise _too_large(_worst(scaled), scale, subject)
     rounded = np.copysign(np.floor(np.abs(scaled) + 0.5), scaled)
     return tuple(int(value) for value in rounded)
 
@@ -73,6 +71,20 @@ def dequantize(values: Iterable[int], scale: int, shape: tuple[int, ...]) -> np.
 
 def _unsigned(text: str) -> int:
     return int.from_bytes(bytes.fromhex(text), "little")
+
+
+def _whole(array: np.ndarray, scale: int, subject: str) -> Values:
+    """Integers as they are: float64 skips whole numbers from 2^53 on."""
+    values = tuple(int(value) << scale for value in array.reshape(-1))
+    worst = max(values, key=abs)
+    if abs(worst) > _LARGEST:
+        raise _too_large(str(worst), scale, subject)
+    return values
+
+
+def _too_large(worst: str, scale: int, subject: str) -> InputError:
+    return InputError(subject, f"holds a value that no circuit holds at scale {scale}",
+                      expected="finite numbers of 62 bits", got=worst)  # fmt: skip
 
 
 def _worst(scaled: np.ndarray) -> str:

@@ -6,9 +6,12 @@ parsed once, and every promise in it is checked before a proof is looked at. For
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
+from typing import Any, Protocol, Self
+from unicodedata import is_normalized
 
 import msgspec
 
@@ -16,24 +19,31 @@ from partwise.digest import canonical_json, is_digest, sha256_digest
 from partwise.errors import ManifestError
 from partwise.ir import DType, Output
 from partwise.strict_json import SharedInt, json_record
+from partwise.verification.zk.moves import MOST_MOVED, Move, shapes_problem
 from partwise.verification.zk.prover import KeyFile, Sizes
 from partwise.verification.zk.settings import CircuitSettings, Visibility
 
 __all__ = [
+    "MOST_MANIFEST_BYTES",
     "PROOF_VERSION",
     "CircuitEntry",
     "Edge",
     "ProofManifest",
     "ProvedSegment",
     "Wire",
+    "is_name",
+    "is_shallow",
     "proof_manifest_from_bytes",
     "proof_manifest_problems",
     "proof_manifest_to_bytes",
 ]
 
 PROOF_VERSION = "partwise.proof/1"
+MOST_MANIFEST_BYTES = 1 << 28
+"""Of its file. Assumed; one of 1,000 segments has some megabytes."""
 _LONGEST = 1000
 """Characters of a name. Assumed: exporters write scopes of a few hundred."""
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}\Z")
 _DEEPEST = 64
 """Pieces within pieces. Assumed: each division leaves about half of the layers."""
 
@@ -75,6 +85,8 @@ class ProvedSegment:
     """None: runs plainly and is not proved."""
     pieces: tuple[ProvedSegment, ...] = ()
     """What may be proved in its place: all of them, in this order (`pieces`). Their inputs are found by name."""
+    moves: tuple[Move, ...] = ()
+    """Where it has no circuit and only moves values that proofs show: what the verifier moves itself."""
 
     @property
     def sizes(self) -> Sizes:
@@ -131,7 +143,17 @@ class Edge:
 
 def proof_manifest_to_bytes(manifest: ProofManifest) -> bytes:
     """The file's bytes: canonical JSON."""
-    return canonical_json(msgspec.to_builtins(manifest))
+    found = msgspec.to_builtins(manifest)
+    _leave_out_no_moves(found["segments"])
+    return canonical_json(found)
+
+
+def _leave_out_no_moves(segments: list[dict[str, Any]]) -> None:
+    """A segment that moves nothing does not say so: manifests of before keep their bytes."""
+    for segment in segments:
+        if not segment["moves"]:
+            del segment["moves"]
+        _leave_out_no_moves(segment["pieces"])
 
 
 def proof_manifest_from_bytes(data: bytes, subject: str) -> ProofManifest:
@@ -156,10 +178,10 @@ def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
     """Everything in it that cannot be."""
     if not manifest.segments:
         yield "has no segment"
-    if not all(map(_is_name, _names(manifest))):
+    if not (all(map(is_name, _names(manifest))) and all(map(_is_file_name, _key_names(manifest)))):
         yield "holds a name that nobody could read, or of a file elsewhere"
         return  # the other promises would repeat it
-    if not _is_shallow(manifest.segments):
+    if not is_shallow(manifest.segments):
         yield f"holds pieces within pieces, more than {_DEEPEST} deep"
         return
     given = dict[str, tuple[int, Wire]]()
@@ -178,13 +200,32 @@ def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
     if not names or len(set(names)) != len(names):
         yield "has no outputs, or one twice"
     yield from (f"output `{o.name}` is given by no segment" for o in manifest.outputs if o.tensor not in given)
+    yield from _moves_problems(manifest)
     circuits = [segment.circuit for segment in manifest.segments if segment.circuit is not None]
     ways = {circuit.settings.visibility for circuit in circuits}
     if len(ways) > 1:
         yield "its circuits show their values in different ways, which cannot be compared"
+    if ways - {Visibility.PUBLIC} and any(segment.moves for segment in manifest.segments):
+        yield "moves values that its proofs do not show"
     if ways == {Visibility.POLYCOMMIT} and len({(c.settings.logrows, c.common) for c in circuits}) > 1:
         most = max(circuit.settings.logrows or 0 for circuit in circuits)
         yield f"commitments of circuits of different sizes cannot be compared: compile all with --logrows {most}"
+
+
+def _moves_problems(manifest: ProofManifest) -> Iterator[str]:
+    """Of segments that move values: shapes, and that nothing else is said of them."""
+    moving = [(number, segment) for number, segment in enumerate(manifest.segments) if segment.moves]
+    if sum(prod(wire.shape) for _, segment in moving for wire in (*segment.inputs, *segment.outputs)) > MOST_MOVED:
+        yield "moves absurdly much"
+        return
+    for number, segment in moving:
+        if segment.circuit is not None or segment.pieces:
+            yield f"segment {number} moves values, and is proved too"
+        taken, given = ({wire.tensor: wire.shape for wire in wires} for wires in (segment.inputs, segment.outputs))
+        if problem := shapes_problem(segment.moves, taken, given):
+            yield f"segment {number} {problem}"
+    if any(piece.moves for segment in manifest.segments for piece in segment.pieces):
+        yield "holds a piece that moves values"
 
 
 def _spelled(manifest: ProofManifest) -> bytes | None:
@@ -195,27 +236,52 @@ def _spelled(manifest: ProofManifest) -> bytes | None:
 
 
 def _names(manifest: ProofManifest) -> Iterable[str]:
-    """Everything that is shown to people, or names a file."""
+    """Everything that is shown to people."""
     yield from (manifest.prover, manifest.prover_version, manifest.model or "-")
     yield from (name for output in manifest.outputs for name in (output.name, output.tensor))
     yield from (wire.tensor for wire in manifest.inputs)
+    yield from (wire.tensor for segment in _all(manifest) for wire in (*segment.inputs, *segment.outputs))
+    yield from (move.tensor for segment in manifest.segments for move in segment.moves)
+
+
+def _key_names(manifest: ProofManifest) -> Iterable[str]:
+    """What names a file where a program is the prover."""
+    return (key.name for segment in _all(manifest) if segment.circuit for key in segment.circuit.keys)
+
+
+def _all(manifest: ProofManifest) -> Iterator[ProvedSegment]:
+    """Segments and all pieces, however deep."""
     pending = [*manifest.segments]
     while pending:
         segment = pending.pop()
         pending += segment.pieces
-        yield from (wire.tensor for wire in (*segment.inputs, *segment.outputs))
-        yield from (key.name.replace("/", "\0") for key in (segment.circuit.keys if segment.circuit else ()))
+        yield segment
 
 
-def _is_shallow(segments: tuple[ProvedSegment, ...]) -> bool:
+class _InPieces(Protocol):
+    @property
+    def pieces(self) -> tuple[Self, ...]: ...
+
+
+def is_shallow(segments: tuple[_InPieces, ...]) -> bool:
+    """Whether pieces within pieces end where no honest division goes on."""
     for _ in range(_DEEPEST):
         segments = tuple(piece for segment in segments for piece in segment.pieces)
     return not segments
 
 
-def _is_name(text: str) -> bool:
-    """No control characters, no text that runs backwards, nothing that leads elsewhere."""
-    return 0 < len(text) <= _LONGEST and text.isprintable() and text not in (".", "..")
+def is_name(text: str) -> bool:
+    """No control characters, no text that runs backwards, nothing that leads elsewhere, one spelling of each letter.
+
+    **Source**: Unicode Standard Annex 15; é as one character and as two are shown alike.
+    """
+    spelled = 0 < len(text) <= _LONGEST and text.isprintable() and is_normalized("NFC", text)
+    return spelled and text not in (".", "..")
+
+
+def _is_file_name(text: str) -> bool:
+    """One that every file system takes, below its folder, and that no program takes for an option."""
+    return _FILE_NAME.match(text) is not None
 
 
 def _segment_problems(number: int, segment: ProvedSegment) -> Iterator[str]:
@@ -224,6 +290,9 @@ def _segment_problems(number: int, segment: ProvedSegment) -> Iterator[str]:
     tensors = [wire.tensor for wire in segment.inputs]
     if len(set(tensors)) != len(tensors):
         yield f"segment {number} takes a tensor twice"
+    keys = [key.name for key in segment.circuit.keys] if segment.circuit else []
+    if len(set(keys)) != len(keys):
+        yield f"segment {number} names a key twice"
     digests = [segment.onnx, *(key.digest for key in segment.circuit.keys)] if segment.circuit else [segment.onnx]
     if segment.circuit and segment.circuit.common is not None:
         digests.append(segment.circuit.common)

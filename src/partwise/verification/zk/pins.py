@@ -16,7 +16,7 @@ import msgspec
 
 from partwise.digest import canonical_json, is_digest, sha256_digest
 from partwise.errors import InputError
-from partwise.files import write_whole
+from partwise.files import user_folder, write_whole
 from partwise.strict_json import json_record
 
 __all__ = ["note_circuit", "note_manifest", "noted_anywhere", "noted_circuit", "noted_manifest"]
@@ -73,8 +73,7 @@ def noted_anywhere(digest: str) -> str | None:
 
 
 def _state(kind: str) -> Path:
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "partwise" / kind
+    return user_folder("XDG_STATE_HOME", ".local/state") / "partwise" / kind
 
 
 def _note(kind: str, folder: Path) -> Path:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from partwise.digest import file_digest
 from partwise.errors import InputError
+from partwise.files import user_folder
 from partwise.verification.zk.ezkl_call import call_ezkl
 from partwise.verification.zk.limits import CallLimits
 from partwise.verification.zk.srs_points import HEAD_BYTES, srs_bytes, verifier_srs
@@ -47,8 +48,7 @@ class Srs:
 
 def srs_folder() -> Path:
     """Where SRS files are kept."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "partwise" / "srs"
+    return user_folder("XDG_CACHE_HOME", ".cache") / "partwise" / "srs"
 
 
 def open_srs(path: Path) -> Srs:

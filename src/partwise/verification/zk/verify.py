@@ -6,6 +6,7 @@ it checks, and names when it fails:
     every key file's digest                       every proof against its pinned key
     every edge of the chain, tensor by tensor     first inputs = the request; last outputs = the claim
     no segment missing, repeated or left over     pieces only where the pinned manifest names them
+    values that segments only move: moved here, and compared at both ends
 
 Every failure is collected; the first is the reason, the others are notes. Threat model: docs/adr/0013-proofs.md.
 """
@@ -30,6 +31,7 @@ from partwise.verification.zk.manifest import (
     ProvedSegment,
     proof_manifest_from_bytes,
 )
+from partwise.verification.zk.moved import Moved
 from partwise.verification.zk.pieces import Place, place_name, whole
 from partwise.verification.zk.prover import Boundary, KeyFile, Mark, Prover
 from partwise.verification.zk.srs_public import PUBLIC_SRS, VERIFIER_SRS
@@ -56,7 +58,8 @@ class SegmentVerdict:
     piece: Place = ()
     """Of the segment, where it was proved in pieces."""
     state: str
-    """`verified`, `refused`, `not proved`, or `not checked` where the prover here is another."""
+    """`verified`, `refused`, `not proved`, `moved` by the verifier itself, or `not checked` where the prover here is
+    another."""
     reason: str = ""
     logrows: int | None = None
     rows: int | None = None
@@ -143,9 +146,12 @@ class _Judge:
             self._open.append(f"the proofs are of {theirs}, here is {here.name} {here.version}")
         segments = tuple(self._segment(number) for number in range(len(self._manifest.segments)))
         self._wrong.extend(self._left_over())
+        moved = Moved(self._manifest, self._mark, self._name)
         edges = self._check_edges()
-        self._check_ends("input", request, requested(self._manifest, request))
-        self._check_ends("claim", claim, claimed(self._manifest, claim))
+        self._check_ends("input", request, requested(self._manifest, request, self._boundaries))
+        self._check_ends("claim", claim, claimed(self._manifest, claim, self._boundaries))
+        self._wrong.extend(moved.problems(request, claim))
+        edges += moved.edges
         if pin is not None:
             self._notes.append(f"manifest {pin.digest} pinned by {pin.by}")
         return ProofVerdict(
@@ -157,6 +163,8 @@ class _Judge:
 
     def _segment(self, number: int) -> SegmentVerdict:
         entry, proof = self._manifest.segments[number], self._bundle.proofs.get(number)
+        if entry.moves:
+            return SegmentVerdict(segment=self._places[number][0], state="moved")
         if entry.circuit is None or (proof is None and number in self._bundle.not_proved):
             self._open.append(f"{self._name(number)} is not proved")
             return SegmentVerdict(segment=self._places[number][0], piece=self._places[number][1:], state="not proved")

@@ -19,6 +19,10 @@ from partwise.ir.operators.limits import refuse_absurd
         ("aten.repeat.default", ["x", (1 << 32, 1)]),
         ("aten.repeat_interleave.self_int", ["x", 1 << 40]),
         ("aten.constant_pad_nd.default", ["x", (0, 1 << 40)]),
+        ("aten.kaiser_window.beta", [1 << 40, False, 1e-9]),
+        ("aten.histc.default", ["x", 1 << 40]),
+        ("aten.vander.default", ["x", 1 << 40]),
+        ("aten.repeat_interleave.self_Tensor", ["x", "x", 0, 1 << 40]),
     ],
 )
 def test_absurd_sizes_are_refused(op: str, args: list[object]) -> None:

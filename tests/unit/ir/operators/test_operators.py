@@ -35,6 +35,16 @@ def test_every_contraction_counts_and_nothing_else_does() -> None:
     assert all((row.macs is not None) == (row.kind in counted) for row in ATEN)
 
 
+def test_what_no_rule_counts_says_so_and_plain_reductions_do_not() -> None:
+    said = "det linalg_svd fft_rfft2 stft".split()
+    assert all(
+        OPERATORS[name].uncounted for name in [*(f"aten.{name}.default" for name in said), "onnx.DFT", "onnx.Det"]
+    )
+    plain = "linalg_vector_norm linalg_cross fft_fftshift fft_rfftfreq".split()
+    assert not any(OPERATORS[f"aten.{name}.default"].uncounted for name in plain)
+    assert not any(row.uncounted and (row.macs or row.cheap) for row in OPERATORS.values())
+
+
 def test_rows_are_overloads_of_torch_that_write_nothing_and_alias_what_they_say() -> None:
     torch = pytest.importorskip("torch")
     for row in ATEN:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
+from graphs import chain
+from partwise.errors import GraphError
 from partwise.ir import DType, Node, Ref, Sym, TensorSpec, operator
 from partwise.ir.operators import Call
 
@@ -47,6 +50,42 @@ def test_counts(op: str, shapes: Sequence[Shape], out: Shape, expected: int) -> 
     assert macs(op, shapes, out) == expected
 
 
+@pytest.mark.parametrize(
+    ("op", "shapes", "out", "literals", "expected"),
+    [
+        ("aten.tensordot.default", [(3, 4, 5), (4, 5, 6)], (3, 6), ((1, 2), (0, 1)), 3 * 4 * 5 * 6),
+        ("aten.tensordot.default", [(3, 4), (6, 4)], (3, 6), ((-1,), (-1,)), 3 * 4 * 6),
+        ("aten.kron.default", [(3, 4), (2, 5)], (6, 20), (), 6 * 20),
+        ("aten.linalg_vecdot.default", [(3, 4), (3, 4)], (3,), (), 3 * 4),
+        ("aten.conv_tbc.default", [(5, 2, 3), (3, 3, 6), (6,)], (3, 2, 6), (), 3 * 2 * 6 * 3 * 3),
+        ("aten.cdist.default", [(2, 4, 3), (2, 5, 3)], (2, 4, 5), (2.0, None), 2 * 4 * 5 * 3),
+        ("aten.pdist.default", [(5, 3)], (10,), (), 10 * 3),
+        ("aten._int_mm.default", [(5, 7), (7, 9)], (5, 9), (), 5 * 7 * 9),
+    ],
+)
+def test_rarer_contractions(op: str, shapes: Sequence[Shape], out: Shape, literals: Sequence[object], expected: int):
+    names = [f"t{i}" for i in range(len(shapes))]
+    spec = {n: TensorSpec(name=n, dtype=DType.FLOAT32, shape=s) for n, s in zip(names, shapes, strict=True)}
+    spec["out"] = TensorSpec(name="out", dtype=DType.FLOAT32, shape=out)
+    rule = operator(op).macs
+    assert rule is not None
+    assert rule(Call(Node(op=op, args=(*map(Ref, names), *literals), outputs=("out",)), spec, {})) == expected
+
+
+@pytest.mark.parametrize(
+    ("shapes", "out", "expected"),
+    [
+        ([(10, 100), (100, 5), (5, 50)], (10, 50), 10 * 100 * 5 + 10 * 5 * 50),
+        ([(10, 30), (30, 5), (5, 60), (60, 2)], (10, 2), 5 * 60 * 2 + 30 * 5 * 2 + 10 * 30 * 2),
+        ([(7,), (7, 9), (9,)], (), 7 * 9 + 7),
+    ],
+)
+def test_a_chain_is_multiplied_in_the_order_that_takes_the_least(
+    shapes: Sequence[Shape], out: Shape, expected: int
+) -> None:
+    assert macs("aten.linalg_multi_dot.default", shapes, out, listed=True) == expected
+
+
 def test_a_transposed_convolution_spreads_its_input() -> None:
     literals = (None, (1, 1), (0, 0), (1, 1), True, (0, 0), 1)
     assert macs("aten.convolution.default", [(2, 6, 4, 4), (6, 5, 3, 3)], (2, 5, 6, 6), literals) == 2 * 6 * 16 * 5 * 9
@@ -81,3 +120,11 @@ def test_symbolic_literals_are_evaluated() -> None:
     call = Call(Node(op="aten.relu.default", args=(Sym("batch*2"),), outputs=("out",)), {}, {"batch": 3})
     assert call.integer(call.argument(0), 1) == 6
     assert call.integer(None, 1) == 1
+
+
+@pytest.mark.parametrize("args", [(), (Ref("input_0"),), (Ref("input_0"), None), (1, 2)])
+def test_a_call_that_no_operator_takes_is_a_broken_graph(args: tuple[object, ...]) -> None:
+    graph = chain([8, 8])
+    node = replace(graph.nodes[0], args=args)  # type: ignore[arg-type]
+    with pytest.raises(GraphError, match="does not take"):
+        operator(node.op).count_macs(graph, node, {})

@@ -13,7 +13,7 @@ from graphs import chain
 from partwise.errors import InfeasibleError, InputError
 from partwise.hardware import Cluster, equal_devices, find_device, find_link
 from partwise.ir import Graph, contract
-from partwise.planning import Emission, Limits, Objective, Plan, Target, emission_to_data, emit, plan
+from partwise.planning import Emission, Limits, Objective, Plan, Target, Terms, emission_to_data, emit, plan
 from partwise.planning.emitting import pipelining
 from partwise.planning.evaluator import Evaluator
 from partwise.planning.rates import RateTable
@@ -25,7 +25,7 @@ FOUR = equal_devices(find_device("a100"), find_link("nvlink3"), 4)
 
 def _plan(graph: Graph, known: Cluster = FOUR, limits: Limits | None = None, *objectives: Objective) -> Plan:
     limits = limits or Limits(stages=len(known.members))
-    return plan(graph, profile(graph), limits, objectives or (Objective.THROUGHPUT,), cluster=known)
+    return plan(graph, profile(graph), limits, objectives or (Objective.THROUGHPUT,), Terms(cluster=known))
 
 
 def _values(made: Plan, found: Emission) -> tuple[float, ...]:

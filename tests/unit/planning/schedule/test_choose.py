@@ -10,7 +10,7 @@ from graphs import chain, random_graph, transformer
 from partwise.errors import InfeasibleError, InputError
 from partwise.hardware import equal_devices, find_device, find_link
 from partwise.ir import Graph, Symbol
-from partwise.planning import Limits, Objective, Plan, plan
+from partwise.planning import Limits, Objective, Plan, Terms, plan
 from partwise.planning.schedule import (
     ScheduleKind,
     best_batch,
@@ -39,7 +39,7 @@ def symbolic(graph: Graph) -> Graph:
 
 
 def planned(graph: Graph, stages: int, **limits: int) -> Plan:
-    return plan(graph, profile(graph), Limits(stages=stages, **limits), BOTH, cluster=CLUSTER)
+    return plan(graph, profile(graph), Limits(stages=stages, **limits), BOTH, Terms(cluster=CLUSTER))
 
 
 def test_the_times_of_a_chain_are_its_objectives() -> None:
@@ -97,7 +97,7 @@ def test_the_best_batch_is_the_largest_throughput_that_fits() -> None:
         max(stage.peak_bytes for stage in plan(graph, profile(graph, {"batch": b}), Limits(stages=2), BOTH).stages)
         for b in (16, 32)
     )
-    found = best_batch(graph, Limits(stages=2, memory_bytes=(small + large) // 2), BOTH, cluster=CLUSTER)
+    found = best_batch(graph, Limits(stages=2, memory_bytes=(small + large) // 2), BOTH, Terms(cluster=CLUSTER))
     assert {choice.size for choice in found} >= {1, 2, 4, 8, 16}
     assert max(choice.size for choice in found) < 64
     assert found[0].requests_per_s == max(choice.requests_per_s for choice in found)
@@ -106,8 +106,8 @@ def test_the_best_batch_is_the_largest_throughput_that_fits() -> None:
 
 def test_the_plan_of_the_best_batch_says_so() -> None:
     graph = symbolic(chain([64] * 4))
-    best = best_batch(graph, Limits(stages=2), BOTH, cluster=CLUSTER)[0]
-    made = plan_batch(graph, Limits(stages=2), BOTH, cluster=CLUSTER)
+    best = best_batch(graph, Limits(stages=2), BOTH, Terms(cluster=CLUSTER))[0]
+    made = plan_batch(graph, Limits(stages=2), BOTH, Terms(cluster=CLUSTER))
     assert made.sizes["batch"] == best.size
     assert f"batch {best.size}, of 1, 2, 4 … 4096" in made.notes[-1]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,8 @@ import numpy as np
 import pytest
 
 from partwise.runtime.executors import EXECUTORS, Options
+from partwise.runtime.executors.processes import Processes
+from partwise.runtime.schedule import Policy
 from tests.packages import example, small_package
 from tests.remote import start_executor
 
@@ -83,3 +87,31 @@ def test_a_source_is_woken(kind: str, tmp_path: Path) -> None:
             answered.append(time.monotonic())
     assert offered[0] < answered[0] - 0.2
     executor.wake()  # nothing runs any more: nothing happens
+
+
+def test_a_worker_that_dies_while_nobody_asks_is_replaced_before_anybody_does(tmp_path: Path) -> None:
+    """An idle server must not leave it to the next request to find out."""
+    package = small_package(tmp_path / "package", "null")
+    told = list[str]()
+
+    def live() -> Iterator[dict[str, np.ndarray] | None]:
+        yield example()
+        before = set(executor.pids)
+        while len(told) < 2:
+            if len(told) == 0 and set(executor.pids) == before:
+                os.kill(executor.pids[1], signal.SIGKILL)
+            if len(told) == 1 and len(executor.pids) == 3:  # the second falls silent once the first is replaced
+                os.kill(executor.pids[2], signal.SIGSTOP)
+            assert time.monotonic() < deadline, told
+            time.sleep(0.02)
+            yield None
+        yield example()
+
+    policy = Policy(tick_s=0.1, heartbeat_s=0.5)
+    options = Options(engine="null", threads=1, policy=policy, on_incident=lambda incident: told.append(incident.what))
+    with Processes(package, options) as executor:
+        executor.ready()
+        deadline = time.monotonic() + 20
+        first, second = executor.run(live())
+    assert told == ["lost", "silent"]
+    assert first.outputs["y"].tobytes() == second.outputs["y"].tobytes()

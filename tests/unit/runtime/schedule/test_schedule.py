@@ -192,6 +192,16 @@ def test_a_silent_worker_is_stopped_and_replaced() -> None:
     assert [i for i in found if not isinstance(i, Ping | Wake)] == [Stop(0), Start(0), Load(0, 0)]
 
 
+def test_a_worker_that_never_says_anything_is_replaced_long_before_its_load_is_overdue() -> None:
+    schedule = Schedule(ALONE, supervised=True, policy=Policy(heartbeat_s=2, start_s=5))
+    schedule.begin()
+    for _ in range(10):
+        assert not of(Stop, wait(schedule, 4))
+        schedule.handle(Heard(0))  # slow, but alive
+    assert of(Stop, wait(schedule, 6)) == [Stop(0)]
+    assert [incident.what for incident in schedule.story.incidents] == ["silent"]
+
+
 def test_a_caller_that_slept_takes_nobody_for_dead() -> None:
     schedule = begun(ALONE, supervised=True)
     assert not of(Stop, schedule.handle(Woke(3600)))

@@ -72,25 +72,36 @@ def split_operator(model: bytes, node: str, parts: int) -> bytes:
 
 
 def unshare_joins(model: bytes) -> bytes:
-    """A model in which each node that reads parts put together puts them together itself, so that only parts cross."""
+    """A model in which each node that reads parts put together puts them together itself, just before, so that only
+    parts cross. What takes parts of values reads what is there: both only move."""
     proto = require("onnx").load_from_string(model)
+    joins = {node.output[0]: node for node in proto.graph.node if node.name.endswith(JOINED)}
+    read = [name for node in proto.graph.node for name in set(node.input)]
+    kept = {output.name for output in proto.graph.output}
+    kept |= {name for node in proto.graph.node if node.op_type == "Slice" for name in node.input}
+    shared = {name for name in joins if read.count(name) > 1 or name in kept}
     made = list[Any]()
-    reads = [name for node in proto.graph.node for name in set(node.input)]
-    returned = {output.name for output in proto.graph.output}
-    shared = {name for name in reads if reads.count(name) > 1} - returned
-    joins = {n.output[0]: n for n in proto.graph.node if n.name.endswith(JOINED) and n.output[0] in shared}
-    for node in proto.graph.node:
-        if node.output[0] in joins:
-            continue
-        for name in sorted(set(node.input) & set(joins)):
-            join = _copied(joins[name])
-            join.output[0] = f"{name}/for/{node.output[0]}"
-            join.name = join.output[0] + JOINED
+
+    def private(name: str, reader: str) -> str:
+        """The name under which one node alone reads what a join makes."""
+        if name not in joins:
+            return name
+        join = _copied(joins[name])
+        for place, part in enumerate(join.input):
+            join.input[place] = private(part, reader)
+        join.output[0] = f"{name}/for/{reader}" if name in shared else name
+        join.name = join.output[0] + JOINED
+        if all(node.output[0] != join.output[0] for node in made):
             made.append(join)
-        copy = _copied(node)
+        return join.output[0]
+
+    for node in proto.graph.node:
+        is_join, copy = node.output[0] in joins, _copied(node)
+        if is_join and node.output[0] not in kept:
+            continue
         for place, name in enumerate(node.input):
-            if name in joins:
-                copy.input[place] = f"{name}/for/{node.output[0]}"
+            if not (name in kept and (is_join or node.op_type == "Slice")):
+                copy.input[place] = private(name, node.output[0])
         made.append(copy)
     del proto.graph.node[:]
     proto.graph.node.extend(made)

@@ -10,6 +10,7 @@ settings and root, so that nobody can choose them after seeing them (Fiat and Sh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -30,6 +31,8 @@ __all__ = ["CHUNK", "FORMAT", "Leaves", "Opening", "challenged", "leaf_bytes", "
 FORMAT = "partwise.recompute/1"
 CHUNK = 64
 """Elements of a leaf. Assumed: a path of 10 to 20 hashes weighs less than what a leaf holds."""
+_HASH, _PLACE = re.compile(r"[0-9a-f]{64}\Z"), re.compile(r"(0|[1-9][0-9]{0,18})\Z")
+"""One spelling of each: `fromhex` takes capitals and spaces, `int` signs, underscores and the digits of any script."""
 _MOST_BYTES = 1 << 28
 """Of a proof. Assumed."""
 
@@ -126,16 +129,18 @@ def parse_opening(data: bytes, leaves: Leaves) -> Opening | str:
         return "is absurdly long"
     try:
         wire = json_record(data, _Wire, "proof", what="is none")
-        root = bytes.fromhex(wire.root)
-        paths = {int(place): tuple(bytes.fromhex(step) for step in path) for place, path in wire.paths.items()}
-        places = {int(place) for place in wire.leaves}
-    except (InputError, ValueError):
+    except InputError:
         return "is no proof of this prover"
-    if wire.format != FORMAT or len(root) != 32 or places != set(paths) or len(places) != len(wire.leaves):
+    if wire.format != FORMAT or set(wire.leaves) != set(wire.paths):
         return "is no proof of this prover"
-    if data != msgspec.json.encode(wire):
+    hashes = (wire.root, *(step for path in wire.paths.values() for step in path))
+    spelled = all(map(_HASH.match, hashes)) and all(map(_PLACE.match, wire.leaves))
+    if not spelled or data != msgspec.json.encode(wire):
         return "is written in another way than proofs are"
-    if any(not 0 <= place < leaves.count for place in places):
+    root = bytes.fromhex(wire.root)
+    paths = {int(place): tuple(map(bytes.fromhex, path)) for place, path in wire.paths.items()}
+    places = set(paths)
+    if any(place >= leaves.count for place in places):
         return "opens a leaf that there is not"
     found = dict[int, tuple[int, ...]]()
     for place, texts in ((int(place), texts) for place, texts in wire.leaves.items()):

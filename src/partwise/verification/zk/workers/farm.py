@@ -7,7 +7,6 @@ take it. What a worker hands in is judged by the caller before it counts.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from partwise.ir import Output, Symbol
@@ -30,22 +29,21 @@ def prove_all(work: Work, prover: Prover, farm: Farm, folder: Path) -> None:
         work: the tasks, and what becomes of them.
         prover: made again in each worker.
         farm: the workers.
-        folder: where they may write; nothing of it is left.
+        folder: where they may write; the caller removes it.
 
     Raises:
         PartwiseError: a task failed wherever it was tried and could not be divided, its prover will never prove it, or
             no worker has room for it.
     """
     schedule = _schedule(farm, work.demands)
-    with tempfile.TemporaryDirectory(prefix=".proving.", dir=folder) as scratch:
-        hands = ProvingHands(work, recipe_of(prover), Path(scratch), schedule.story.incidents)
-        try:
-            driver = Driver(_Nothing(), schedule, hands, work.name)
-            driver.begin()
-            for _ in driver.run([{}]):
-                pass
-        finally:
-            hands.close()
+    hands = ProvingHands(work, recipe_of(prover), folder, schedule.story.incidents)
+    try:
+        driver = Driver(_Nothing(), schedule, hands, work.name)
+        driver.begin()
+        for _ in driver.run([{}]):
+            pass
+    finally:
+        hands.close()
 
 
 def _schedule(farm: Farm, demands: tuple[Demand, ...]) -> Schedule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 
 import msgspec
@@ -130,6 +131,9 @@ class ProvingHands:
         task, proof = self._tasks.pop(done.ticket, None), self._proof(done.ticket)
         if task is None or task.worker != worker:
             return Failed(done.ticket, Fault.LIED, "a proof that nobody asked for")
+        took = done.measured
+        if not all(isfinite(figure) and figure >= 0 for figure in (took.seconds, took.cpu_s, took.peak_bytes)):
+            return Failed(done.ticket, Fault.LIED, "a proof that took no time that there is")
         try:
             self._work.accept(task.stage, proof, done.measured)
         except PartwiseError as error:
