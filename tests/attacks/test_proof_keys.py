@@ -14,11 +14,13 @@ import pytest
 
 from partwise.digest import canonical_json, sha256_digest
 from partwise.dsperse import compile_slices, prove_run, run_slices, slice_model
+from partwise.errors import UnsafeFileError
 from partwise.extras import require
 from partwise.verification import Outcome
 from partwise.verification.zk.bundle import Bundle
 from partwise.verification.zk.manifest import ProofManifest
 from partwise.verification.zk.prover import Sizes
+from partwise.verification.zk.recompute.program import read_program
 from partwise.verification.zk.recompute.prover import RecomputeProver
 from proof_attacks import judge, manifest_of, rejected, rewritten, with_proof, with_segment
 from zk_models import SKIP, SKIP_WEIGHTS, TINY, Proved, own_folders, request_file, write_model
@@ -159,3 +161,25 @@ def test_a_constant_of_a_stated_size(tmp_path: Path) -> None:
     keys["recompute.json"].write_bytes(canonical_json({"format": "partwise.recompute/1", "queries": None}))
     found = RecomputeProver().check(keys, Sizes(inputs=(4,), outputs=(4,)), b"{}", "segment 0")
     assert found.boundary is None
+
+
+@pytest.mark.parametrize("location", ["secret.bin", "./secret.bin", "missing", "../secret.bin", "/dev/zero"])
+def test_a_circuit_that_reads_the_verifiers_files(
+    location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its constant was read from the folder that `verify` was called in, so that the verdict told what lies there."""
+    onnx = require("onnx")
+    monkeypatch.chdir(tmp_path)
+    np.array([1], np.int64).tofile(tmp_path / "secret.bin")
+    model = onnx.load_from_string(_program(4))
+    held = model.graph.initializer[0]
+    held.ClearField("raw_data")
+    held.data_location = onnx.TensorProto.EXTERNAL
+    held.external_data.add(key="location", value=location)
+    with pytest.raises(UnsafeFileError, match="weights in another file"):
+        read_program(model.SerializeToString())
+    keys = {"circuit.onnx": tmp_path / "circuit.onnx", "recompute.json": tmp_path / "recompute.json"}
+    keys["circuit.onnx"].write_bytes(model.SerializeToString())
+    keys["recompute.json"].write_bytes(canonical_json({"format": "partwise.recompute/1", "queries": None}))
+    found = RecomputeProver().check(keys, Sizes(inputs=(4,), outputs=(4,)), b"{}", "segment 0")
+    assert "another file" in found.refused

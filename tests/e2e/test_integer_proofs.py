@@ -10,11 +10,13 @@ import pytest
 
 from partwise.dsperse import Layout, SlicedRun, compile_slices, prove_run, run_slices, slice_model, verify_sliced_run
 from partwise.dsperse.slice import write_onnx
+from partwise.dsperse.tensors import write_tensors
+from partwise.errors import ProverError
 from partwise.packaging import Package
 from partwise.verification import Outcome
 from partwise.verification.zk import CircuitSettings, Prover, make_prover
 from partwise.verification.zk.circuits import evaluate, lower
-from partwise.verification.zk.field import quantize
+from partwise.verification.zk.field import dequantize, quantize
 from zk_models import own_folders, request_file, skip_model
 
 pytest.importorskip("ezkl")
@@ -66,13 +68,19 @@ def test_a_forged_middle_activation_is_rejected_under_the_second_prover(tmp_path
         run = run_slices(layout, prover, request_file(tmp_path / "input.json"))
         here, folder = run.path / "segment_1", layout.circuit(1, prover.name)
         circuit = compiled.compiled[1].circuit
-        sizes = compiled.manifest.segments[1].sizes.inputs
-        prover.witness(circuit, folder, tuple((5,) * size for size in sizes), here / "witness.json", "segment 1")
+        entry = compiled.manifest.segments[1]
+        given = tuple((5,) * size for size in entry.sizes.inputs)
+        gave = prover.witness(circuit, folder, given, here / "witness.json", "segment 1")
         record = json.loads((run.path / "run_result.json").read_text())
         from partwise.digest import file_digest
 
         record["segments"][1]["witness_execution"]["witness"] = file_digest(here / "witness.json")
         (run.path / "run_result.json").write_text(json.dumps(record))
+        with pytest.raises(ProverError, match="other values than those of the run"):
+            prove_run(layout, run.path, prover)
+        for name, wires, side in (("input", entry.inputs, given), ("output", entry.outputs, gave)):
+            told = {wire.tensor: dequantize(v, 12, wire.shape) for wire, v in zip(wires, side, strict=True)}
+            write_tensors(here / f"{name}.json", told)
         prove_run(layout, run.path, prover)
         found = verify_sliced_run(layout, run.path, prover, manifest=compiled.manifest.digest)
     assert package.manifest.segments

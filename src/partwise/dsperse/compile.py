@@ -29,18 +29,20 @@ from partwise.verification.zk.manifest import (
     ProofManifest,
     ProvedSegment,
     Wire,
-    is_name,
     proof_manifest_from_bytes,
     proof_manifest_problems,
     proof_manifest_to_bytes,
 )
 from partwise.verification.zk.moves import moves_of
+from partwise.verification.zk.names import is_name
 from partwise.verification.zk.pins import note_manifest, noted_manifest
 from partwise.verification.zk.prover import Circuit, Prover
 from partwise.verification.zk.settings import CircuitSettings, Visibility
 
 __all__ = ["CompileResult", "circuit_entry", "compile_slices", "parse_layers", "wire_of"]
 
+_DIGITS = 9
+"""Of a segment's number at most; Python reads no integer of thousands."""
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -66,9 +68,11 @@ def parse_layers(text: str | None, count: int) -> tuple[int, ...]:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise InputError("--layers", "is no list of segments", expected="for example 0,2-4", got=text[:80])
-        found.update(range(int(first), int(last if dash else first) + 1))
-    if wrong := sorted(number for number in found if number >= count):
-        raise InputError("--layers", f"there is no segment {wrong[0]}", expected=f"0-{count - 1}", got=text[:80])
+        ends = [number.lstrip("0") or "0" for number in (first, last if dash else first)]
+        if beyond := [number for number in ends if len(number) > _DIGITS or int(number) >= count]:
+            missing = max(int(ends[0]), count) if len(ends[0]) <= _DIGITS else beyond[0][:20]
+            raise InputError("--layers", f"there is no segment {missing}", expected=f"0-{count - 1}", got=text[:80])
+        found.update(range(int(ends[0]), int(ends[1]) + 1))
     return tuple(sorted(found))
 
 

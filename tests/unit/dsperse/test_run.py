@@ -10,7 +10,8 @@ import pytest
 
 import onnx_models
 from command import exit_code
-from partwise.dsperse import refuse_stale, run_slices, slice_model
+from partwise.dsperse import parse_layers, refuse_stale, run_slices, slice_model
+from partwise.errors import InputError
 from partwise.verification.zk import make_prover
 
 MODEL = """<ir_version: 8, opset_import: ["": 17]>
@@ -72,3 +73,20 @@ def test_slices_of_a_model_that_has_changed(
     assert "is not the model that the slices beside it were cut from" in capsys.readouterr().err
     slice_model(tmp_path / "m.onnx", stages=2)
     refuse_stale(layout)
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"), [("1,7", 7), ("0-9999999999", 3), ("2-5", 3), ("9" * 5000, "9" * 20), ("4-3", 4), ("0-3", 3)]
+)
+def test_segments_that_there_are_not(text: str, missing: object) -> None:
+    """Named at once, however many were asked for."""
+    with pytest.raises(InputError, match=f"there is no segment {missing};"):
+        parse_layers(text, 3)
+
+
+def test_segments_that_there_are() -> None:
+    assert parse_layers(" 0,1-2 ,002", 3) == (0, 1, 2)
+    assert parse_layers(None, 2) == (0, 1)
+    for text in ("", "a", "1-", "-1", "1--2", "1;2"):
+        with pytest.raises(InputError, match="is no list of segments"):
+            parse_layers(text, 3)

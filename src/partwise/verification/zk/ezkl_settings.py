@@ -43,6 +43,8 @@ _START = 17
 """k while the settings are drawn up; the circuit's own is chosen afterwards."""
 _UNSUPPORTED = re.compile(r"Unimplemented\((\w+)\)|Unknown op: (\w+)|[Uu]nsupported op\w*:? ?`?(\w+)?")
 _TOO_LARGE = re.compile(r"integer -?(\d+) is too large to be represented by base (\d+) and n (\d+)")
+_NO_ROW = re.compile(r"assertion failed: self\.dims\[i\] > indices\[i\]")
+"""How a Gather by a negative index panics (ezkl 23.0.5, seen)."""
 _OPEN = re.compile(r"Undetermined symbol")
 _NAMES = {"Rem": "Mod"}
 """Of operators, where the prover's differ from ONNX's."""
@@ -156,6 +158,9 @@ def explain_refusal(error: ProverError, segment: Path, subject: str) -> Partwise
 
 def explain_witness(error: ProverError) -> ProverError:
     """A witness that failed, where a value is too large for its circuit; else the error itself."""
+    if _NO_ROW.search(str(error)):
+        return ProverError(error.subject, "takes a row that its table lacks: an index below 0 or beyond the last row",
+                           hint="circuits count from 0; ONNX's -1 is no index there.")  # fmt: skip
     if not (found := _TOO_LARGE.search(str(error))):
         return error
     value, base, legs = map(int, found.groups())

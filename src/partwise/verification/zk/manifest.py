@@ -6,12 +6,10 @@ parsed once, and every promise in it is checked before a proof is looked at. For
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Protocol, Self
-from unicodedata import is_normalized
 
 import msgspec
 
@@ -20,6 +18,7 @@ from partwise.errors import ManifestError
 from partwise.ir import DType, Output
 from partwise.strict_json import SharedInt, json_record
 from partwise.verification.zk.moves import MOST_MOVED, Move, shapes_problem
+from partwise.verification.zk.names import is_file_name, is_name
 from partwise.verification.zk.prover import KeyFile, Sizes
 from partwise.verification.zk.settings import CircuitSettings, Visibility
 
@@ -31,7 +30,6 @@ __all__ = [
     "ProofManifest",
     "ProvedSegment",
     "Wire",
-    "is_name",
     "is_shallow",
     "proof_manifest_from_bytes",
     "proof_manifest_problems",
@@ -41,9 +39,8 @@ __all__ = [
 PROOF_VERSION = "partwise.proof/1"
 MOST_MANIFEST_BYTES = 1 << 28
 """Of its file. Assumed; one of 1,000 segments has some megabytes."""
-_LONGEST = 1000
-"""Characters of a name. Assumed: exporters write scopes of a few hundred."""
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}\Z")
+_MOST_DIMS = 64
+"""Of an array. **Source**: numpy 2, `NPY_MAXDIMS`."""
 _DEEPEST = 64
 """Pieces within pieces. Assumed: each division leaves about half of the layers."""
 
@@ -178,7 +175,7 @@ def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
     """Everything in it that cannot be."""
     if not manifest.segments:
         yield "has no segment"
-    if not (all(map(is_name, _names(manifest))) and all(map(_is_file_name, _key_names(manifest)))):
+    if not (all(map(is_name, _names(manifest))) and all(map(is_file_name, _key_names(manifest)))):
         yield "holds a name that nobody could read, or of a file elsewhere"
         return  # the other promises would repeat it
     if not is_shallow(manifest.segments):
@@ -188,6 +185,8 @@ def proof_manifest_problems(manifest: ProofManifest) -> Iterable[str]:
     model = {wire.tensor: wire for wire in manifest.inputs}
     if len(model) != len(manifest.inputs):
         yield "names an input twice"
+    if any(_is_impossible(wire.shape) for wire in manifest.inputs):
+        yield "has an input of an impossible shape"
     for number, segment in enumerate(manifest.segments):
         yield from _segment_problems(number, segment)
         for wire in segment.inputs:
@@ -226,6 +225,19 @@ def _moves_problems(manifest: ProofManifest) -> Iterator[str]:
             yield f"segment {number} {problem}"
     if any(piece.moves for segment in manifest.segments for piece in segment.pieces):
         yield "holds a piece that moves values"
+    yield from _shadows(manifest, [segment for _, segment in moving])
+
+
+def _shadows(manifest: ProofManifest, moving: list[ProvedSegment]) -> Iterator[str]:
+    """What is made on the way of moves has a name of its own: another tensor's would be taken for it."""
+    shown = {wire.tensor for segment in manifest.segments for wire in (*segment.inputs, *segment.outputs)}
+    shown |= {wire.tensor for wire in manifest.inputs}
+    for segment in moving:
+        given = {wire.tensor for wire in segment.outputs}
+        inner = {move.tensor for move in segment.moves} - given
+        if inner & shown:
+            yield f"moves values under the name of another tensor, `{min(inner & shown)}`"
+        shown |= inner
 
 
 def _spelled(manifest: ProofManifest) -> bytes | None:
@@ -270,18 +282,8 @@ def is_shallow(segments: tuple[_InPieces, ...]) -> bool:
     return not segments
 
 
-def is_name(text: str) -> bool:
-    """No control characters, no text that runs backwards, nothing that leads elsewhere, one spelling of each letter.
-
-    **Source**: Unicode Standard Annex 15; é as one character and as two are shown alike.
-    """
-    spelled = 0 < len(text) <= _LONGEST and text.isprintable() and is_normalized("NFC", text)
-    return spelled and text not in (".", "..")
-
-
-def _is_file_name(text: str) -> bool:
-    """One that every file system takes, below its folder, and that no program takes for an option."""
-    return _FILE_NAME.match(text) is not None
+def _is_impossible(shape: tuple[int, ...]) -> bool:
+    return len(shape) > _MOST_DIMS or any(size < 1 for size in shape)
 
 
 def _segment_problems(number: int, segment: ProvedSegment) -> Iterator[str]:
@@ -299,7 +301,7 @@ def _segment_problems(number: int, segment: ProvedSegment) -> Iterator[str]:
     if not all(map(is_digest, digests)):
         yield f"segment {number} holds something that is no digest"
     for wire in (*segment.inputs, *segment.outputs):
-        if any(size < 1 for size in wire.shape):
+        if _is_impossible(wire.shape):
             yield f"segment {number}, `{wire.tensor}` has an impossible shape"
         if segment.circuit and (wire.scale is None or not 0 <= wire.scale <= 60):
             yield f"segment {number}, `{wire.tensor}` has an impossible scale"
@@ -314,11 +316,15 @@ def _wire_problems(
     if wire.source is None:
         if wire.tensor not in model or model[wire.tensor].shape != wire.shape:
             yield f"{where}, which is no input of the model of that shape"
+        elif model[wire.tensor].dtype != wire.dtype:
+            yield f"{where} as {wire.dtype}, but it is an input of type {model[wire.tensor].dtype}"
         return
     home, sent = given.get(wire.tensor, (None, None))
     if sent is None or home != wire.source:
         yield f"{where} from segment {wire.source}, which does not give it before"
     elif sent.shape != wire.shape:
         yield f"{where} in another shape than segment {wire.source} gives it"
+    elif sent.dtype != wire.dtype:
+        yield f"{where} as {wire.dtype}, but segment {wire.source} gives it as {sent.dtype}"
     elif None not in (sent.scale, wire.scale) and sent.scale != wire.scale:
         yield f"{where} at scale {wire.scale}, but segment {wire.source} gives it at scale {sent.scale}"

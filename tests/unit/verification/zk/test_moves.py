@@ -128,6 +128,10 @@ def test_a_sound_one_survives_and_one_without_moves_says_nothing_of_them() -> No
         (manifest(Move(tensor="other", axis=1, shares=(share("x", 0, 2),))), "what is to be there"),
         (manifest(Move(tensor="x", axis=1, shares=(share("x", 0, 2),))), "twice"),
         (manifest(*[Move(tensor="half", axis=1, shares=(share("x", 0, 2),))] * 2), "twice"),
+        (
+            manifest(*(Move(tensor=name, axis=1, shares=(share("x", 1, 3),)) for name in ("y", "half"))),
+            "under the name of another tensor, `y`",
+        ),
         (manifest(circuit=manifest().segments[1].circuit), "proved too"),
         (manifest(pieces=(manifest().segments[0],)), "a piece that moves"),
         (manifest(size=MOST_MOVED), "absurdly much"),

@@ -14,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from partwise.errors import UnsupportedOpError
+from partwise.errors import UnsafeFileError, UnsupportedOpError
 from partwise.extras import require
 from partwise.verification.zk.circuits.exact import Big, big_integers
 from partwise.verification.zk.field import MODULUS
@@ -60,9 +60,13 @@ def read_program(model: bytes) -> Program:
 
     Raises:
         UnsupportedOpError: an operator without a rule.
+        UnsafeFileError: a weight that lies in another file.
     """
     onnx = require("onnx")
-    graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(model), data_prop=True).graph
+    parsed = onnx.load_from_string(model)
+    if any(held.external_data or held.data_location for held in parsed.graph.initializer):
+        raise UnsafeFileError("circuit", "has weights in another file: of whoever reads it")
+    graph = onnx.shape_inference.infer_shapes(parsed, data_prop=True).graph
     constants = {held.name: onnx.numpy_helper.to_array(held) for held in graph.initializer}
     shapes: dict[str, tuple[int, ...]] = {name: array.shape for name, array in constants.items()}
     for value in (*graph.input, *graph.value_info, *graph.output):
