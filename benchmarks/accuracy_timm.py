@@ -1,8 +1,9 @@
 """How far predicted latencies are from timm's published throughputs (Apache-2.0), beside a regression on its columns.
 
-The graphs come from `timm_graphs.py`. A tenth of the models calibrates seven numbers a device; the models of other
-families test them. The same split fits `t = a·GMAC + b·Mact + c/batch`, the regression on the table's own columns.
-Several seeds; errors are medians of |predicted ÷ measured − 1|. Prints a table, writes `docs/data/accuracy_timm.json`.
+The graphs come from `timm_graphs.py`. A tenth of the models calibrates seven shares and the launches of a device; the
+models of other families test them. The same split fits `t = a·GMAC + b·Mact + c/batch`, the regression on the table's
+own columns. Several seeds; errors are medians of |predicted ÷ measured − 1|. Prints a table, writes
+`docs/data/accuracy_timm.json`.
 
     python benchmarks/accuracy_timm.py --data timm/ --graphs graphs/
 """
@@ -25,7 +26,7 @@ from scipy.optimize import minimize
 from scipy.stats import spearmanr
 from timm_eager import autocast, from_input, without_dropouts
 
-from partwise.hardware import Device, arithmetic_share, find_device, launch_seconds, memory_share
+from partwise.hardware import Device, DeviceKind, arithmetic_share, find_device, launch_seconds, memory_share
 from partwise.ir import Graph, Kind, graph_from_data
 from partwise.profiling import Cost, Group, Profile, Rules, estimate, fuse, node_groups, profile
 from partwise.profiling.fusion_flow import Flow, Unit
@@ -39,6 +40,9 @@ TABLES = {
 SHARES = ("memory", "matmul", "batched", "attention", "conv", "grouped", "vector")
 CALLS = (Kind.CONV, Kind.MATMUL, Kind.ATTENTION)
 """Whose kernels are a library's."""
+LAUNCHES = {DeviceKind.CPU: ("launch_s", "conv_launch_s")}
+"""On a CPU a convolution has a launch of its own, as `partwise calibrate` measures one there: a call of a library that
+prepares its layouts, beside loops that a compiler wrote."""
 SEEDS = 10
 CAUTION = 0.1
 """What leaving a share's default by a factor of e must gain in mean error: a dozen models do not tell all seven."""
@@ -102,10 +106,12 @@ def compiled(graph: Graph, counted: Profile, scale: float) -> tuple[Group, ...]:
     `torch/_inductor/fx_passes/mkldnn_fusion.py` (packs weights and merges into contractions only where it is on);
     oneDNN, "Memory format propagation".
     """
-    flow, found = Flow(graph, counted), list[Unit]()
+    flow = Flow(graph, counted)
+    found = concatenations(flow)
+    cats = {unit.nodes[0] for unit in found}
     for unit in fuse(graph, counted, rules=Rules.OPTIMAL).units:
         calls = [node for node in unit.nodes if counted.nodes[node].kind in CALLS]
-        rest = tuple(node for node in unit.nodes if node not in calls)
+        rest = tuple(node for node in unit.nodes if node not in calls and node not in cats)
         found += [flow.unit((node,)) for node in calls] + ([flow.unit(rest)] if rest else [])
     laid_out = {cost.node: 2 * cost.weight_bytes for cost in counted.nodes if cost.kind is Kind.CONV}
     return tuple(
@@ -117,6 +123,26 @@ def compiled(graph: Graph, counted: Profile, scale: float) -> tuple[Group, ...]:
         )
         for unit in found
     )
+
+
+def concatenations(flow: Flow) -> list[Unit]:
+    """What a compiler for CPUs does of concatenations: the result lies in memory, and its readers read it there.
+
+    A pointwise argument is written to its place at once, by the first concatenation that takes it; what a library, a
+    view or another concatenation gives is copied. Source: torch 2.4, `torch/_inductor/lowering.py` (`cat`: on CPUs
+    never pointwise) and `torch/_inductor/ir.py` (`ConcatKernel.realize_into`).
+    """
+    cats = [index for index in flow.working if flow.graph.nodes[index].op == "aten.cat.default"]
+    found, taken = list[Unit](), set[str]()
+    for cat in cats:
+        copied = 0
+        for root, tensor in flow.reads[cat]:
+            maker = flow.maker.get(root)
+            is_call = maker is None or maker in cats or flow.profile.nodes[maker].kind in CALLS
+            copied += flow.size[tensor] if is_call or root in taken or tensor != root else 0
+            taken.add(root)
+        found.append(Unit(nodes=(cat,), input_bytes=copied, output_bytes=copied, weight_bytes=0))
+    return found
 
 
 def distinct(counted: Profile, groups: Iterable[Group]) -> tuple[tuple[Group, int], ...]:
@@ -161,10 +187,11 @@ def loss(predictions: Sequence[float], samples: Sequence[Sample]) -> float:
 
 
 def calibrate(device: Device, samples: Sequence[Sample]) -> Callable[[Sample], float]:
-    """A prediction with seven shares and a launch time of these samples: from the default, one figure after another."""
+    """A prediction with seven shares and the launches of these samples: from the default, one figure after another."""
     start = {"memory": memory_share(device), "vector": 1.0}
     start |= {name: arithmetic_share(device, name) for name in SHARES if name not in start}
-    known = replace(device, efficiency=start, launch_s=launch_seconds(device))
+    launches = LAUNCHES.get(device.kind, ("launch_s",))
+    known = replace(device, efficiency=start, **dict.fromkeys(launches, launch_seconds(device)))
 
     def cost(tried: Device) -> float:
         made = loss([s.on(tried) for s in samples], samples)
@@ -175,7 +202,7 @@ def calibrate(device: Device, samples: Sequence[Sample]) -> Callable[[Sample], f
     for step in (1.6, 1.25, 1.1):
         for _ in range(3):
             before = best
-            for name in (*SHARES, "launch"):
+            for name in (*SHARES, *launches):
                 for factor in (step, 1 / step):
                     tried = _scaled(known, name, factor)
                     value = cost(tried)
@@ -188,8 +215,8 @@ def calibrate(device: Device, samples: Sequence[Sample]) -> Callable[[Sample], f
 
 
 def _scaled(device: Device, name: str, factor: float) -> Device:
-    if name == "launch":
-        return replace(device, launch_s=(device.launch_s or 0.0) * factor)
+    if name.endswith("launch_s"):
+        return replace(device, **{name: getattr(device, name) * factor})
     return replace(device, efficiency={**device.efficiency, name: min(1.5, device.efficiency[name] * factor)})
 
 

@@ -30,7 +30,7 @@ EXPERTS = {"num_experts_per_tok": 2, "num_experts": 8, "moe_intermediate_size": 
 slow = pytest.mark.slow
 FAMILIES = [
     pytest.param("Mixtral", SMALL | {"num_local_experts": 8, "num_experts_per_tok": 2}, id="experts, grouped heads"),
-    pytest.param("DeepseekV3", LATENT | {"n_group": 2, "topk_group": 1}, id="latent attention"),
+    pytest.param("DeepseekV3", LATENT | {"n_group": 2, "topk_group": 1}, id="latent attention", marks=slow),
     pytest.param("Llama", SMALL | {"tie_word_embeddings": True}, id="tied", marks=slow),
     pytest.param("Gemma2", WINDOW, id="tied, windows, wide heads", marks=slow),
     pytest.param("Mistral", SMALL | {"sliding_window": 16}, id="windows", marks=slow),

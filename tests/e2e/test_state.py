@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import partwise  # noqa: E402
-from partwise.errors import ModelError  # noqa: E402
+from partwise.errors import ModelError, RunError  # noqa: E402
 from partwise.frontends.open import open_model  # noqa: E402
 from partwise.frontends.source import CaptureOptions  # noqa: E402
 from partwise.packaging import Package  # noqa: E402
@@ -90,6 +90,33 @@ def test_a_right_stream_is_accepted_and_leaves_no_trace(write: Any, executor: st
     with torch.no_grad():
         expected = [module(torch.from_numpy(value.copy())).numpy() for value in given]
     assert all(np.array_equal(r.outputs["output"], e) for r, e in zip(run.requests, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"executor": "processes", "engine": "fake:torch+die=2"}, "would begin anew"),
+        ({"executor": "processes", "workers": 3, "in_flight": 6}, "has several workers"),
+        ({"executor": "in-process", "workers": 3, "in_flight": 6}, "has several workers"),
+        ({"executor": "in-process", "engine": "fake:torch+fail=3"}, "would see a request again"),
+    ],
+)
+def test_a_run_that_loses_what_it_keeps_ends(options: Any, what: str, tmp_path: Path) -> None:
+    package = _package(Keeping(_in_place).eval(), tmp_path / "package", stages=1)
+    with pytest.raises(RunError, match=f"segment 0: keeps `kept` between requests and {what}"):
+        partwise.run(package, _requests(6), threads=1, save=False, **options)
+
+
+def test_a_model_without_a_state_may_lose_workers(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU()).eval()
+    plan = partwise.plan(partwise.capture(module, (torch.randn(2, 4),)), stages=1)
+    package = partwise.cut(module, plan, tmp_path / "package")
+    name = package.manifest.inputs[0].tensor
+    requests = [{name: request["x"]} for request in _requests(4)]
+    run = partwise.run(package, requests, threads=1, save=False, engine="fake:torch+fail=3")
+    assert run.record.incidents
+    assert partwise.verify(run, against=module, package=package).outcome == "accepted"
 
 
 def test_answers_in_another_order_are_rejected(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ claims; values are computed here, from blobs checked by digest, on the inputs of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -58,6 +58,8 @@ def verify_package(
     names = stage_engines(engine, len(package.manifest.segments), package.manifest.engine)
     case = _Case(requests, names, threads or default_threads(), limit=max_difference)
     here = {name: make_engine(name, case.threads).settings for name in names}
+    if nothing := _computes_nothing(here):
+        return nothing
     case.inexact = any(settings.exact is False for settings in here.values())
     return _judge(package, original, case)
 
@@ -89,13 +91,15 @@ def verify_run(
     if reason := _other_inputs(run, given):
         return _rejected(reason)
     claimed = [request.outputs for request in run.requests]
-    if reason := _other_outputs(run, claimed):
+    if reason := _other_outputs(run, claimed, {output.name for output in package.manifest.outputs}):
         return _rejected(reason)
     stated = _by_segment(run.record.engines, len(package.manifest.segments))
     names = tuple(map(engine_text, stated)) or (package.manifest.engine,) * len(package.manifest.segments)
     threads = min(max(max((settings.threads for settings in run.record.engines), default=1), 1), 4 * default_threads())
     case = _Case([dict(values) for values in given], names, threads, claimed, limit=max_difference)
     here = {name: make_engine(name, threads).settings for name in names}
+    if nothing := _computes_nothing(here):
+        return nothing
     case.inexact = any(settings.exact is False for settings in here.values())
     case.settled = bool(stated) and all(_same_bits(said, here[name]) for name, said in zip(names, stated, strict=True))
     if not case.settled:
@@ -120,6 +124,13 @@ class _Case:
     def whole_by(self, cut_for: str) -> str:
         """The engine of the whole: the chain's, if it is one that is exact."""
         return self.engines[0] if len(set(self.engines)) == 1 and not self.inexact else cut_for
+
+
+def _computes_nothing(here: Mapping[str, EngineSettings]) -> Verdict | None:
+    """The verdict where an engine only pretends to compute; None where all compute."""
+    names = [name for name, settings in here.items() if settings.exact is None]
+    reason = f"engine `{names[0]}` computes nothing of the model" if names else ""
+    return Verdict(outcome=Outcome.INCONCLUSIVE, reason=reason) if names else None
 
 
 def _same_bits(said: EngineSettings, here: EngineSettings) -> bool:
@@ -173,7 +184,7 @@ def _decide(
     if tampered:
         return Outcome.REJECTED, tampered
     if (found := _unequal(recorded)) is not None:
-        if case.settled or found.relative_difference > RELATIVE_LIMIT:
+        if case.settled or found.relative_difference > (case.limit if case.inexact else RELATIVE_LIMIT):
             return Outcome.REJECTED, f"its inputs do not give the recorded `{found.output}` ({_by(found)})"
         return Outcome.INCONCLUSIVE, f"the recorded `{found.output}` differs, and so do the settings ({_by(found)})"
     reasons = ["the segments chained equal the graph as one segment, bit for bit"]
@@ -214,8 +225,11 @@ def _other_inputs(run: Run, given: Sequence[Values]) -> str | None:
     return None
 
 
-def _other_outputs(run: Run, claimed: Sequence[Values]) -> str | None:
+def _other_outputs(run: Run, claimed: Sequence[Values], names: set[str]) -> str | None:
+    """What is wrong with the outputs that a run claims; None if they are its record's, and the package's by name."""
     for number, (promised, values) in enumerate(zip(run.record.requests, claimed, strict=True)):
+        if other := sorted(names ^ promised.outputs.keys()):
+            return f"request {number} has other outputs than the package gives: `{other[0]}`"
         if promised.outputs != {name: tensor_digest(value) for name, value in values.items()}:
             return f"the outputs of request {number} are not those of the run's record"
     return None

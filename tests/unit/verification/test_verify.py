@@ -168,6 +168,29 @@ def test_other_settings_and_a_small_difference_settle_nothing(package: Package) 
     assert "other settings" in verdict.notes[0]
 
 
+def test_an_output_that_nobody_computes_is_none_of_a_run(package: Package) -> None:
+    run = _saved(package)
+    more = {**run.outputs, "z": run.outputs["y"]}
+    record = replace(run.record.requests[0], outputs={name: tensor_digest(value) for name, value in more.items()})
+    forged = replace(run, record=replace(run.record, requests=(record,)),
+                     requests=(replace(run.requests[0], record=record, outputs=more),))  # fmt: skip
+    verdict = verify_run(forged, package)
+    assert (verdict.outcome, verdict.reason) == (
+        Outcome.REJECTED,
+        "request 0 has other outputs than the package gives: `z`",
+    )
+
+
+def test_a_run_that_computed_nothing_settles_nothing(package: Package) -> None:
+    run = run_package(package, example(), engine="null", save=False)
+    verdict = verify_run(run, package)
+    assert (verdict.outcome, verdict.reason) == (
+        Outcome.INCONCLUSIVE,
+        "engine `null` computes nothing of the model",
+    )
+    assert verify_package(package, engine="null").reason == verdict.reason
+
+
 def test_recorded_inputs_that_were_changed(package: Package) -> None:
     run = _saved(package)
     inputs = read_archive((run.path or Path()) / "inputs.npz")

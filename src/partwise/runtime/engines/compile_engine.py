@@ -95,8 +95,11 @@ class _CompiledSegment:
         except PartwiseError:
             raise
         except (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError, AssertionError) as error:
-            hint = _COMPILER_HINT if "compiler" in str(error).lower() else ""
-            raise engine_failure(self._name, "torch.compile failed", error, hint) from error
+            cause = _cause(error)
+            if isinstance(cause, PartwiseError):
+                raise cause from None
+            hint = _COMPILER_HINT if "compiler" in str(cause).lower() else ""
+            raise engine_failure(self._name, "torch.compile failed", cause, hint) from error
         names = [output.tensor for output in self._graph.outputs]
         self._keep(results[len(names) :])
         return {name: to_numpy(value.detach().cpu()) for name, value in zip(names, results, strict=False)}
@@ -124,6 +127,13 @@ class _CompiledSegment:
                 self._programs.popitem(last=False)
         self._programs.move_to_end(key)
         return self._programs[key]
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What a kernel has said: on its way out of compiled code Dynamo puts an error of its own in its place, about a
+    generator that it cannot trace (torch 2.13)."""
+    hidden = error.__context__ if isinstance(error, require("torch._dynamo.exc").Unsupported) else None
+    return hidden or error
 
 
 def as_module(

@@ -145,6 +145,7 @@ class _Hands:
         """A thread cannot be ended: the schedule is never told of a fault that asks for it."""
 
     def load(self, worker: int, stage: int, *, on_cpu: bool) -> None:
+        self._interfaces.keeping.load(worker, stage)
         name = self._interfaces.engine(self._options, stage, on_cpu=on_cpu)
         try:
             if name not in self._engines:
@@ -174,6 +175,7 @@ class _Hands:
             self._sent[request][CALLER] = inputs
 
     def compute(self, task: Compute, sizes: Mapping[str, int]) -> None:
+        self._interfaces.keeping.compute(task)
         wanted, sent = self._interfaces.inputs(task.stage), self._sent[task.request]
         values = {name: given[name] for given in sent.values() for name in wanted if name in given}
         if self._options.trace:

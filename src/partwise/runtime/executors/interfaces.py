@@ -12,6 +12,7 @@ from partwise.packaging.arrays import numpy_dtype
 from partwise.runtime.cutter import Cutter
 from partwise.runtime.engines import on_cpu as cpu_engine
 from partwise.runtime.executors.executor import Options
+from partwise.runtime.executors.keeping import Keeping
 from partwise.runtime.executors.messages import Packed, Parcel
 from partwise.runtime.piece import PieceFile
 from partwise.runtime.schedule import Divided, Indivisible
@@ -26,6 +27,8 @@ class Interfaces:
 
     def __init__(self, package: Package, weights: Weights = Weights.RESIDENT) -> None:
         self._manifest, self._cutter = package.manifest, Cutter(package, weights)
+        self.keeping = Keeping(package, self._cutter.origin)
+        """Sees to what stages keep between requests."""
         self._gives: dict[int, Interface] = {}
         given = {port.tensor for port in package.manifest.inputs}
         segments = package.manifest.segments

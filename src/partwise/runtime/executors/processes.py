@@ -160,6 +160,7 @@ class _Hands:
         self._forget(worker)
 
     def load(self, worker: int, stage: int, *, on_cpu: bool) -> None:
+        self._interfaces.keeping.load(worker, stage)
         self._since_s[worker, stage] = time.monotonic()
         engine = self._interfaces.engine(self._options, stage, on_cpu=on_cpu)
         options = self._options
@@ -180,6 +181,7 @@ class _Hands:
             self._parcels.offer(request, read)
 
     def compute(self, task: Compute, sizes: Mapping[str, int]) -> None:
+        self._interfaces.keeping.compute(task)
         parcels = self._parcels.addressed(task.request, self._interfaces.inputs(task.stage))
         self._tasks[task.ticket] = task, sizes
         released = self._parcels.released(task.worker)

@@ -97,6 +97,7 @@ class Hands:
         self._members.restart(worker)
 
     def load(self, worker: int, stage: int, *, on_cpu: bool) -> None:
+        self._interfaces.keeping.load(worker, stage)
         self._since_s[worker, stage] = time.monotonic()
         self._loading.add((worker, stage))
         engine = self._interfaces.engine(self._options, stage, on_cpu=on_cpu)
@@ -117,6 +118,7 @@ class Hands:
             self._values.offer(request, read)
 
     def compute(self, task: Compute, sizes: Mapping[str, int]) -> None:
+        self._interfaces.keeping.compute(task)
         given, elsewhere = self._values.find(task.request, self._interfaces.inputs(task.stage))
         sources = tuple(self._source(task.request, stage, names) for stage, names in elsewhere.items())
         attempts = self._attempts.setdefault(task.request, {})
