@@ -136,9 +136,8 @@ def compare(model: str, cluster: str, case: Case) -> list[Row]:
     peers = [price(model, cluster, name, peer(case), case) for name, peer in PEERS.items()]
     start = time.monotonic()
     try:
-        plan = planning.plan(
-            case.contraction.graph, case.profile, Limits(), [Objective.THROUGHPUT], cluster=case.cluster
-        )
+        terms = planning.Terms(cluster=case.cluster)
+        plan = planning.plan(case.contraction.graph, case.profile, Limits(), [Objective.THROUGHPUT], terms)
     except InfeasibleError:
         memory = sum(case.cluster.pools.values()) or sum(map(case.memory, case.members))
         need = f"{case.profile.weight_bytes / 2**30:.1f} GiB of weights, {memory / 2**30:.1f} GiB of memory"

@@ -98,7 +98,17 @@ def test_greedy_tokens_of_other_architectures(family: str) -> None:
     module, chain = captured(family)
     count = 64 - PROMPT  # most of these have tables of 64 positions
     made = generate(chain.graph, chain.whole, prompts(), count, CAPACITY)
-    assert (made == by_transformers(module, prompts(), count)).all()
+    for prompt, ours, theirs in zip(prompts(), made, by_transformers(module, prompts(), count), strict=True):
+        assert (ours == theirs).all() or is_tie(module, prompt, ours, theirs)
+
+
+def is_tie(module: Any, prompt: Any, ours: np.ndarray, theirs: np.ndarray) -> bool:
+    """Whether the model itself likes both tokens equally where the two first differ, as bfloat16 may."""
+    place = int(np.flatnonzero(ours != theirs)[0])
+    ids = torch.tensor(np.concatenate((prompt, theirs[:place]))[None])
+    with torch.no_grad():
+        logits = module(ids).logits[0, -1]
+    return logits.dtype == torch.bfloat16 and bool(logits[ours[place]] == logits[theirs[place]] == logits.max())
 
 
 @pytest.mark.slow

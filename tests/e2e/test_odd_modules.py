@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import partwise  # noqa: E402
+from e2e.asserting import Asserted  # noqa: E402
 from partwise.errors import EngineError, ModelError  # noqa: E402
 from partwise.packaging.arrays import own  # noqa: E402
 
@@ -311,3 +312,11 @@ def test_inputs_by_place(make: Callable[[], Any], tmp_path: Path) -> None:
     package = partwise.cut(module, partwise.plan(partwise.capture(module, (x, y)), stages=2), tmp_path / "package")
     output = partwise.run(package, {"x": x.numpy(), "y": y.numpy()}).outputs["output"]
     assert np.array_equal(output, module(x, y).numpy())
+
+
+def test_a_model_may_assert_something_of_its_data(tmp_path: Path) -> None:
+    module, inputs = Asserted().eval(), (torch.ones(2, 4), torch.tensor([1, 3]))
+    package = partwise.cut(module, partwise.plan(partwise.capture(module, inputs)), tmp_path / "package")
+    held = {"x": np.ones((2, 4), np.float32), "lengths": np.array([1, 3])}
+    (made,) = partwise.run(package, held, executor="in-process").outputs.values()
+    assert (made == module(*inputs).numpy()).all()
