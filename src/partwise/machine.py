@@ -8,11 +8,17 @@ import resource
 from functools import cache
 from pathlib import Path
 
-__all__ = ["allow_open_files", "machine_kind"]
+__all__ = ["allow_open_files", "machine_kind", "processor"]
 
 _LAYOUT_FEATURES = ("avx512f", "avx2", "avx")
 """onnxruntime's blocked layout has 16 channels a block with the first, 8 with the others.
 Source: MlasNchwcGetBlockSize of onnxruntime 1.31 (`mlas/lib/platform.cpp`)."""
+_KERNEL_FEATURES = (
+    "avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16",
+    "amx_int8", "asimddp", "bf16", "i8mm", "sve", "sve2",
+)  # fmt: skip
+"""By which the engines choose kernels, and with them the order in which sums are made. Source: the dispatch of oneDNN
+(`cpu_isa_t`), and of torch 2.13 (`ATen/cpu/Utils.h`)."""
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -31,11 +37,23 @@ def machine_kind() -> str:
     return platform.machine() + (f"+{found}" if found else "")
 
 
+@cache
+def processor() -> str:
+    """For example `x86_64 AMD EPYC 9R14+avx2+fma`: on another one the same engine may give other bits."""
+    features = _features()
+    name = " ".join((platform.machine(), _line("model name"))).strip()
+    return "+".join((name, *(feature for feature in _KERNEL_FEATURES if feature in features)))
+
+
 def _features() -> frozenset[str]:
     """The processor's flags; none where the system does not list them, so such machines count as one kind."""
+    return frozenset((_line("flags") or _line("Features")).split())
+
+
+def _line(key: str) -> str:
+    """The first line of a key in the system's list of processors; empty where there is none."""
     try:
         lines = _CPUINFO.read_text().splitlines()
     except OSError:
-        return frozenset()
-    flags = next((line.partition(":")[2] for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.split())
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key), "")

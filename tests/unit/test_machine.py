@@ -21,3 +21,20 @@ def test_kind(flags: str | None, kind: str, tmp_path: Path, monkeypatch: pytest.
     machine.machine_kind.cache_clear()
     assert machine.machine_kind() == platform.machine() + kind
     machine.machine_kind.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("model name\t: A Chip\nflags\t\t: fpu avx avx2 fma avx512f", " A Chip+avx2+fma+avx512f"),
+        ("Features\t: fp asimd sve", "+sve"),
+        ("", ""),
+    ],
+)
+def test_processor(lines: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(lines)
+    monkeypatch.setattr(machine, "_CPUINFO", info)
+    machine.processor.cache_clear()
+    assert machine.processor() == platform.machine() + said
+    machine.processor.cache_clear()

@@ -154,14 +154,15 @@ def test_recorded_outputs_that_were_changed(package: Package) -> None:
     assert not verdict.recorded[0].equal
 
 
-def test_other_settings_and_a_small_difference_settle_nothing(package: Package) -> None:
+@pytest.mark.parametrize("setting", ["version", "processor"])
+def test_other_settings_and_a_small_difference_settle_nothing(setting: str, package: Package) -> None:
     run = _saved(package)
     outputs = {"y": np.nextafter(run.outputs["y"], np.float32(9))}
     write_archive((run.path or Path()) / "outputs.npz", outputs)
 
     def forge(data: Any) -> None:
         data["requests"][0]["outputs"]["y"] = tensor_digest(outputs["y"])
-        data["engines"][0]["version"] = "1.0"
+        data["engines"][0][setting] = "1.0"
 
     verdict = verify_run(_record(run, forge), package)
     assert verdict.outcome is Outcome.INCONCLUSIVE

@@ -23,6 +23,7 @@ from partwise.extras import require
 from partwise.freed_memory import freed_memory
 from partwise.ir.dims import evaluate
 from partwise.kernels import register_experts
+from partwise.machine import processor
 from partwise.packaging import Segment
 from partwise.packaging.arrays import own
 from partwise.runtime.engines.compile_guards import before_compilation, by_its_own_kernel, is_unwritten
@@ -63,6 +64,7 @@ class CompileEngine:
             experts=register_experts(),
             exact=False,
             freed_memory=freed_memory(),
+            processor=processor(),
         )
 
     @property

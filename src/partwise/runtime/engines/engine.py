@@ -39,6 +39,8 @@ class EngineSettings:
     """Whether its process keeps what operators free: it changes times, never bits."""
     exact: bool | None = True
     """Whether segments chained on this engine give the bits of the whole on it; None where nothing is computed."""
+    processor: str = ""
+    """For which the kernels were chosen (`machine.processor`); empty in records of before."""
     fake: str | None = None
     """What a fake device pretends; None for a real one. No figure of a run with a fake device is of real hardware."""
 

@@ -17,6 +17,7 @@ from partwise.errors import EngineError
 from partwise.freed_memory import freed_memory
 from partwise.ir import Graph
 from partwise.ir.dims import evaluate_shape
+from partwise.machine import processor
 from partwise.packaging import Segment
 from partwise.packaging.arrays import numpy_dtype, tensor_digest
 from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeObserver
@@ -37,6 +38,7 @@ class NullEngine:
             precision="none",
             exact=None,
             freed_memory=freed_memory(),
+            processor=processor(),
         )
 
     @property

@@ -15,7 +15,7 @@ import partwise.ir as ir
 from partwise.errors import EngineError
 from partwise.extras import require
 from partwise.freed_memory import freed_memory
-from partwise.machine import machine_kind
+from partwise.machine import machine_kind, processor
 from partwise.onnx_values import from_ort_value, is_plain, session_dtype, to_ort_value
 from partwise.packaging import Segment
 from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeObserver
@@ -49,6 +49,7 @@ class OnnxRuntimeEngine:
             precision=self._provider.precision,
             exact=self._provider.is_cpu,
             freed_memory=freed_memory(),
+            processor=processor(),
         )
 
     @property

@@ -19,6 +19,7 @@ import partwise.ir as ir
 from partwise.errors import EngineError, EngineMissingError
 from partwise.extras import require
 from partwise.freed_memory import freed_memory
+from partwise.machine import processor
 from partwise.packaging import Segment
 from partwise.runtime.engines.engine import EngineSettings, LoadedSegment, NodeObserver
 from partwise.runtime.engines.failures import engine_failure
@@ -50,6 +51,7 @@ class OpenVinoEngine:
             precision="float32",
             exact=False,
             freed_memory=freed_memory(),
+            processor=processor(),
         )
 
     @property

@@ -14,6 +14,7 @@ from partwise.freed_memory import freed_memory
 from partwise.ir.dims import holds
 from partwise.ir.operators.limits import refuse_absurd
 from partwise.kernels import register_experts
+from partwise.machine import processor
 from partwise.packaging import Segment
 from partwise.packaging.arrays import own
 from partwise.packaging.screen import graph_from_bytes
@@ -42,6 +43,7 @@ class TorchEngine:
             experts=register_experts(),
             exact=device == "cpu",
             freed_memory=freed_memory(),
+            processor=processor(),
         )
 
     @property
