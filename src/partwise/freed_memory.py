@@ -12,7 +12,7 @@ import ctypes
 import os
 from enum import StrEnum
 
-__all__ = ["FreedMemory", "freed_memory", "keep_freed"]
+__all__ = ["FreedMemory", "freed_memory", "keep_freed", "leave_freed"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of mallopt. Source: glibc's malloc.h."""
@@ -20,6 +20,8 @@ _NEVER = -1
 """Nothing at the top is ever trimmed (mallopt(3))."""
 _LARGEST_THRESHOLD = 32 << 20
 """Larger blocks are mapped one by one, and given back. Source: mallopt(3), DEFAULT_MMAP_THRESHOLD_MAX on 64 bits."""
+_USUAL_THRESHOLD = 128 << 10
+"""Of both where nothing is set. Source: mallopt(3)."""
 _CHOICES = ("MALLOC_", "GLIBC_TUNABLES")
 """Beginnings of the environment's variables that say how glibc allocates (mallopt(3), glibc's manual)."""
 
@@ -35,9 +37,15 @@ class FreedMemory(StrEnum):
 
 def keep_freed() -> FreedMemory:
     """Make this process keep what it frees, where the C library is glibc and the environment says nothing of it."""
-    if not any(name.startswith(_CHOICES) for name in os.environ) and _set():
-        _STATE["now"] = FreedMemory.KEPT
+    if not any(name.startswith(_CHOICES) for name in os.environ):
+        _set(FreedMemory.KEPT, _LARGEST_THRESHOLD, _NEVER)
     return _STATE["now"]
+
+
+def leave_freed() -> None:
+    """Give back what is freed after all: where weights come and go, they are what would be kept."""
+    if freed_memory() is FreedMemory.KEPT:
+        _set(FreedMemory.LEFT, _USUAL_THRESHOLD, _USUAL_THRESHOLD)
 
 
 def freed_memory() -> FreedMemory:
@@ -45,12 +53,11 @@ def freed_memory() -> FreedMemory:
     return _STATE["now"]
 
 
-def _set() -> bool:
+def _set(wanted: FreedMemory, mapped: int, trimmed: int) -> None:
     library = ctypes.CDLL(None)
-    if not hasattr(library, "gnu_get_libc_version"):
-        return False
-    wanted = {_MMAP_THRESHOLD: _LARGEST_THRESHOLD, _TRIM_THRESHOLD: _NEVER}
-    return all(library.mallopt(parameter, value) == 1 for parameter, value in wanted.items())
+    thresholds = {_MMAP_THRESHOLD: mapped, _TRIM_THRESHOLD: trimmed}
+    if hasattr(library, "gnu_get_libc_version") and all(library.mallopt(*each) == 1 for each in thresholds.items()):
+        _STATE["now"] = wanted
 
 
 _STATE = {"now": FreedMemory.LEFT}

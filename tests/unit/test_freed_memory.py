@@ -11,6 +11,7 @@ import pytest
 
 from partwise.freed_memory import FreedMemory
 from partwise.runtime import run_package
+from partwise.runtime.stage import Weights
 from tests.packages import example, small_package
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "confstr") or "glibc" not in str(os.confstr("CS_GNU_LIBC_VERSION")),
@@ -70,3 +71,9 @@ def test_a_stages_process_keeps_it_and_says_so(tmp_path: Path, monkeypatch: pyte
                 patch.setenv(name, "1")
             run = run_package(package, example(), executor="processes", workers=1, save=False)
         assert {settings.freed_memory for settings in run.record.engines} == {said}
+
+
+def test_streamed_weights_are_not_kept(tmp_path: Path) -> None:
+    package = small_package(tmp_path / "package", engine="null")
+    run = run_package(package, example(), executor="processes", workers=1, weights=Weights.STREAMED, save=False)
+    assert {settings.freed_memory for settings in run.record.engines} == {FreedMemory.LEFT}

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from partwise.errors import InputError, InterfaceMismatchError
+from partwise.freed_memory import leave_freed
 from partwise.packaging import Package, Segment
 from partwise.runtime.engines.engine import Engine, LoadedSegment, NodeObserver
 from partwise.runtime.memory import give_back
@@ -27,6 +28,11 @@ class Weights(StrEnum):
     """From its loading on."""
     STREAMED = "streamed"
     """While it computes: read when a task comes, every byte checked again, and let go of after it."""
+
+    def settle(self) -> None:
+        """Have this process give back what it frees where that is weights; before an engine says how it computes."""
+        if self is Weights.STREAMED:
+            leave_freed()
 
 
 class LyingOutputError(InterfaceMismatchError):

@@ -91,6 +91,7 @@ class _Worker:
     def load(self, load: Load) -> Loaded:
         """Read a segment, and make it ready."""
         package = self._open()
+        load.weights.settle()
         kind = (load.engine, load.threads)
         if kind not in self._engines:
             self._engines[kind] = make_engine(*kind)

@@ -147,10 +147,11 @@ class _Hands:
     def load(self, worker: int, stage: int, *, on_cpu: bool) -> None:
         self._interfaces.keeping.load(worker, stage)
         name = self._interfaces.engine(self._options, stage, on_cpu=on_cpu)
+        piece, weights = self._interfaces.piece(stage), self._options.weights
+        weights.settle()
         try:
             if name not in self._engines:
                 self._engines[name] = make_engine(name, self._options.threads)
-            piece, weights = self._interfaces.piece(stage), self._options.weights
             loaded = Stage(self._package, stage, self._engines[name], piece, weights)
         except (PartwiseError, MemoryError) as error:
             why = self._errors.note(worker, as_partwise("engine", error))

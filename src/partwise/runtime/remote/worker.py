@@ -186,6 +186,7 @@ class Worker:
     def _load(self, load: Load) -> None:
         try:
             package, fetched = self._prepare(load)
+            load.weights.settle()
             kind = (load.engine, load.threads)
             if kind not in self._engines:
                 self._engines[kind] = make_engine(*kind)
