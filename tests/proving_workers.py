@@ -46,9 +46,16 @@ class Killer:
 
     def run(self) -> None:
         while self.left and not self._over.wait(0.01):
-            workers = [one for one in proving_workers(self.parent) if proving_workers(one, _CALL)]
+            workers = self._at_work()
             if workers and not self._over.wait(float(self._chance.uniform(0, self._into_s))):
-                self._kill(int(self._chance.choice(workers)))
+                victim = int(self._chance.choice(workers))
+                if victim in self._at_work():  # its call may have ended meanwhile, and the whole run with it
+                    self._kill(victim)
+
+    def _at_work(self) -> list[int]:
+        """Whom to kill: who was killed already may take its time to be gone."""
+        left = [worker for worker in proving_workers(self.parent) if worker not in self.killed]
+        return [worker for worker in left if proving_workers(worker, _CALL)]
 
     def _kill(self, victim: int) -> None:
         with contextlib.suppress(ProcessLookupError):
