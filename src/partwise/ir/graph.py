@@ -179,6 +179,11 @@ class Graph:
         return {weight.tensor: weight for weight in self.weights}
 
     @cached_property
+    def kept(self) -> tuple[Mutation, ...]:
+        """What a model itself keeps from one request to the next; a state among the inputs is the caller's to keep."""
+        return tuple(mutation for mutation in self.mutations if mutation.target not in self.inputs)
+
+    @cached_property
     def writes(self) -> dict[int, str]:
         """The states among the inputs (K/V buffers) that nodes write in place, by the node's index: such a node reads
         the state first and makes its next value."""

@@ -87,11 +87,6 @@ class ProofSettings:
         """Rows of a column that hold values."""
         return 2**self.logrows - UNUSED_ROWS
 
-    @property
-    def check_cells(self) -> int:
-        """D: cells of one decomposition into digits. Source: shared facts, confirmed on every circuit measured."""
-        return 2 * self.legs + 4 + self.columns * _parts(self.legs, self.columns)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofCost:

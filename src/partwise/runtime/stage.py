@@ -155,7 +155,7 @@ def _refuse_state(segment: Segment) -> None:
     Raises:
         InputError: what it keeps.
     """
-    kept = [m.target for m in segment.ir.mutations if m.target not in segment.ir.inputs] if segment.ir else []
+    kept = segment.ir.kept if segment.ir else ()
     if kept:
-        raise InputError(segment.name, f"keeps `{kept[0]}` between requests: its weights cannot be streamed",
+        raise InputError(segment.name, f"keeps `{kept[0].target}` between requests: its weights cannot be streamed",
                          hint="memory.weights: resident")  # fmt: skip

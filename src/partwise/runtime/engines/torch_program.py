@@ -77,8 +77,7 @@ class TorchProgram:
         self._filled, self._sizes = slots.filled, slots.sizes
         self._inputs = tuple(slots.named[name] for name in graph.inputs)
         self._results = tuple(slots.named[output.tensor] for output in graph.outputs)
-        kept = (m for m in graph.mutations if m.target not in graph.inputs)  # a state that is an input is the caller's
-        self._kept = tuple((slots.named[m.target], slots.named[m.tensor]) for m in kept)
+        self._kept = tuple((slots.named[m.target], slots.named[m.tensor]) for m in graph.kept)
         self._calls = _with_deaths(calls, keep={*self._results, *(slot for _, slot in self._kept)}, made=slots.made)
 
     def run(self, inputs: list[Any], sizes: Mapping[str, int], observe: NodeObserver | None = None) -> list[Any]:

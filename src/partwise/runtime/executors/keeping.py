@@ -64,7 +64,7 @@ class Keeping:
     def _kept(self) -> dict[int, str]:
         """By segment: the first weight that a request changes."""
         graph = self._package.graph()
-        written = {m.target for m in graph.mutations if m.target not in graph.inputs} if graph else set[str]()
+        written = {mutation.target for mutation in graph.kept} if graph else set[str]()
         entries = enumerate(self._package.manifest.segments)
         held = ((number, [w.tensor for w in entry.weights if w.tensor in written]) for number, entry in entries)
         return {number: names[0] for number, names in held if names}

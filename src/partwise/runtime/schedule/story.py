@@ -48,8 +48,6 @@ class Story:
     def __init__(self, remembered: int | None = _REMEMBERED) -> None:
         self.steps: deque[Step] = deque(maxlen=remembered)
         self.incidents = list[Incident]()
-        self.untold = 0
-        """Incidents beyond the thousandth."""
         self.on_note: Callable[[Incident], None] = lambda incident: None  # noqa: ARG005
         """Told of each incident."""
 
@@ -62,8 +60,6 @@ class Story:
         self.on_note(incident)
         if len(self.incidents) < _INCIDENTS:
             self.incidents.append(incident)
-        else:
-            self.untold += 1
 
     def about(self, **fields: int) -> str:
         """The remembered events and instructions that have all these fields, in words, oldest first."""

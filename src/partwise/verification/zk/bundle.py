@@ -90,9 +90,17 @@ def read_bundle(path: Path) -> Bundle:
         raise InputError(str(path), f"cannot be read ({error.strerror or error})") from None
     try:
         with file, zipfile.ZipFile(file) as archive:
-            return _read(archive, list(_strays(file, archive)))
+            problems = list(_strays(file, archive))
+            read = _members(archive)
+    except _BrokenError as error:
+        return _broken(str(error))
     except ZIP_FAULTS as error:
         return _broken(f"the archive is broken ({str(error)[:200]})")
+    return _assembled(read, problems)
+
+
+class _BrokenError(Exception):
+    """What no archive of proofs is."""
 
 
 def _strays(file: BinaryIO, archive: zipfile.ZipFile) -> Iterator[str]:
@@ -105,22 +113,33 @@ def _strays(file: BinaryIO, archive: zipfile.ZipFile) -> Iterator[str]:
         yield "bytes stand before the first file of the archive"
 
 
-def _read(archive: zipfile.ZipFile, problems: list[str]) -> Bundle:
+def _members(archive: zipfile.ZipFile) -> list[tuple[str, bytes]]:
+    """Names and contents, in their order.
+
+    Raises:
+        _BrokenError: too many, too large, or packed in another way.
+    """
     infos = archive.infolist()
     if len(infos) > _MOST_ENTRIES:
-        return _broken(f"the archive holds absurdly many files: {len(infos)}")
-    problems += _name_problems([info.filename for info in infos])
-    read, left = dict[str, bytes](), _MOST_BYTES_IN_ALL
+        raise _BrokenError(f"the archive holds absurdly many files: {len(infos)}")
+    found, left = list[tuple[str, bytes]](), _MOST_BYTES_IN_ALL
     for info in infos:
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others take memory as they please
-            return _broken(f"the archive's {info.filename[:80]!r} is packed in another way than proofs are")
+            raise _BrokenError(f"the archive's {info.filename[:80]!r} is packed in another way than proofs are")
         most = min(left, _MOST_BYTES)
         with archive.open(info) as file:
             data = file.read(most + 1)
         if len(data) > most:
-            return _broken(f"the archive's {info.filename[:80]!r} is absurdly large")
+            raise _BrokenError(f"the archive's {info.filename[:80]!r} is absurdly large")
         left -= len(data)
-        read.setdefault(info.filename, data)
+        found.append((info.filename, data))
+    return found
+
+
+def _assembled(members: list[tuple[str, bytes]], problems: list[str]) -> Bundle:
+    """What the files of an archive say; of two with one name the first counts, and `problems` names them."""
+    problems += _name_problems([name for name, _ in members])
+    read = dict(reversed(members))
     index = _index(read.get(_INDEX, b""), problems)
     proofs = {int(match[1]): data for name, data in read.items() if (match := _PROOF.match(name))}
     if both := sorted(proofs.keys() & set(index.not_proved)):

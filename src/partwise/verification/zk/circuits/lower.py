@@ -24,7 +24,7 @@ from partwise.verification.zk.circuits.pooling import POOLING
 from partwise.verification.zk.circuits.products import PRODUCTS
 from partwise.verification.zk.circuits.step import Precision, Rule, Sheet, Step
 
-__all__ = ["Drawn", "draw", "input_names", "lower"]
+__all__ = ["Drawn", "draw", "lower"]
 
 RULES: dict[str, Rule] = {**PRODUCTS, **POOLING, **POINTWISE, **MOVEMENT, **GELU, **NORM}
 
@@ -111,13 +111,6 @@ def draw(
     made = [(output.name, sheet.value(output.name)) for output in proto.graph.output]
     outputs = [(name, value if output_bits is None else rounded(sheet, value, output_bits)) for name, value in made]
     return sheet.drawing.finish(ports, outputs, proto.graph.name or "segment"), tuple(drawn)
-
-
-def input_names(model: bytes) -> tuple[str, ...]:
-    """What a caller gives, weights that are listed as inputs left out."""
-    graph = require("onnx").load_from_string(model).graph
-    held = {tensor.name for tensor in graph.initializer}
-    return tuple(value.name for value in graph.input if value.name not in held)
 
 
 def _draw(sheet: Sheet, node: Any) -> Drawn:
