@@ -1,4 +1,5 @@
-"""YAML from a user, read strictly: a key that stands twice is refused, by its name and line; nothing is executed.
+"""YAML from a user, read strictly: a key that stands twice is refused, by its name and line; nothing is executed, and
+nothing is nested deeper than a person would write.
 
 **Source**: YAML 1.2.2, section 3.2.1.1 (the keys of a mapping are unique), which PyYAML does not check.
 """
@@ -14,11 +15,17 @@ from partwise.errors import InputError
 __all__ = ["yaml_value"]
 
 _SHOWN = 200  # characters of a reason; a parser quotes what it read
+_DEEPEST = 100  # lists and mappings in each other; the parser's time grows with the square, and Python's stack ends
 _MERGE = "tag:yaml.org,2002:merge"
 
 
 class _Strict(yaml.SafeLoader):
-    """PyYAML's safe loader, with the check that it lacks."""
+    """PyYAML's safe loader, with the checks that it lacks."""
+
+    def fetch_more_tokens(self) -> None:
+        if self.flow_level + len(self.indents) > _DEEPEST:
+            raise RecursionError
+        super().fetch_more_tokens()  # pyright: ignore[reportUnknownMemberType]
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         lines = dict[Any, int]()

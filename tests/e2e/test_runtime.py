@@ -16,7 +16,8 @@ import pytest
 from tests.packages import small_package
 
 SCRIPT = """
-import itertools, os, sys
+import itertools, os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a script that is measured (coverage) writes its data in a handler
 from partwise.packaging import open_package
 from partwise.runtime.executors import Options, start_executor
 sys.path.insert(0, {root!r})
