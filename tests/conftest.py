@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,20 @@ def cached_llama(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Graph]
 
     folder = write_config(tmp_path_factory.mktemp("llama"), LLAMA)
     return folder, open_model(folder, CaptureOptions(cache=64, weights=False)).capture()
+
+
+_LONG_SEARCHES = ("properties", "unit/planning")
+"""Folders whose tests compute for long in a few loops: measuring coverage there doubles the time of the suite."""
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Coverage is measured by all other tests, which reach the same code."""
+    tracer, tests = sys.gettrace(), Path(__file__).parent
+    is_long = any(item.path.is_relative_to(tests / folder) for folder in _LONG_SEARCHES)
+    sys.settrace(None if is_long else tracer)
+    yield
+    sys.settrace(tracer)
 
 
 @pytest.hookimpl(hookwrapper=True)
