@@ -28,6 +28,7 @@ import transformers
 
 import partwise
 from partwise.calibration import calibrate
+from partwise.freed_memory import keep_freed
 from partwise.frontends.zoo import ZOO
 from partwise.hardware import Device
 from partwise.profiling import estimate, profile
@@ -105,6 +106,7 @@ def main() -> None:
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--rounds", type=int, default=10)
     given = parser.parse_args()
+    keep_freed()  # as `partwise calibrate` and every process that computes a stage
     load = os.getloadavg()[0]
     pairs = [(engine, threads) for engine in ("torch", "onnxruntime") for threads in (1, 2)]
     start = time.perf_counter()

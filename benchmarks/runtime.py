@@ -26,6 +26,7 @@ import transformers
 
 import partwise
 from partwise.calibration import calibrate
+from partwise.freed_memory import keep_freed
 from partwise.frontends import CaptureOptions, open_model
 from partwise.hardware import REFERENCE_LINK, Cluster, equal_devices
 from partwise.measurement import Arrangement, Bench, Settings, bench_package
@@ -146,6 +147,7 @@ def main() -> None:
     parser.add_argument("--engines", default=",".join(ENGINES))
     parser.add_argument("-o", "--output", type=Path, default=RESULT)
     given = parser.parse_args()
+    keep_freed()  # as `partwise bench`, the stages' processes and the uncut replicas do
     benches: dict[str, Bench] = {}
     with tempfile.TemporaryDirectory() as folder:
         for engine, package in packages(tuple(given.engines.split(",")), Path(folder)).items():

@@ -24,9 +24,11 @@ from partwise.profiling import Profile, estimate, profile
 __all__ = ["Timed", "calibrate", "fit"]
 
 ENGINES: Mapping[str, ModuleType] = {"torch": run_torch, "onnxruntime": run_onnxruntime}
-RATES, PASSES_OVER = ("memory", "layout"), ("vector", "norm", "softmax", "tanh", "max_pool")
-FIGURES = ("memory", *PASSES_OVER, "matmul", "batched", "attention", "layout", "conv", "grouped")
-"""In the order in which they are told: each one's prediction stands on those before it."""
+RATES, PASSES_OVER = ("memory", "layout", "packing"), ("vector", "norm", "softmax", "tanh", "max_pool")
+FIGURES = ("memory", *PASSES_OVER, "matmul", "batched", "attention", "layout", "conv", "grouped", "packing")
+"""In the order in which they are told, twice: each one's prediction stands on the others."""
+_IN_PLACE = {"layout": "grouped", "packing": "conv"}
+"""What cases tell where a convolution takes arguments and weights as they lie."""
 LEAST, MOST, MOST_OF_ASSUMED, HALVINGS = 1e-4, 2.0, 1e2, 40
 """Shares that are tried, and how often the range is halved. A clock may be above the stated one; the memory's rate is
 assumed here (`ASSUMED_BYTES_PER_S`)."""
@@ -67,7 +69,10 @@ def calibrate(
     if module is run_torch:
         run_torch.set_threads(threads)
     least, launch, conv_launch = dict.fromkeys(CASES, math.inf), math.inf, math.inf
+    cold = list[float]()
     for turn in range(PASSES):
+        mixed, alone = (median_seconds(prepared) for prepared in module.cold_launches(threads))
+        cold.append(mixed - alone)
         launch = min(launch, median_seconds(module.launches(threads)))
         conv_launch = min(conv_launch, median_seconds(module.conv_launches(threads)))
         for number, case in enumerate(CASES):
@@ -75,7 +80,8 @@ def calibrate(
             least[case] = min(least[case], median_seconds(module.prepare(case, threads)))
     timed = tuple(Timed(_told(case, module), seconds) for case, seconds in least.items())
     start = replace(_with_threads(this_machine(name), threads), launch_s=launch, conv_launch_s=conv_launch)
-    return fit(start, timed, f"measured by `partwise calibrate` on {engine}, {threads} threads"), timed
+    found = fit(start, timed, f"measured by `partwise calibrate` on {engine}, {threads} threads")
+    return replace(found, launch_s=max(launch, statistics.median(cold))), timed  # within a model none is warm
 
 
 def fit(device: Device, timed: Sequence[Timed], source: str) -> Device:
@@ -89,7 +95,7 @@ def fit(device: Device, timed: Sequence[Timed], source: str) -> Device:
     counted = [(case.case.figure, profile(case_graph(case.case)), case.seconds) for case in timed]
     told = [figure for figure in FIGURES if any(figure == of for of, _, _ in counted)]
     shares, spread = _defaults(device, told), dict[str, float]()
-    for figure in told:
+    for figure in (*told, *told):
         known = replace(device, efficiency=shares)
         found = sorted(_share(known, figure, count, seconds) for of, count, seconds in counted if of == figure)
         middle = statistics.median(found)
@@ -132,7 +138,7 @@ def _defaults(device: Device, told: Sequence[str]) -> dict[str, float]:
 
 def _told(case: Case, module: ModuleType) -> Case:
     """What a case tells on an engine: where nothing is laid out anew, no rate of doing so."""
-    return replace(case, figure="grouped") if case.figure == "layout" and not module.LAYS_OUT else case
+    return case if module.LAYS_OUT else replace(case, figure=_IN_PLACE.get(case.figure, case.figure))
 
 
 def _with_threads(device: Device, threads: int) -> Device:

@@ -121,14 +121,17 @@ def _same(figure: str, op: str, *shape: int) -> Case:
 
 
 def _all() -> Iterator[Case]:
-    yield from (_same("memory", "add", 1 << power) for power in (23, 24, 25))
+    for sizes in ((4096, 4096), (2048, 8192), (4096, 11008)):  # no large results: they would tell what new pages cost
+        yield replace(_linear(1, *sizes), figure="memory")
     yield from (_linear(*sizes) for sizes in ((128, 768, 768), (128, 3072, 768), (197, 768, 2304), (64, 384, 1536)))
     yield from (_linear(size, size, size) for size in (512, 1024))
     yield from (_bmm(*sizes) for sizes in ((12, 128, 64, 128), (12, 197, 64, 197), (12, 197, 197, 64)))
     yield from (_attention(*sizes) for sizes in ((12, 128, 64), (12, 197, 64), (32, 256, 64)))
-    yield from (_conv(*sizes) for sizes in ((64, 64, 56, 3), (128, 128, 28, 3), (256, 256, 14, 3), (512, 512, 7, 3)))
-    yield from (_conv(*sizes) for sizes in ((64, 256, 56, 1), (512, 128, 28, 1), (256, 1024, 14, 1), (2048, 512, 7, 1)))
+    yield from (_conv(*sizes) for sizes in ((64, 64, 56, 3), (128, 128, 28, 3), (256, 256, 14, 3)))
+    yield from (_conv(*sizes) for sizes in ((64, 256, 56, 1), (512, 128, 28, 1), (256, 1024, 14, 1)))
     yield from (_conv(*sizes) for sizes in ((3, 64, 224, 7, 2), (24, 144, 56, 1), (96, 576, 14, 1)))
+    for sizes in ((512, 512, 7, 3), (2048, 512, 7, 1), (512, 2048, 7, 1)):
+        yield replace(_conv(*sizes), figure="packing")  # large weights beside little arithmetic
     for sizes in ((96, 112, 3, 2), (144, 56, 3), (480, 14, 3), (960, 7, 3)):
         yield replace(_depthwise(*sizes), figure="layout")  # little arithmetic beside what is laid out
     yield from (_depthwise(*sizes) for sizes in ((96, 56, 5), (240, 28, 5), (672, 14, 5)))

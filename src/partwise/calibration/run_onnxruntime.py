@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from partwise.calibration.cases import Case, Prepared
 from partwise.extras import require
 
-__all__ = ["LAYS_OUT", "conv_launches", "launches", "prepare"]
+__all__ = ["LAYS_OUT", "cold_launches", "conv_launches", "launches", "prepare"]
 
 LAYS_OUT = False
 """Within a model convolutions leave their results in blocks for the next."""
@@ -32,6 +32,9 @@ _OPS = {
 }
 _CHAIN = 100
 """Operators of the model by which launches are timed: a session's own call is shared by so many."""
+_WIDTH = 512
+"""Of products that come between small operators: a weight of 1 MiB, about what a core's own cache holds."""
+_SMALL = ("Relu", "Softmax", "Sigmoid", "Neg", "Tanh", "LeakyRelu", "Abs", "Erf", "Sqrt", "Reciprocal")
 
 
 def prepare(case: Case, threads: int) -> Prepared:
@@ -56,6 +59,26 @@ def launches(threads: int) -> Prepared:
     nodes.append(make("Identity", [f"x{_CHAIN}"], ["y"]))
     session = _session(nodes, {"x0": (16,)}, {}, {"y": (16,)}, threads)
     return Prepared(_call(session, {"x0": np.ones(16, np.float32)}), _CHAIN)
+
+
+def cold_launches(threads: int) -> tuple[Prepared, Prepared]:
+    """Small operators of many kinds, each after a product that took the core's cache for itself; the products alone."""
+    return _products(_SMALL, threads), _products((), threads)
+
+
+def _products(small: Sequence[str], threads: int) -> Prepared:
+    make, nodes, last = require("onnx").helper.make_node, list[Any](), "x"
+    for number in range(len(_SMALL)):
+        nodes.append(make("MatMul", [last, f"w{number}"], [f"p{number}"]))
+        last = f"p{number}"
+        if small:
+            nodes.append(make(small[number], [last], [f"s{number}"]))
+            last = f"s{number}"
+    generator = np.random.default_rng(0)
+    weights = {f"w{k}": generator.standard_normal((_WIDTH, _WIDTH), np.float32) for k in range(len(_SMALL))}
+    row = {"x": (1, _WIDTH)}
+    session = _session(nodes, row, weights, {last: row["x"]}, threads)
+    return Prepared(_call(session, {"x": np.ones(row["x"], np.float32)}), len(_SMALL))
 
 
 def conv_launches(threads: int) -> Prepared:

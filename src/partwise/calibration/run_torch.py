@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from partwise.calibration.cases import Case, Prepared
 from partwise.extras import require
 
-__all__ = ["LAYS_OUT", "conv_launches", "launches", "prepare", "set_threads"]
+__all__ = ["LAYS_OUT", "cold_launches", "conv_launches", "launches", "prepare", "set_threads"]
 
 LAYS_OUT = True
 """Whether a convolution lays its argument and its result out anew: oneDNN's do, on blocks of channels."""
 _CHANNELS, _SIDE = 16, 8
 """Of an image so small that only the launch of its convolution takes time."""
+_WIDTH = 512
+"""Of products that come between small operators: a weight of 1 MiB, about what a core's own cache holds."""
 
 
 def set_threads(threads: int) -> None:
@@ -43,6 +46,41 @@ def launches(threads: int) -> Prepared:
     torch = require("torch")
     x = torch.zeros(16)
     return Prepared(lambda: x + x, 1)
+
+
+def cold_launches(threads: int) -> tuple[Prepared, Prepared]:
+    """Small operators of many kinds, each after a product that took the core's cache for itself; the products alone."""
+    del threads
+    torch = require("torch")
+    x = torch.randn(1, _CHANNELS, _SIDE, _SIDE)
+    ones, zeros, width = torch.ones(_CHANNELS), torch.zeros(_CHANNELS), x.shape[-1:]
+    functional, batch_norm = torch.nn.functional, torch.ops.aten._native_batch_norm_legit_no_training
+    small: list[Callable[[], object]] = [
+        lambda: x + x,
+        lambda: torch.relu(x),
+        lambda: functional.hardtanh(x, 0.0, 6.0),
+        lambda: functional.gelu(x),
+        lambda: batch_norm(x, ones, zeros, zeros, ones, 0.1, 1e-5),
+        lambda: functional.layer_norm(x, width),
+        lambda: functional.pad(x, (1, 1, 1, 1)),
+        lambda: torch.softmax(x, -1),
+        lambda: torch.cat([x, x], 1),
+        lambda: x.transpose(2, 3).contiguous(),
+    ]
+    row, weights = torch.randn(1, _WIDTH), [torch.randn(_WIDTH, _WIDTH) for _ in small]
+
+    def mixed() -> None:
+        with torch.no_grad():
+            for call, weight in zip(small, weights, strict=True):
+                functional.linear(row, weight)
+                call()
+
+    def alone() -> None:
+        with torch.no_grad():
+            for weight in weights:
+                functional.linear(row, weight)
+
+    return Prepared(mixed, len(small)), Prepared(alone, len(small))
 
 
 def conv_launches(threads: int) -> Prepared:

@@ -86,8 +86,8 @@ class Device:
     efficiency: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
     """Share of the stated rates that is reached: `memory`, `vector`, `norm`, `softmax`, `matmul`, `batched`, `conv`,
     `grouped`, `attention`, `experts`. What is left out has the default of the kind, `norm` and single functions
-    (`softmax`, `tanh`, `max_pool`) that of `vector`. `layout`, of the memory's rate: where it is stated, convolutions
-    lay their arguments and results out anew."""
+    (`softmax`, `tanh`, `max_pool`) that of `vector`. `layout` and `packing`, of the memory's rate: where
+    they are stated, convolutions lay their arguments and results, and their weights, out anew."""
     spread: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
     """Error bars of measured shares, relative: half of the middle half of what single operators gave."""
     tdp_w: float | None = None

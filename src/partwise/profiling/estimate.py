@@ -30,7 +30,7 @@ from partwise.hardware import (
 from partwise.ir import DType, Kind
 from partwise.profiling.cost import Bound, Cost
 from partwise.profiling.profile import Profile
-from partwise.profiling.vector_work import layout_bytes, reread_bytes, vector_flops, vector_share
+from partwise.profiling.vector_work import layout_bytes, packing_bytes, reread_bytes, vector_flops, vector_share
 
 __all__ = ["Estimate", "Group", "GroupEstimate", "estimate", "node_groups", "node_rows"]
 
@@ -263,8 +263,11 @@ class _Rules:
 
     def _layout_seconds(self, cost: Cost) -> float:
         """What a convolution lays out before it starts and when it is done, where a share says that it does."""
-        share = self._device.efficiency.get("layout")
-        return layout_bytes(cost) / (self._device.memory_bytes_per_s * share) if share else 0.0
+        share, rate = self._device.efficiency.get("layout"), self._device.memory_bytes_per_s
+        if not share:
+            return 0.0
+        packing = self._device.efficiency.get("packing", share)
+        return layout_bytes(cost) / (rate * share) + packing_bytes(cost) / (rate * packing)
 
     def _products(self, cost: Cost) -> list[tuple[Mapping, float]]:
         """Each product of a node on the units, and its seconds."""

@@ -12,7 +12,7 @@ from partwise.hardware import Device, DeviceKind
 from partwise.ir import Kind
 from partwise.profiling.cost import Cost
 
-__all__ = ["layout_bytes", "operation", "reread_bytes", "vector_flops", "vector_share"]
+__all__ = ["layout_bytes", "operation", "packing_bytes", "reread_bytes", "vector_flops", "vector_share"]
 
 _TRANSCENDENTAL = frozenset(
     """acos acosh asin asinh atan atan2 atanh biasgelu biassoftmax celu cos cosh elu erf erfc exp exp2 expm1 fastgelu
@@ -67,11 +67,17 @@ def vector_share(cost: Cost, shares: Mapping[str, float]) -> float:
 
 
 def layout_bytes(cost: Cost) -> int:
-    """Bytes read and written by a convolution that lays argument, weight and result out in blocks of channels and back.
+    """Bytes read and written by a convolution that lays argument and result out in blocks of channels and back.
 
     Source: oneDNN, developer guide, "Understanding Memory Formats"; `profiling.workspace` has the memory that it takes.
     """
-    return 2 * cost.traffic_bytes if cost.kind is Kind.CONV else 0
+    return 2 * (cost.traffic_bytes - cost.weight_bytes) if cost.kind is Kind.CONV else 0
+
+
+def packing_bytes(cost: Cost) -> int:
+    """Bytes read and written by a convolution that lays its weight out in blocks of channels, at each call. Source: as
+    `layout_bytes`."""
+    return 2 * cost.weight_bytes if cost.kind is Kind.CONV else 0
 
 
 def reread_bytes(cost: Cost, device: Device) -> int:

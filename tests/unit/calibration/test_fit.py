@@ -25,6 +25,7 @@ TRUE = {
     "layout": 0.9,
     "conv": 0.45,
     "grouped": 0.2,
+    "packing": 0.3,
 }
 MACHINE = replace(find_device("ultra9-185h"), launch_s=2e-6, conv_launch_s=5e-5)
 

@@ -108,6 +108,9 @@ def test_a_convolution_may_take_longer_to_launch_and_lays_its_values_out_where_a
     rate = find_device("ultra9-185h").memory_bytes_per_s
     assert convolved(conv_launch_s=50e-6) - plain == pytest.approx(48e-6)
     assert convolved(efficiency={"layout": 0.5}) - plain == pytest.approx(2 * moved / (0.5 * rate))
+    weight = 4 * 16 * 16 * 9
+    packed = 2 * (moved - weight) / (0.5 * rate) + 2 * weight / (0.25 * rate)
+    assert convolved(efficiency={"layout": 0.5, "packing": 0.25}) - plain == pytest.approx(packed)
 
 
 def passed(op: str, **shares: float) -> float:
