@@ -53,8 +53,7 @@ def _undefined(graph: Graph, known: set[str]) -> Iterator[str]:
                 yield f"node {index} ({node.op}) reads `{name}` before it is defined"
         yield from (f"value `{name}` has no specification" for name in node.outputs if name not in specified)
         known.update(node.outputs)
-    ends = [output.tensor for output in graph.outputs] + [m.tensor for m in graph.mutations]
-    yield from (f"output `{name}` is never defined" for name in ends if name not in known)
+    yield from (f"output `{name}` is never defined" for name in graph.ends if name not in known)
 
 
 def _unbound(graph: Graph) -> Iterator[str]:

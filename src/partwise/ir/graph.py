@@ -179,6 +179,11 @@ class Graph:
         return {weight.tensor: weight for weight in self.weights}
 
     @cached_property
+    def ends(self) -> tuple[str, ...]:
+        """What nodes compute for: the tensors of the outputs, then the next values of states."""
+        return tuple(end.tensor for end in (*self.outputs, *self.mutations))
+
+    @cached_property
     def kept(self) -> tuple[Mutation, ...]:
         """What a model itself keeps from one request to the next; a state among the inputs is the caller's to keep."""
         return tuple(mutation for mutation in self.mutations if mutation.target not in self.inputs)

@@ -75,8 +75,7 @@ def _returned(contraction: Contraction, home: dict[str, int], stages: int) -> li
     """For each stage the model's results that it computes: where the last value they need is made."""
     graph = contraction.graph
     found: list[list[str]] = [[] for _ in range(stages)]
-    ends = [output.tensor for output in graph.outputs] + [mutation.tensor for mutation in graph.mutations]
-    for tensor in dict.fromkeys(ends):
+    for tensor in dict.fromkeys(graph.ends):
         homes = [home[name] for name in contraction.of(tensor).received if name in home]
         found[max(homes, default=stages - 1)].append(tensor)
     return [tuple(names) for names in found]

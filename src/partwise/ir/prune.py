@@ -11,8 +11,7 @@ __all__ = ["prune"]
 
 def prune(graph: Graph) -> Graph:
     """The same graph without what neither an output nor kept state depends on. Inputs all stay."""
-    needed = {output.tensor for output in graph.outputs}
-    needed |= {name for mutation in graph.mutations for name in (mutation.tensor, mutation.target)}
+    needed = {*graph.ends, *(mutation.target for mutation in graph.mutations)}
     kept = list[int]()
     for index in range(len(graph.nodes) - 1, -1, -1):
         node = graph.nodes[index]

@@ -209,8 +209,7 @@ def _numbers(ids: Mapping[str, int], names: Iterable[str]) -> list[int]:
 
 def _ends(contraction: Contraction, ids: Mapping[str, int], maker: Ints) -> Iterable[End]:
     graph, roots = contraction.graph, contraction.roots
-    tensors = [output.tensor for output in graph.outputs] + [mutation.tensor for mutation in graph.mutations]
-    for tensor in dict.fromkeys(tensors):
+    for tensor in dict.fromkeys(graph.ends):
         closure: Closure = contraction.of(tensor)
         received = _numbers(ids, closure.received)
         yield End(

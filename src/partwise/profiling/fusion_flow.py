@@ -76,7 +76,7 @@ class Flow:
             self.maker.update(dict.fromkeys(node.outputs, index))
             for root in dict.fromkeys(root for root, _ in self.reads[index]):
                 self.readers.setdefault(root, []).append(index)
-        self.kept = {roots[o.tensor] for o in graph.outputs} | {roots[m.tensor] for m in graph.mutations}
+        self.kept = {roots[name] for name in graph.ends}
 
     def _roots(self) -> dict[str, str]:
         roots = {name: name for name in self.graph.spec}

@@ -63,10 +63,9 @@ def memory(
         threads: of the torch engine on a CPU, to count what its kernels take beside the values; None: values alone.
         inputs: whether the model's inputs are counted; an allocator does not see what the caller owns.
     """
-    kept = [output.tensor for output in graph.outputs] + [mutation.tensor for mutation in graph.mutations]
     extra = {} if threads is None else workspaces(graph, sizes, threads)
     nodes = range(len(graph.nodes))
-    found = timeline(graph, nodes, graph.inputs if inputs else (), kept, sizes, storage_roots(graph), extra)
+    found = timeline(graph, nodes, graph.inputs if inputs else (), graph.ends, sizes, storage_roots(graph), extra)
     step = found.peak_step
     return Memory(
         timeline=found,

@@ -89,8 +89,7 @@ def profile(graph: Graph, sizes: Mapping[str, int] | None = None) -> Profile:
     bindings = bind(graph, sizes)
     sizes_of, states = graph.sizes(bindings), state_views(graph)
     _refuse_absurd(sizes_of)
-    made = [o.tensor for o in graph.outputs] + [m.tensor for m in graph.mutations]
-    activations = timeline(graph, range(len(graph.nodes)), graph.inputs, made, bindings).peak_bytes
+    activations = timeline(graph, range(len(graph.nodes)), graph.inputs, graph.ends, bindings).peak_bytes
     weight_bytes = sum(sizes_of[w.tensor] for w in graph.weights)
     return Profile(
         graph=graph_digest(graph),

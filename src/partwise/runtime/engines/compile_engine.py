@@ -152,9 +152,7 @@ def as_module(
             values[name] = made.get_attr(f"held_{number}")
     for node in graph.nodes:
         _add_call(made, node, values, sizes, device)
-    made.output(
-        tuple(values[name] for name in (*(o.tensor for o in graph.outputs), *(m.tensor for m in graph.mutations)))
-    )
+    made.output(tuple(values[name] for name in graph.ends))
     return torch.fx.GraphModule(module, made)
 
 
