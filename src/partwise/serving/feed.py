@@ -142,12 +142,12 @@ class Feed:
                     break
                 pause_s = _BACKOFF_S[0]
             except Exception as error:  # noqa: BLE001 - the worker loop: whatever a request meets, the service goes on
+                started = self.ready.is_set()
+                self.ready.clear()  # before anybody hears of it
                 if self._is_over:
                     for job in (job for batch in self._stream.underway.values() for job in batch):
                         job.future.set_exception(_UNANSWERED)
                     break
-                started = self.ready.is_set()
-                self.ready.clear()
                 if self._good is None:
                     self.error = error
                     break
