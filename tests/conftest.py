@@ -33,16 +33,17 @@ def cached_llama(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Graph]
     return folder, open_model(folder, CaptureOptions(cache=64, weights=False)).capture()
 
 
-_LONG_SEARCHES = ("properties", "unit/planning")
-"""Folders whose tests compute for long in a few loops: measuring coverage there doubles the time of the suite."""
+_UNTRACED = ("properties", "unit/planning", "e2e")
+"""Folders whose tests compute for long in a few loops: measuring coverage there doubles the time of the suite. What
+e2e tests set up, and the commands that they start, are measured."""
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     """Coverage is measured by all other tests, which reach the same code."""
     tracer, tests = sys.gettrace(), Path(__file__).parent
-    is_long = any(item.path.is_relative_to(tests / folder) for folder in _LONG_SEARCHES)
-    sys.settrace(None if is_long else tracer)
+    untraced = any(item.path.is_relative_to(tests / folder) for folder in _UNTRACED)
+    sys.settrace(None if untraced else tracer)
     yield
     sys.settrace(tracer)
 
