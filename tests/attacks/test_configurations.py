@@ -32,6 +32,8 @@ BOMBS = {
     "a tag of Python's": f"version: {CONFIG_VERSION}\npackage: !!python/object/apply:os.system ['true']",
     "a key that is a list": f"version: {CONFIG_VERSION}\n? [a]\n: b",
     "depth": "[" * 5000,
+    "depth in blocks": "- " * 5000,
+    "depth in keys": "{a: " * 5000,
     "an alias of itself": "version: &a [*a]",
 }
 

@@ -30,3 +30,10 @@ def test_a_case_gives_what_its_graph_says(engine: Any, case: Case, monkeypatch: 
 @pytest.mark.parametrize("engine", [run_torch, run_onnxruntime], ids=["torch", "onnxruntime"])
 def test_a_launch_is_short(engine: Any) -> None:
     assert median_seconds(engine.launches(1)) < 1e-3
+
+
+@pytest.mark.parametrize("engine", [run_torch, run_onnxruntime], ids=["torch", "onnxruntime"])
+def test_a_launch_among_products_is_the_difference_of_two_chains(engine: Any) -> None:
+    mixed, alone = engine.cold_launches(1)
+    assert mixed.operators == alone.operators
+    assert 0 < median_seconds(mixed) - median_seconds(alone) < 1e-3

@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 
 from partwise.ir import Argument, DType, Format, Graph, Node, Output, Ref, TensorSpec, Weight
 
-__all__ = ["CASES", "Case", "Prepared", "case_graph"]
+__all__ = ["CASES", "WIDTH_BETWEEN", "Case", "Prepared", "case_graph"]
 
 Shape = tuple[int, ...]
 _COLD_BYTES = 64 << 20
 """Weights of one call: more than a last-level cache of 32 MiB keeps until the next."""
 _MOST_COPIES = 32
 """Of small weights, whose way from memory is short beside the operator itself."""
+WIDTH_BETWEEN = 512
+"""Of products that come between small operators: a weight of 1 MiB, about what a core's own cache holds."""
 
 
 @dataclass(frozen=True, slots=True)

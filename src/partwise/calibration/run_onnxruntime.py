@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from partwise.calibration.cases import Case, Prepared
+from partwise.calibration.cases import WIDTH_BETWEEN, Case, Prepared
 from partwise.extras import require
 
 __all__ = ["LAYS_OUT", "cold_launches", "conv_launches", "launches", "prepare"]
@@ -32,8 +32,6 @@ _OPS = {
 }
 _CHAIN = 100
 """Operators of the model by which launches are timed: a session's own call is shared by so many."""
-_WIDTH = 512
-"""Of products that come between small operators: a weight of 1 MiB, about what a core's own cache holds."""
 _SMALL = ("Relu", "Softmax", "Sigmoid", "Neg", "Tanh", "LeakyRelu", "Abs", "Erf", "Sqrt", "Reciprocal")
 
 
@@ -75,8 +73,9 @@ def _products(small: Sequence[str], threads: int) -> Prepared:
             nodes.append(make(small[number], [last], [f"s{number}"]))
             last = f"s{number}"
     generator = np.random.default_rng(0)
-    weights = {f"w{k}": generator.standard_normal((_WIDTH, _WIDTH), np.float32) for k in range(len(_SMALL))}
-    row = {"x": (1, _WIDTH)}
+    shape = (WIDTH_BETWEEN, WIDTH_BETWEEN)
+    weights = {f"w{number}": generator.standard_normal(shape, np.float32) for number in range(len(_SMALL))}
+    row = {"x": (1, WIDTH_BETWEEN)}
     session = _session(nodes, row, weights, {last: row["x"]}, threads)
     return Prepared(_call(session, {"x": np.ones(row["x"], np.float32)}), len(_SMALL))
 

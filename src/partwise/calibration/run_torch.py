@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from partwise.calibration.cases import Case, Prepared
+from partwise.calibration.cases import WIDTH_BETWEEN, Case, Prepared
 from partwise.extras import require
 
 __all__ = ["LAYS_OUT", "cold_launches", "conv_launches", "launches", "prepare", "set_threads"]
@@ -14,8 +14,6 @@ LAYS_OUT = True
 """Whether a convolution lays its argument and its result out anew: oneDNN's do, on blocks of channels."""
 _CHANNELS, _SIDE = 16, 8
 """Of an image so small that only the launch of its convolution takes time."""
-_WIDTH = 512
-"""Of products that come between small operators: a weight of 1 MiB, about what a core's own cache holds."""
 
 
 def set_threads(threads: int) -> None:
@@ -67,7 +65,7 @@ def cold_launches(threads: int) -> tuple[Prepared, Prepared]:
         lambda: torch.cat([x, x], 1),
         lambda: x.transpose(2, 3).contiguous(),
     ]
-    row, weights = torch.randn(1, _WIDTH), [torch.randn(_WIDTH, _WIDTH) for _ in small]
+    row, weights = torch.randn(1, WIDTH_BETWEEN), [torch.randn(WIDTH_BETWEEN, WIDTH_BETWEEN) for _ in small]
 
     def mixed() -> None:
         with torch.no_grad():
